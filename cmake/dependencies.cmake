@@ -1,0 +1,49 @@
+# What the build needs from the system; docs/dependencies.md says why each is there. Nothing is downloaded.
+
+function(tlvk_need_file variable file subfolder package)
+  find_path(${variable} ${file} PATH_SUFFIXES ${subfolder})
+  if(NOT ${variable})
+    message(FATAL_ERROR "tlvk: ${file} was not found. On Debian: apt-get install ${package}")
+  endif()
+  mark_as_advanced(${variable})
+endfunction()
+
+function(tlvk_need_program variable program package)
+  find_program(${variable} ${program})
+  if(NOT ${variable})
+    message(FATAL_ERROR "tlvk: the program ${program} was not found. On Debian: apt-get install ${package}")
+  endif()
+  mark_as_advanced(${variable})
+endfunction()
+
+find_package(PkgConfig)
+if(NOT PKG_CONFIG_FOUND)
+  message(FATAL_ERROR "tlvk: pkg-config was not found. On Debian: apt-get install pkg-config")
+endif()
+
+# Each call: our name of the imported target, the Debian package, the names the module may have.
+function(tlvk_need_module target package)
+  pkg_search_module(${target} IMPORTED_TARGET GLOBAL ${ARGN})
+  if(NOT ${target}_FOUND)
+    message(FATAL_ERROR "tlvk: pkg-config knows none of ${ARGN}. On Debian: apt-get install ${package}")
+  endif()
+endfunction()
+
+# The library finds the Vulkan loader at run time through volk, so only headers are needed. Debian ships volk as a header and a source file.
+tlvk_need_file(TLVK_VULKAN_INCLUDE vulkan/vulkan.h "" libvulkan-dev)
+tlvk_need_file(TLVK_VOLK_INCLUDE volk.h volk libvulkan-volk-dev)
+tlvk_need_file(TLVK_VOLK_SOURCE volk.c volk libvulkan-volk-dev)
+tlvk_need_file(TLVK_STB_INCLUDE stb/stb_image.h "" libstb-dev)
+tlvk_need_module(TLVK_HDF5 libhdf5-dev hdf5-serial hdf5)
+tlvk_need_module(TLVK_JANSSON libjansson-dev jansson)
+
+tlvk_need_program(TLVK_GLSLANG glslangValidator glslang-tools)
+tlvk_need_program(TLVK_SPIRV_OPT spirv-opt spirv-tools)
+tlvk_need_program(TLVK_SPIRV_VAL spirv-val spirv-tools)
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+
+if(TLVK_TESTS)
+  tlvk_need_module(TLVK_CMOCKA libcmocka-dev cmocka)
+endif()

@@ -1,0 +1,93 @@
+# The library: one OBJECT library per room, and from their objects
+#   tlvk          the shared library, which exports the public names only,
+#   tlvk_archive  the static library, whose private names are made local,
+#   tlvk_internal a static library with everything visible, for the tests.
+
+set(TLVK_ROOMS core vk ops graph plan train data weights nets)
+set(TLVK_ROOM_TARGETS)
+set(TLVK_OBJECTS)
+
+# Include path and flags of code that sees the library's inside: rooms and tests.
+add_library(tlvk_inside INTERFACE)
+target_include_directories(tlvk_inside INTERFACE
+  ${PROJECT_SOURCE_DIR}/engine ${PROJECT_SOURCE_DIR}/engine/include ${PROJECT_SOURCE_DIR})
+target_link_libraries(tlvk_inside INTERFACE tlvk_build_flags)
+
+# What the library's objects need at link time. The Vulkan loader is opened at run time.
+add_library(tlvk_needs INTERFACE)
+target_link_libraries(tlvk_needs INTERFACE PkgConfig::TLVK_HDF5 PkgConfig::TLVK_JANSSON Threads::Threads ${CMAKE_DL_LIBS} m)
+
+foreach(room IN LISTS TLVK_ROOMS)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/engine/${room}/*.c)
+  if(room STREQUAL "weights")
+    file(GLOB more CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/weights/*.c)
+    list(APPEND sources ${more})
+  endif()
+  if(sources)
+    add_library(tlvk_${room} OBJECT ${sources})
+    target_link_libraries(tlvk_${room} PRIVATE tlvk_inside)
+    list(APPEND TLVK_ROOM_TARGETS tlvk_${room})
+    list(APPEND TLVK_OBJECTS $<TARGET_OBJECTS:tlvk_${room}>)
+  endif()
+endforeach()
+
+# Headers of a dependency are visible to the rooms that may use them alone, as system headers: their warnings are not ours.
+if(TARGET tlvk_vk)
+  target_include_directories(tlvk_vk SYSTEM PRIVATE ${TLVK_VULKAN_INCLUDE} ${TLVK_VOLK_INCLUDE} ${TLVK_VOLK_SOURCE})
+endif()
+if(TARGET tlvk_data)
+  target_include_directories(tlvk_data SYSTEM PRIVATE ${TLVK_STB_INCLUDE})
+endif()
+foreach(room graph plan train weights)
+  if(TARGET tlvk_${room})
+    target_link_libraries(tlvk_${room} PRIVATE PkgConfig::TLVK_JANSSON)
+  endif()
+endforeach()
+if(TARGET tlvk_weights)
+  target_link_libraries(tlvk_weights PRIVATE PkgConfig::TLVK_HDF5)
+endif()
+
+file(GLOB TLVK_SHADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
+tlvk_embed_shaders(tlvk_shaders ${TLVK_SHADERS})
+set(TLVK_LIBRARY_OBJECTS ${TLVK_OBJECTS} $<TARGET_OBJECTS:tlvk_shaders>)
+
+add_library(tlvk SHARED ${TLVK_LIBRARY_OBJECTS})
+add_library(tlvk::tlvk ALIAS tlvk)
+target_include_directories(tlvk INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/engine/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(tlvk PRIVATE $<BUILD_INTERFACE:tlvk_build_flags> $<BUILD_INTERFACE:tlvk_needs>)
+set_target_properties(tlvk PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINKER_LANGUAGE C)
+if(NOT TLVK_SANITIZE) # the sanitizers' own functions come from the program
+  target_link_options(tlvk PRIVATE LINKER:--no-undefined)
+endif()
+
+# A static archive has no visibility of its own: every object's private names would meet those of the program, volk's
+# vkCreateInstance among them. One relocatable object with its hidden symbols made local keeps them apart.
+set(TLVK_ARCHIVE ${PROJECT_BINARY_DIR}/${CMAKE_STATIC_LIBRARY_PREFIX}tlvk${CMAKE_STATIC_LIBRARY_SUFFIX})
+add_custom_command(OUTPUT ${TLVK_ARCHIVE}
+  COMMAND ${CMAKE_LINKER} -r -o ${PROJECT_BINARY_DIR}/tlvk_all.o ${TLVK_LIBRARY_OBJECTS}
+  COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${PROJECT_BINARY_DIR}/tlvk_all.o
+  COMMAND ${CMAKE_COMMAND} -E rm -f ${TLVK_ARCHIVE}
+  COMMAND ${CMAKE_AR} rcs ${TLVK_ARCHIVE} ${PROJECT_BINARY_DIR}/tlvk_all.o
+  DEPENDS ${TLVK_LIBRARY_OBJECTS}
+  COMMENT "Linking C static library libtlvk.a"
+  COMMAND_EXPAND_LISTS VERBATIM)
+add_custom_target(tlvk_archive ALL DEPENDS ${TLVK_ARCHIVE})
+add_library(tlvk_static INTERFACE)
+add_library(tlvk::tlvk_static ALIAS tlvk_static)
+add_dependencies(tlvk_static tlvk_archive)
+target_include_directories(tlvk_static INTERFACE ${PROJECT_SOURCE_DIR}/engine/include)
+target_link_libraries(tlvk_static INTERFACE ${TLVK_ARCHIVE} tlvk_needs)
+
+if(TLVK_TESTS)
+  # The tests' table holds the library's shaders and the tests' own.
+  file(GLOB TLVK_TEST_SHADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/shaders/*.comp)
+  if(TLVK_TEST_SHADERS)
+    tlvk_embed_shaders(tlvk_test_shaders ${TLVK_SHADERS} ${TLVK_TEST_SHADERS})
+    add_library(tlvk_internal STATIC EXCLUDE_FROM_ALL ${TLVK_OBJECTS} $<TARGET_OBJECTS:tlvk_test_shaders>)
+  else()
+    add_library(tlvk_internal STATIC EXCLUDE_FROM_ALL ${TLVK_LIBRARY_OBJECTS})
+  endif()
+  set_target_properties(tlvk_internal PROPERTIES LINKER_LANGUAGE C)
+  target_link_libraries(tlvk_internal PUBLIC tlvk_inside tlvk_needs)
+endif()

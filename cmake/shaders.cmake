@@ -1,0 +1,67 @@
+# From shaders/*.comp to one C file per table of embedded SPIR-V.
+#
+# A .comp file without variant lines becomes the shader of its base name. Lines of the form
+#   //@ variant <suffix> -DNAME=VALUE ...
+# make it shaders <base>_<suffix> instead, each compiled with those macros.
+# Names (OpName), unused specialization constants and unused bindings are kept: pipelines are specialized by name and checked by reflection.
+
+set(TLVK_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/embed_shader.cmake)
+
+# Adds the rules for one shader; appends its name and the file of its words to the caller's lists.
+function(tlvk_compile_shader folder name source)
+  set(raw ${folder}/${name}.raw.spv)
+  set(optimized ${folder}/${name}.spv)
+  set(words ${folder}/${name}.inc)
+  # glslang's depfile writes the output's name as given, and Ninja compares it with the path relative to the build folder.
+  add_custom_command(OUTPUT ${raw}
+    COMMAND ${TLVK_GLSLANG} --quiet --target-env vulkan1.1 -I${PROJECT_SOURCE_DIR}/shaders ${ARGN} --depfile ${raw}.d -o ${raw} ${source}
+    DEPENDS ${source}
+    DEPFILE ${raw}.d
+    COMMENT "Shader ${name}"
+    VERBATIM)
+  add_custom_command(OUTPUT ${words}
+    COMMAND ${TLVK_SPIRV_OPT} --target-env=vulkan1.1 --preserve-bindings --preserve-spec-constants -O ${raw} -o ${optimized}
+    COMMAND ${TLVK_SPIRV_VAL} --target-env vulkan1.1 ${optimized}
+    COMMAND ${CMAKE_COMMAND} -DINPUT=${optimized} -DOUTPUT=${words} -P ${TLVK_EMBED_SCRIPT}
+    DEPENDS ${raw} ${TLVK_EMBED_SCRIPT}
+    COMMENT "Optimizing shader ${name}"
+    VERBATIM)
+  set(names ${names} ${name} PARENT_SCOPE)
+  set(outputs ${outputs} ${words} PARENT_SCOPE)
+endfunction()
+
+# tlvk_embed_shaders(target source...) makes the OBJECT library `target`, which defines tlvk__shaders[] of engine/vk/vk.h.
+function(tlvk_embed_shaders target)
+  set(folder ${PROJECT_BINARY_DIR}/shaders/${target})
+  file(MAKE_DIRECTORY ${folder})
+  set(names)
+  set(outputs)
+  foreach(source IN LISTS ARGN)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    get_filename_component(base ${source} NAME_WE)
+    file(STRINGS ${source} variants REGEX "^//@ variant ")
+    if(NOT variants)
+      tlvk_compile_shader(${folder} ${base} ${source})
+    endif()
+    foreach(variant IN LISTS variants)
+      string(REGEX REPLACE "^//@ variant +" "" variant "${variant}")
+      separate_arguments(words UNIX_COMMAND "${variant}")
+      list(POP_FRONT words suffix)
+      tlvk_compile_shader(${folder} ${base}_${suffix} ${source} ${words})
+    endforeach()
+  endforeach()
+
+  set(code "/* Made by cmake/shaders.cmake: the embedded shaders. */\n#include \"vk/vk.h\"\n\n")
+  set(table "")
+  foreach(name IN LISTS names)
+    string(APPEND code "static const uint32_t ${name}_words[] = {\n#include \"${name}.inc\"\n};\n")
+    string(APPEND table "    {\"${name}\", ${name}_words, sizeof ${name}_words / sizeof ${name}_words[0]},\n")
+  endforeach()
+  string(APPEND code "\nconst tlvk__shader_source tlvk__shaders[] = {\n${table}    {NULL, NULL, 0}};\n")
+  file(CONFIGURE OUTPUT ${folder}/table.c CONTENT "${code}" @ONLY)
+
+  add_library(${target} OBJECT ${folder}/table.c ${outputs})
+  set_source_files_properties(${folder}/table.c PROPERTIES OBJECT_DEPENDS "${outputs}")
+  target_include_directories(${target} PRIVATE ${folder} ${PROJECT_SOURCE_DIR}/engine ${PROJECT_SOURCE_DIR}/engine/include)
+  target_link_libraries(${target} PRIVATE tlvk_build_flags)
+endfunction()

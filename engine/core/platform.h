@@ -1,0 +1,48 @@
+/* platform.h - the one door to the operating system: threads, clocks, files and folders.
+ * Hides: POSIX (and, later, Win32). No other file includes a POSIX header. */
+#ifndef TLVK_PLATFORM_H
+#define TLVK_PLATFORM_H
+
+#include "core/core.h"
+#include <stdio.h>
+
+typedef struct tlvk__mutex tlvk__mutex;   /* created on the heap so that no platform type shows here */
+typedef struct tlvk__cond tlvk__cond;
+typedef struct tlvk__thread tlvk__thread;
+
+tlvk__mutex *tlvk__mutex_create(void); /* NULL: no memory */
+void tlvk__mutex_destroy(tlvk__mutex *m);
+void tlvk__mutex_lock(tlvk__mutex *m);
+void tlvk__mutex_unlock(tlvk__mutex *m);
+tlvk__cond *tlvk__cond_create(void);
+void tlvk__cond_destroy(tlvk__cond *c);
+void tlvk__cond_wait(tlvk__cond *c, tlvk__mutex *m);
+void tlvk__cond_broadcast(tlvk__cond *c);
+tlvk__thread *tlvk__thread_start(void (*run)(void *user), void *user);
+void tlvk__thread_join(tlvk__thread *t); /* frees it too */
+int tlvk__cpu_count(void);
+
+double tlvk__now_seconds(void); /* monotonic */
+
+/* Files. All return false with errno's words in tlvk__fail_text on failure. */
+tlvk_status tlvk__file_read(const char *path, void **data, size_t *size, size_t limit); /* malloc'd, one zero byte behind the end */
+tlvk_status tlvk__file_replace(const char *path, const void *data, size_t size);        /* written beside, flushed, renamed */
+char *tlvk__file_temp_name(const char *path);                                           /* "path.tmp-PID-N", malloc'd */
+tlvk_status tlvk__file_rename(const char *from, const char *to);                        /* atomic replace */
+void tlvk__file_remove(const char *path);
+bool tlvk__is_folder(const char *path);
+bool tlvk__is_file(const char *path);
+tlvk_status tlvk__make_folders(const char *path); /* mkdir -p */
+FILE *tlvk__file_open(const char *path, const char *mode);
+
+typedef struct tlvk__dir_entry { char *name; bool folder; } tlvk__dir_entry;
+tlvk_status tlvk__list_folder(const char *path, tlvk__dir_entry **entries, size_t *count); /* sorted by bytes; "." and ".." left out; links followed */
+void tlvk__dir_entries_free(tlvk__dir_entry *entries, size_t count);
+const char *tlvk__env(const char *name);
+char *tlvk__default_cache_folder(void); /* $TLVK_CACHE_DIR, else $XDG_CACHE_HOME/tlvk, else ~/.cache/tlvk; malloc'd, NULL when none can be told */
+
+/* Runs `work` in a child process and copies what it wrote to the pipe; a crash in the child becomes TLVK_ERROR_FORMAT here.
+ * Where the platform has no fork, runs it in place. Used to keep a hostile HDF5 file out of the caller's address space. */
+tlvk_status tlvk__run_guarded(tlvk_status (*work)(void *user, FILE *out), void *user, void **result, size_t *result_size);
+
+#endif

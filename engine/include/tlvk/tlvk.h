@@ -1,0 +1,429 @@
+/* tlvk.h - transfer learning on any Vulkan device, in C: the whole public API.
+ *
+ * A program reads like the same tutorial in Keras: build or load a model, freeze, compile, fit, save. The words are Keras's.
+ *
+ *   - Zero means the default in every descriptor; where zero is a meaningful choice that differs from the default, TLVK_ZERO says it.
+ *   - Every call that can fail returns a tlvk_status; tlvk_last_error(ctx) then says what, where, which shape, which file.
+ *     Symbolic tensors carry an error with them, and tlvk_model_create returns it: one check at the end of a chain.
+ *   - Every *_create has a *_destroy that takes NULL; any order of destroying is right.
+ *   - The library never prints, exits or aborts. A failing call leaves its objects usable.
+ *   - Threads: a context and what was made from it is used by one thread at a time; two contexts are independent.
+ *     tlvk_cancel may be called from any thread. The last error is kept per thread and context.
+ *   - No device is opened before something is first computed. */
+#ifndef TLVK_TLVK_H
+#define TLVK_TLVK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#ifndef __cplusplus
+#include <stdbool.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32) && defined(TLVK_SHARED)
+#define TLVK_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define TLVK_API __attribute__((visibility("default")))
+#else
+#define TLVK_API
+#endif
+
+#define TLVK_VERSION_MAJOR 0
+#define TLVK_VERSION_MINOR 1
+#define TLVK_VERSION_PATCH 0
+
+/* --- status and errors ---------------------------------------------------------------------------------------------------- */
+
+typedef enum tlvk_status {
+    TLVK_OK = 0,
+    TLVK_ERROR_ARGUMENT = 1,    /* the call's own arguments do not fit: a name that is not there, a shape that does not fit */
+    TLVK_ERROR_FILE = 2,        /* the operating system refused a file: not there, not readable, disk full */
+    TLVK_ERROR_FORMAT = 3,      /* a file that is damaged or not of its kind */
+    TLVK_ERROR_UNSUPPORTED = 4, /* a file or a model that asks for what this library does not do, named in the text */
+    TLVK_ERROR_NO_DEVICE = 5,   /* no usable Vulkan device */
+    TLVK_ERROR_DEVICE_LOST = 6, /* the device stopped answering */
+    TLVK_ERROR_MEMORY = 7,      /* the device's or the host's memory is too small */
+    TLVK_ERROR_CANCELLED = 8,   /* tlvk_cancel, or a callback said stop at an error */
+    TLVK_ERROR_DATA = 9,        /* pictures or arrays that cannot be used */
+    TLVK_ERROR_INTERNAL = 10    /* a fault of this library or of the driver */
+} tlvk_status;
+
+typedef struct tlvk_context tlvk_context;
+typedef struct tlvk_model tlvk_model;
+typedef struct tlvk_dataset tlvk_dataset;
+typedef struct tlvk_history tlvk_history;
+typedef struct tlvk_layer tlvk_layer;
+
+TLVK_API const char *tlvk_version(void);
+TLVK_API const char *tlvk_status_name(tlvk_status status);
+/* Text of this thread's last failing call on `ctx` (NULL: of a call that had no context). Never NULL; valid until the next failing call. */
+TLVK_API const char *tlvk_last_error(const tlvk_context *ctx);
+
+/* --- context ---------------------------------------------------------------------------------------------------------------- */
+
+typedef enum tlvk_log_level { TLVK_LOG_ERROR = 0, TLVK_LOG_WARNING = 1, TLVK_LOG_INFO = 2, TLVK_LOG_DEBUG = 3 } tlvk_log_level;
+typedef void (*tlvk_log_fn)(tlvk_log_level level, const char *text, void *user);
+
+typedef struct tlvk_context_desc {
+    const char *device;        /* index ("1") or part of a name; NULL: $TLVK_DEVICE, else the best */
+    const char *cache_folder;  /* NULL: $TLVK_CACHE_DIR, else $XDG_CACHE_HOME/tlvk; "" : no caches on disk */
+    tlvk_log_fn log;           /* NULL: silent */
+    void *log_user;
+    tlvk_log_level log_level;  /* highest level passed to log; 0: TLVK_LOG_WARNING */
+    uint64_t memory_limit;     /* bytes of device memory at most; 0: what the device offers */
+    int worker_threads;        /* threads that decode pictures; 0: one per processor */
+    uint64_t reserved[6];
+} tlvk_context_desc;
+
+TLVK_API tlvk_status tlvk_context_create(const tlvk_context_desc *desc, tlvk_context **out); /* desc NULL: all defaults */
+TLVK_API void tlvk_context_destroy(tlvk_context *ctx);
+/* Makes the call now running on `ctx` (fit, evaluate, predict) end at its next step with TLVK_ERROR_CANCELLED. Any thread, signal handlers too. */
+TLVK_API void tlvk_cancel(tlvk_context *ctx);
+
+typedef struct tlvk_device_info {
+    char name[256];
+    char type[32];         /* "discrete", "integrated", "virtual", "cpu", "other" */
+    char driver[256];      /* name and version as the driver says them */
+    char api[32];          /* "1.3.230" */
+    uint64_t memory_bytes; /* of the largest device-local heap */
+    uint32_t subgroup_size;
+    bool fp16, cooperative_matrix;
+    bool usable, chosen;
+    char reason[256];      /* why it is chosen, not chosen, or not usable */
+} tlvk_device_info;
+/* Fills up to `capacity` infos; *count receives how many devices there are. TLVK_ERROR_NO_DEVICE where there is no loader or driver. */
+TLVK_API tlvk_status tlvk_devices(const tlvk_context *ctx, tlvk_device_info *infos, size_t capacity, size_t *count);
+
+/* --- building: symbolic tensors and layers ----------------------------------------------------------------------------------- */
+
+#define TLVK_MAX_DIMS 8
+#define TLVK_MAX_IO 16
+#define TLVK_ANY (-1)              /* a dimension left open, Keras's None */
+#define TLVK_ZERO (-1.17549435e-38f)    /* an explicit zero for a number whose zero means "the default" */
+
+/* A symbolic tensor: a small value that may be copied; it belongs to the context. `node` NULL: an error, or nothing. */
+typedef struct tlvk_tensor { struct tlvk_node *node; int index; } tlvk_tensor;
+
+typedef enum tlvk_activation_kind {
+    TLVK_LINEAR = 0, TLVK_RELU, TLVK_RELU6, TLVK_LEAKY_RELU, TLVK_ELU, TLVK_SELU, TLVK_SIGMOID, TLVK_TANH, TLVK_SOFTMAX, TLVK_SOFTPLUS,
+    TLVK_SWISH, TLVK_GELU, TLVK_HARD_SIGMOID, TLVK_GELU_TANH, TLVK_HARD_SIGMOID_KERAS2, TLVK_SOFTSIGN, TLVK_EXPONENTIAL, TLVK_HARD_SWISH,
+    TLVK_ACTIVATION_COUNT
+} tlvk_activation_kind;
+typedef enum tlvk_padding { TLVK_VALID = 0, TLVK_SAME = 1 } tlvk_padding;
+typedef enum tlvk_initializer_kind {
+    TLVK_INIT_DEFAULT = 0, TLVK_GLOROT_UNIFORM, TLVK_GLOROT_NORMAL, TLVK_HE_UNIFORM, TLVK_HE_NORMAL, TLVK_LECUN_UNIFORM, TLVK_LECUN_NORMAL,
+    TLVK_ZEROS, TLVK_ONES, TLVK_RANDOM_UNIFORM, TLVK_RANDOM_NORMAL, TLVK_TRUNCATED_NORMAL, TLVK_CONSTANT, TLVK_VARIANCE_SCALING
+} tlvk_initializer_kind;
+typedef struct tlvk_regularizer { float l1, l2; } tlvk_regularizer; /* adds l1*sum|w| + l2*sum w^2 to the loss */
+
+typedef struct tlvk_input_desc { const char *name; int64_t shape[TLVK_MAX_DIMS]; /* without the batch; ends at 0; TLVK_ANY allowed */ int rank; /* 0: count shape */ } tlvk_input_desc;
+typedef struct tlvk_conv2d_desc {
+    const char *name;
+    int filters, kernel_size[2], strides[2], dilation_rate[2]; /* [1] = 0: as [0] */
+    tlvk_padding padding;
+    tlvk_activation_kind activation;
+    bool no_bias, not_trainable;
+    tlvk_initializer_kind kernel_initializer; /* glorot_uniform */
+    tlvk_regularizer kernel_regularizer, bias_regularizer;
+} tlvk_conv2d_desc;
+typedef struct tlvk_depthwise_conv2d_desc {
+    const char *name;
+    int kernel_size[2], strides[2], dilation_rate[2], depth_multiplier; /* 1 */
+    tlvk_padding padding;
+    tlvk_activation_kind activation;
+    bool no_bias, not_trainable;
+    tlvk_initializer_kind depthwise_initializer;
+    tlvk_regularizer depthwise_regularizer, bias_regularizer;
+} tlvk_depthwise_conv2d_desc;
+typedef struct tlvk_separable_conv2d_desc {
+    const char *name;
+    int filters, kernel_size[2], strides[2], dilation_rate[2], depth_multiplier;
+    tlvk_padding padding;
+    tlvk_activation_kind activation;
+    bool no_bias, not_trainable;
+    tlvk_initializer_kind depthwise_initializer, pointwise_initializer;
+    tlvk_regularizer depthwise_regularizer, pointwise_regularizer, bias_regularizer;
+} tlvk_separable_conv2d_desc;
+typedef struct tlvk_dense_desc {
+    const char *name;
+    int units;
+    tlvk_activation_kind activation;
+    bool no_bias, not_trainable;
+    tlvk_initializer_kind kernel_initializer;
+    tlvk_regularizer kernel_regularizer, bias_regularizer;
+} tlvk_dense_desc;
+typedef struct tlvk_batch_normalization_desc {
+    const char *name;
+    float momentum; /* 0.99 */
+    float epsilon;  /* 1e-3 */
+    bool no_center, no_scale, not_trainable;
+} tlvk_batch_normalization_desc;
+typedef struct tlvk_pooling2d_desc { const char *name; int pool_size[2]; /* 2 */ int strides[2]; /* pool_size */ tlvk_padding padding; } tlvk_pooling2d_desc;
+typedef struct tlvk_padding2d_desc { const char *name; int top, bottom, left, right; } tlvk_padding2d_desc;
+typedef struct tlvk_relu_desc { const char *name; float max_value; /* none */ float negative_slope, threshold; } tlvk_relu_desc;
+
+TLVK_API tlvk_tensor tlvk_input(tlvk_context *ctx, const tlvk_input_desc *desc);
+TLVK_API tlvk_tensor tlvk_conv2d(tlvk_tensor x, const tlvk_conv2d_desc *desc);
+TLVK_API tlvk_tensor tlvk_depthwise_conv2d(tlvk_tensor x, const tlvk_depthwise_conv2d_desc *desc);
+TLVK_API tlvk_tensor tlvk_separable_conv2d(tlvk_tensor x, const tlvk_separable_conv2d_desc *desc);
+TLVK_API tlvk_tensor tlvk_dense(tlvk_tensor x, const tlvk_dense_desc *desc);
+TLVK_API tlvk_tensor tlvk_batch_normalization(tlvk_tensor x, const tlvk_batch_normalization_desc *desc); /* desc NULL: defaults */
+TLVK_API tlvk_tensor tlvk_max_pooling2d(tlvk_tensor x, const tlvk_pooling2d_desc *desc);
+TLVK_API tlvk_tensor tlvk_average_pooling2d(tlvk_tensor x, const tlvk_pooling2d_desc *desc);
+TLVK_API tlvk_tensor tlvk_global_average_pooling2d(tlvk_tensor x, const char *name); /* every name may be NULL: Keras's automatic one */
+TLVK_API tlvk_tensor tlvk_global_max_pooling2d(tlvk_tensor x, const char *name);
+TLVK_API tlvk_tensor tlvk_zero_padding2d(tlvk_tensor x, const tlvk_padding2d_desc *desc);
+TLVK_API tlvk_tensor tlvk_cropping2d(tlvk_tensor x, const tlvk_padding2d_desc *desc);
+TLVK_API tlvk_tensor tlvk_add(const tlvk_tensor *x, int count, const char *name);
+TLVK_API tlvk_tensor tlvk_multiply(const tlvk_tensor *x, int count, const char *name);
+TLVK_API tlvk_tensor tlvk_concatenate(const tlvk_tensor *x, int count, const char *name); /* along the last axis */
+TLVK_API tlvk_tensor tlvk_flatten(tlvk_tensor x, const char *name);
+TLVK_API tlvk_tensor tlvk_reshape(tlvk_tensor x, const int64_t *shape, int rank, const char *name); /* without the batch; one -1 allowed */
+TLVK_API tlvk_tensor tlvk_dropout(tlvk_tensor x, float rate, const char *name);
+TLVK_API tlvk_tensor tlvk_rescaling(tlvk_tensor x, float scale, float offset, const char *name); /* x*scale + offset */
+TLVK_API tlvk_tensor tlvk_activation(tlvk_tensor x, tlvk_activation_kind kind, const char *name);
+TLVK_API tlvk_tensor tlvk_relu(tlvk_tensor x, const tlvk_relu_desc *desc); /* desc NULL: plain */
+TLVK_API tlvk_tensor tlvk_leaky_relu(tlvk_tensor x, float negative_slope, const char *name);
+TLVK_API tlvk_tensor tlvk_elu(tlvk_tensor x, float alpha, const char *name);
+TLVK_API tlvk_tensor tlvk_softmax(tlvk_tensor x, const char *name);
+
+typedef enum tlvk_call_mode { TLVK_CALL_DEFAULT = 0, TLVK_CALL_INFERENCE = 1, TLVK_CALL_TRAINING = 2 } tlvk_call_mode; /* Keras's training=None, False, True */
+/* Applies a layer (or a whole model, below) again: its variables are shared. */
+TLVK_API tlvk_tensor tlvk_layer_call(tlvk_layer *layer, tlvk_tensor x, tlvk_call_mode mode);
+TLVK_API tlvk_tensor tlvk_model_call(tlvk_model *model, tlvk_tensor x, tlvk_call_mode mode, const char *name);
+
+/* --- models -------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct tlvk_model_desc {
+    const char *name;
+    tlvk_tensor inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; /* each ends at the first empty entry */
+} tlvk_model_desc;
+TLVK_API tlvk_status tlvk_model_create(tlvk_context *ctx, const tlvk_model_desc *desc, tlvk_model **out);
+TLVK_API void tlvk_model_destroy(tlvk_model *model);
+
+typedef enum tlvk_pooling { TLVK_POOLING_NONE = 0, TLVK_POOLING_AVG, TLVK_POOLING_MAX } tlvk_pooling;
+typedef struct tlvk_net_desc {
+    const char *weights;        /* NULL or "random": Keras's initializers; "imagenet"; or a path to a weights file */
+    bool no_top;                /* include_top=False */
+    int64_t input_shape[3];     /* height, width, channels; zero: the network's own (with no_top: open) */
+    tlvk_pooling pooling;       /* with no_top */
+    int classes;                /* 1000 */
+    tlvk_activation_kind classifier_activation; /* 0: softmax */
+    float alpha;                /* MobileNet's width; 0: 1 */
+    uint64_t seed;              /* of random weights */
+    const char *name;
+} tlvk_net_desc;
+TLVK_API tlvk_status tlvk_net(tlvk_context *ctx, const char *net, const tlvk_net_desc *desc, tlvk_model **out); /* "vgg16", ... */
+TLVK_API tlvk_status tlvk_vgg16(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_vgg19(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API const char *tlvk_net_name(int index); /* of the built-in networks; NULL past the last */
+
+/* Whole models: Keras HDF5 (.h5, .hdf5). Class names, preprocessing and resize rule travel with the file. */
+TLVK_API tlvk_status tlvk_model_load(tlvk_context *ctx, const char *path, tlvk_model **out);
+TLVK_API tlvk_status tlvk_model_save(tlvk_model *model, const char *path);
+typedef enum tlvk_weights_match { TLVK_BY_ORDER = 0, TLVK_BY_NAME = 1 } tlvk_weights_match;
+TLVK_API tlvk_status tlvk_model_load_weights(tlvk_model *model, const char *path, tlvk_weights_match match);
+TLVK_API tlvk_status tlvk_model_save_weights(tlvk_model *model, const char *path);
+
+TLVK_API const char *tlvk_model_name(const tlvk_model *model);
+TLVK_API int tlvk_model_input_count(const tlvk_model *model);
+TLVK_API int tlvk_model_output_count(const tlvk_model *model);
+TLVK_API tlvk_tensor tlvk_model_input(const tlvk_model *model, int index);
+TLVK_API tlvk_tensor tlvk_model_output(const tlvk_model *model, int index);
+/* Output of the layer of that name at any depth ("a/b/c" where a name stands twice), as a tensor to build on. */
+TLVK_API tlvk_tensor tlvk_layer_output(const tlvk_model *model, const char *name);
+/* Shape without the batch (TLVK_ANY where open); returns the rank, 0 for an empty tensor. */
+TLVK_API int tlvk_tensor_shape(tlvk_tensor x, int64_t shape[TLVK_MAX_DIMS]);
+
+typedef struct tlvk_layer_info {
+    const char *name, *class_name;
+    char output_shape[96];       /* as Keras prints it */
+    int64_t params, trainable_params;
+    bool trainable, is_model;
+    int depth;                   /* 0: a layer of the model itself; 1: of a model inside it ... (listing all depths) */
+    const char *inbound[TLVK_MAX_IO]; /* names of the layers it reads; ends at NULL */
+} tlvk_layer_info;
+TLVK_API int tlvk_model_layer_count(const tlvk_model *model);                 /* Keras's len(model.layers) */
+TLVK_API tlvk_layer *tlvk_model_layer(const tlvk_model *model, int index);    /* negative counts from the end; NULL out of range */
+TLVK_API tlvk_layer *tlvk_model_find_layer(const tlvk_model *model, const char *name); /* any depth; NULL when absent or ambiguous */
+TLVK_API tlvk_status tlvk_model_layer_info(const tlvk_model *model, int index, tlvk_layer_info *info);
+TLVK_API tlvk_model *tlvk_layer_model(tlvk_layer *layer); /* the model a nested-model layer wraps, borrowed; NULL for others */
+TLVK_API const char *tlvk_layer_name(const tlvk_layer *layer);
+TLVK_API const char *tlvk_layer_class(const tlvk_layer *layer);
+TLVK_API bool tlvk_layer_trainable(const tlvk_layer *layer);
+TLVK_API void tlvk_layer_set_trainable(tlvk_layer *layer, bool trainable);
+TLVK_API int tlvk_layer_weight_count(const tlvk_layer *layer);
+/* Name, shape and number of values of weight i in Keras's order; any out pointer may be NULL. */
+TLVK_API tlvk_status tlvk_layer_weight_info(const tlvk_layer *layer, int i, const char **name, int64_t shape[TLVK_MAX_DIMS], int *rank, size_t *elements);
+TLVK_API tlvk_status tlvk_layer_get_weight(const tlvk_layer *layer, int i, float *values, size_t elements);
+TLVK_API tlvk_status tlvk_layer_set_weight(tlvk_layer *layer, int i, const float *values, size_t elements);
+
+/* Sets `trainable` by Keras's words: a slice of layers (":10", "-3:", "5:9"), a layer's name or a glob at any depth ("block4_*"),
+ * "base", "*" (every layer). Slices count the layers of the innermost feature extractor, as cli.md's --freeze does. */
+TLVK_API tlvk_status tlvk_model_set_trainable(tlvk_model *model, const char *spec, bool trainable);
+TLVK_API tlvk_status tlvk_model_count_params(const tlvk_model *model, int64_t *total, int64_t *trainable);
+/* Keras's summary table; the caller frees *text with tlvk_free. */
+TLVK_API tlvk_status tlvk_model_summary(const tlvk_model *model, char **text);
+TLVK_API void tlvk_free(void *p);
+
+/* How pictures are made ready for this model; travels with its file. */
+typedef enum tlvk_preprocess { TLVK_PREPROCESS_AUTO = 0, TLVK_PREPROCESS_NONE, TLVK_PREPROCESS_TF, TLVK_PREPROCESS_CAFFE, TLVK_PREPROCESS_TORCH, TLVK_PREPROCESS_SCALE } tlvk_preprocess;
+typedef enum tlvk_color_mode { TLVK_COLOR_AUTO = 0, TLVK_RGB, TLVK_GRAYSCALE, TLVK_RGBA } tlvk_color_mode;
+typedef enum tlvk_resize { TLVK_RESIZE_AUTO = 0, TLVK_BILINEAR, TLVK_NEAREST } tlvk_resize;
+typedef struct tlvk_usage {
+    tlvk_preprocess preprocess; tlvk_color_mode color_mode; tlvk_resize resize;
+    int class_count; const char *const *class_names; /* borrowed from the model by get, copied by set; NULL: unknown */
+} tlvk_usage;
+TLVK_API void tlvk_model_usage(const tlvk_model *model, tlvk_usage *usage);
+TLVK_API tlvk_status tlvk_model_set_usage(tlvk_model *model, const tlvk_usage *usage);
+
+/* --- data ------------------------------------------------------------------------------------------------------------------------ */
+
+typedef enum tlvk_label_mode { TLVK_LABEL_AUTO = 0, TLVK_LABEL_INT, TLVK_LABEL_CATEGORICAL, TLVK_LABEL_BINARY } tlvk_label_mode;
+typedef enum tlvk_subset { TLVK_SUBSET_ALL = 0, TLVK_SUBSET_TRAINING, TLVK_SUBSET_VALIDATION } tlvk_subset;
+/* Keras's image_dataset_from_directory: a folder per class, classes in alphanumeric order. */
+typedef struct tlvk_image_folder_desc {
+    const char *path;
+    int image_size[2];           /* height, width; 256 x 256 */
+    int batch_size;              /* 32 */
+    tlvk_color_mode color_mode;  /* rgb */
+    tlvk_resize resize;          /* bilinear */
+    tlvk_preprocess preprocess;  /* none */
+    tlvk_label_mode label_mode;  /* int */
+    bool no_shuffle;
+    uint64_t seed;
+    double validation_split;     /* with subset */
+    tlvk_subset subset;
+    bool strict;                 /* a picture that cannot be decoded ends the run (default: named, counted, left out) */
+    const char *const *class_names; /* order of classes, NULL: sorted folders */
+    int class_count;
+    bool unlabeled;              /* pictures straight in the folder or below, no classes */
+} tlvk_image_folder_desc;
+TLVK_API tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_image_folder_desc *desc, tlvk_dataset **out);
+/* A list of picture files, in the given order, without labels. */
+TLVK_API tlvk_status tlvk_image_dataset_from_files(tlvk_context *ctx, const char *const *paths, size_t count, const tlvk_image_folder_desc *desc, tlvk_dataset **out);
+
+typedef struct tlvk_array_desc {
+    const float *x; int64_t x_shape[TLVK_MAX_DIMS]; /* samples first; ends at 0 */
+    const float *y; int64_t y_shape[TLVK_MAX_DIMS]; /* (samples) or (samples, 1): class numbers or targets; (samples, k): one-hot or targets; y NULL: none */
+    int batch_size; bool no_shuffle; uint64_t seed;
+    bool borrow;                                    /* keep the pointers instead of copying */
+} tlvk_array_desc;
+TLVK_API tlvk_status tlvk_dataset_from_arrays(tlvk_context *ctx, const tlvk_array_desc *desc, tlvk_dataset **out);
+TLVK_API void tlvk_dataset_destroy(tlvk_dataset *dataset);
+TLVK_API int64_t tlvk_dataset_size(const tlvk_dataset *dataset);
+TLVK_API int tlvk_dataset_class_count(const tlvk_dataset *dataset);
+TLVK_API const char *tlvk_dataset_class_name(const tlvk_dataset *dataset, int index);
+TLVK_API const char *tlvk_dataset_path(const tlvk_dataset *dataset, int64_t sample); /* NULL for arrays */
+TLVK_API int tlvk_dataset_label(const tlvk_dataset *dataset, int64_t sample);        /* class number, -1 without labels */
+TLVK_API int64_t tlvk_dataset_failed_count(const tlvk_dataset *dataset);             /* pictures found unreadable so far */
+TLVK_API const char *tlvk_dataset_failed(const tlvk_dataset *dataset, int64_t index); /* "path: why" */
+
+/* --- training ---------------------------------------------------------------------------------------------------------------------- */
+
+typedef enum tlvk_optimizer_kind { TLVK_ADAM = 0, TLVK_SGD, TLVK_RMSPROP, TLVK_ADAMW } tlvk_optimizer_kind;
+typedef enum tlvk_schedule_kind { TLVK_SCHEDULE_CONSTANT = 0, TLVK_SCHEDULE_COSINE, TLVK_SCHEDULE_EXPONENTIAL, TLVK_SCHEDULE_PLATEAU } tlvk_schedule_kind;
+typedef struct tlvk_schedule { /* step counts are optimizer steps */
+    tlvk_schedule_kind kind;
+    int64_t decay_steps; /* cosine: to alpha*lr; exponential: lr * decay_rate^(step/decay_steps); 0: the whole fit */
+    float decay_rate;    /* exponential; 0: 0.96 */
+    float alpha;         /* cosine: the last share of lr */
+    float factor;        /* plateau; 0: 0.1 */
+    int patience;        /* plateau, epochs; 0: 10 */
+    float min_lr;        /* plateau */
+} tlvk_schedule;
+typedef struct tlvk_optimizer {
+    tlvk_optimizer_kind kind;
+    float learning_rate;   /* Adam, AdamW, RMSprop 1e-3; SGD 1e-2 */
+    float momentum;        /* SGD, RMSprop */
+    bool nesterov;         /* SGD */
+    float beta_1, beta_2;  /* 0.9, 0.999 */
+    float rho;             /* RMSprop 0.9 */
+    float epsilon;         /* 1e-7 */
+    bool centered, amsgrad;
+    float weight_decay;    /* decoupled; AdamW 0.004, others none */
+    float clipnorm, global_clipnorm, clipvalue;
+    tlvk_schedule schedule;
+} tlvk_optimizer;
+
+typedef enum tlvk_loss_kind {
+    TLVK_LOSS_AUTO = 0, /* from the last layer and labels: sparse categorical for softmax, binary for one sigmoid unit */
+    TLVK_CATEGORICAL_CROSSENTROPY, TLVK_SPARSE_CATEGORICAL_CROSSENTROPY, TLVK_BINARY_CROSSENTROPY, TLVK_MEAN_SQUARED_ERROR
+} tlvk_loss_kind;
+typedef struct tlvk_loss { tlvk_loss_kind kind; bool from_logits; float label_smoothing; } tlvk_loss;
+typedef enum tlvk_metric_kind { TLVK_METRIC_NONE = 0, TLVK_ACCURACY, TLVK_BINARY_ACCURACY, TLVK_CATEGORICAL_ACCURACY, TLVK_SPARSE_CATEGORICAL_ACCURACY, TLVK_METRIC_MSE } tlvk_metric_kind;
+
+typedef enum tlvk_cache { TLVK_CACHE_MEMORY = 0, TLVK_CACHE_DISK, TLVK_CACHE_OFF } tlvk_cache; /* of the frozen prefix; memory spills to disk */
+typedef struct tlvk_compile_desc {
+    tlvk_optimizer optimizer;
+    tlvk_loss loss;
+    tlvk_metric_kind metrics[8]; /* ends at 0 */
+    bool deterministic;          /* static kernel choices only */
+} tlvk_compile_desc;
+TLVK_API tlvk_status tlvk_model_compile(tlvk_model *model, const tlvk_compile_desc *desc);
+
+typedef struct tlvk_logs { /* what an epoch or a step gave; val_* are NaN without validation data */
+    double loss, accuracy, val_loss, val_accuracy, learning_rate, seconds;
+    int64_t samples;
+} tlvk_logs;
+typedef enum tlvk_event_kind { TLVK_EVENT_EPOCH_BEGIN = 0, TLVK_EVENT_STEP_END, TLVK_EVENT_EPOCH_END, TLVK_EVENT_FEATURES } tlvk_event_kind;
+typedef struct tlvk_event {
+    tlvk_event_kind kind;
+    int epoch, epochs;           /* from 0 */
+    int64_t step, steps;         /* of this epoch; for FEATURES: pictures done and to do of the frozen prefix */
+    tlvk_logs logs;              /* running means within the epoch, as Keras's progress bar */
+} tlvk_event;
+typedef enum tlvk_verdict { TLVK_CONTINUE = 0, TLVK_STOP = 1 } tlvk_verdict;
+typedef tlvk_verdict (*tlvk_callback_fn)(const tlvk_event *event, void *user);
+
+typedef struct tlvk_fit_desc {
+    int epochs;                    /* 1 */
+    int initial_epoch;
+    tlvk_dataset *validation;
+    tlvk_cache cache;
+    uint64_t seed;                 /* of dropout and of the order of pictures */
+    const float *class_weight;     /* one per class; NULL: 1 */
+    int class_weight_count;
+    int early_stopping_patience;   /* epochs without a better val_loss (loss without validation); 0: off */
+    bool restore_best_weights;     /* at the end, the epoch with the best val_accuracy (else val_loss, else loss) */
+    const char *checkpoint;        /* written after each epoch and on cancel; NULL: none */
+    const char *resume;            /* a checkpoint to go on from */
+    bool keep_base_inference;      /* BatchNormalization below the first trained layer of the base stays in inference mode: cli.md --batch-norm inference */
+    tlvk_callback_fn callback; void *callback_user;
+} tlvk_fit_desc;
+/* Trains. *history (may be NULL as an out pointer) is the caller's. */
+TLVK_API tlvk_status tlvk_model_fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history **history);
+TLVK_API tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs);
+/* scores: dataset size x elements of the output per sample, rows in the dataset's own order; unreadable pictures give NaN rows. */
+TLVK_API tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements);
+/* Shape of one output sample for pictures of the dataset's size. */
+TLVK_API tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_logs *logs);
+
+TLVK_API int tlvk_history_epochs(const tlvk_history *history);
+TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs);
+TLVK_API tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path);
+TLVK_API void tlvk_history_destroy(tlvk_history *history);
+
+/* --- self-test and measurements --------------------------------------------------------------------------------------------------- */
+
+typedef struct tlvk_selftest_case { const char *name; double max_error, bound; bool ok; const char *message; } tlvk_selftest_case;
+typedef struct tlvk_selftest_desc { bool full; const char *filter; uint64_t seed; void (*report)(const tlvk_selftest_case *c, void *user); void *user; } tlvk_selftest_desc;
+/* *failed receives the number of failing cases; TLVK_OK also when cases fail. */
+TLVK_API tlvk_status tlvk_selftest(tlvk_context *ctx, const tlvk_selftest_desc *desc, int *cases, int *failed);
+
+typedef struct tlvk_bench_case { const char *name; double ms_min, ms_median, gflops, images_per_s; } tlvk_bench_case;
+typedef struct tlvk_bench_desc { const char *filter; int repeats; int batch_size; void (*report)(const tlvk_bench_case *c, void *user); void *user; } tlvk_bench_desc;
+TLVK_API tlvk_status tlvk_bench(tlvk_context *ctx, const tlvk_bench_desc *desc);
+
+/* One recorded operation of the last step, with its time where the device has timestamps. */
+typedef struct tlvk_trace_entry { const char *operation, *layer; double ms, gflop; } tlvk_trace_entry;
+/* Runs one training step (train true; random data) or forward pass of `batch` samples and reports each dispatch in order. */
+TLVK_API tlvk_status tlvk_model_trace(tlvk_model *model, int64_t batch, bool train, void (*report)(const tlvk_trace_entry *e, void *user), void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

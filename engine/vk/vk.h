@@ -1,0 +1,132 @@
+/* vk.h - everything the rest of the library may know of Vulkan; no other room includes a Vulkan header.
+ *
+ * Hides: instance, device choice, quirks, memory types, descriptor sets, pipelines and their disk cache, barriers, submissions, queries.
+ * One device belongs to one context and is used by one thread at a time. A NULL or "dry" device (tlvk__device_dry) records without
+ * Vulkan: the list of dispatches is the same, so golden texts and plans are tested without a driver. */
+#ifndef TLVK_VK_H
+#define TLVK_VK_H
+
+#include "core/core.h"
+
+/* --- caps: the only source of device facts ---------------------------------------------------------------------------------- */
+typedef struct tlvk__caps {
+    char name[256], driver[256], api[32], type[32];
+    uint8_t device_uuid[16], driver_uuid[16], pipeline_cache_uuid[16];
+    uint32_t vendor_id, device_id, driver_version, api_version;
+    uint64_t memory_bytes;           /* largest device-local heap, after memory_limit */
+    uint64_t max_binding_bytes;      /* maxStorageBufferRange */
+    uint64_t max_allocation_bytes;   /* maxMemoryAllocationSize, maxBufferSize */
+    uint64_t max_texels;             /* RGBA32F texels one uniform texel buffer view may hold; 0: texel buffers not usable */
+    uint32_t max_groups[3], max_invocations, max_group_size[3], max_shared_bytes, max_push_bytes, max_storage_buffers;
+    uint32_t storage_align, texel_align; /* offsets of bindings */
+    uint32_t subgroup_size;          /* as reported; 0: subgroup operations not usable in compute */
+    bool subgroup_shuffle;           /* constant and dynamic shuffle in compute, with a size that is fixed or can be required */
+    bool subgroup_size_control;
+    bool timestamps; double timestamp_ns;
+    bool unified;                    /* device-local memory is host-visible */
+    bool fp16_storage, fp16_arithmetic, cooperative_matrix;
+} tlvk__caps;
+
+typedef struct tlvk__device tlvk__device;
+
+typedef struct tlvk__device_desc {
+    const char *choose;        /* index or part of a name; NULL: environment TLVK_DEVICE, else the best */
+    const char *cache_folder;  /* for pipelines; NULL or "": none */
+    uint64_t memory_limit;
+    bool floor;                /* make the device with Vulkan 1.1 alone: no extension, no optional feature (tests) */
+    bool validation;           /* enable VK_LAYER_KHRONOS_validation with synchronization validation where installed; messages counted (tests) */
+    void (*log)(tlvk_log_level level, const char *text, void *user); void *log_user;
+} tlvk__device_desc;
+
+tlvk_status tlvk__devices_list(const char *choose, tlvk_device_info *infos, size_t capacity, size_t *count);
+tlvk_status tlvk__device_create(const tlvk__device_desc *desc, tlvk__device **out);
+tlvk_status tlvk__device_dry(const tlvk__caps *caps, tlvk__device **out); /* records only; caps NULL: a fixed, modest device (tlvk__caps_fixed) */
+void tlvk__caps_fixed(tlvk__caps *caps);
+void tlvk__device_destroy(tlvk__device *d); /* NULL taken; saves the pipeline cache; every buffer and recording must be gone */
+const tlvk__caps *tlvk__device_caps(const tlvk__device *d);
+int tlvk__device_validation_messages(const tlvk__device *d); /* how many the validation layer gave; -1: not enabled */
+const char *tlvk__device_validation_text(const tlvk__device *d); /* the first ones, for the test's report */
+void tlvk__device_memory_use(const tlvk__device *d, uint64_t *now_bytes, uint64_t *peak_bytes);
+
+/* --- buffers ------------------------------------------------------------------------------------------------------------------ */
+typedef enum tlvk__buffer_kind {
+    TLVK__BUFFER_DEVICE,   /* device-local; storage, texel and transfer use */
+    TLVK__BUFFER_UPLOAD,   /* host-visible, for the host to write and the device to read; mapped; storage use too */
+    TLVK__BUFFER_DOWNLOAD  /* host-visible and cached where the device has it, for the host to read; mapped; storage use too */
+} tlvk__buffer_kind;
+typedef struct tlvk__buffer tlvk__buffer;
+typedef struct tlvk__span { tlvk__buffer *buffer; uint64_t offset, bytes; } tlvk__span;
+
+/* bytes <= caps.max_allocation_bytes. `what` names the use in error texts ("activations"). TLVK_ERROR_MEMORY says asked, used and limit. */
+tlvk_status tlvk__buffer_create(tlvk__device *d, tlvk__buffer_kind kind, uint64_t bytes, const char *what, tlvk__buffer **out);
+void tlvk__buffer_destroy(tlvk__buffer *b);       /* NULL taken; the device must be done with it */
+void *tlvk__buffer_map(tlvk__buffer *b);          /* NULL for DEVICE kind; the pointer is fixed for the buffer's life (dry: plain host memory) */
+uint64_t tlvk__buffer_bytes(const tlvk__buffer *b);
+tlvk_status tlvk__buffer_flush(tlvk__buffer *b, uint64_t offset, uint64_t bytes);      /* host writes become visible to later submissions */
+tlvk_status tlvk__buffer_invalidate(tlvk__buffer *b, uint64_t offset, uint64_t bytes); /* device writes of finished submissions become visible to the host */
+/* Blocking transfers through a staging buffer in pieces, any size; for set-up, tests and saving, not for the training loop. */
+tlvk_status tlvk__span_write(tlvk__device *d, tlvk__span to, const void *from);
+tlvk_status tlvk__span_read(tlvk__device *d, tlvk__span from, void *to);
+
+/* --- recording ------------------------------------------------------------------------------------------------------------------
+ * A recorder turns a sequence of dispatches, fills and copies into a recording that can be submitted any number of times.
+ * Hazards are tracked by byte range: a barrier stands only where a range is read after a write, or written after a read or write,
+ * since the last barrier. The sequence is cut into command buffers by estimated work; order and barriers hold across cuts. */
+typedef struct tlvk__recorder tlvk__recorder;
+typedef struct tlvk__recording tlvk__recording;
+
+typedef enum tlvk__access { TLVK__READ = 1, TLVK__WRITE = 2, TLVK__READ_WRITE = 3 } tlvk__access;
+typedef struct tlvk__binding {
+    tlvk__span span;      /* offset aligned to caps.storage_align (texel: texel_align), bytes <= max_binding_bytes (texel: 16*max_texels) */
+    tlvk__access access;
+} tlvk__binding;          /* binding i of the shader is entry i; storage buffer or uniform texel buffer as the shader's SPIR-V says */
+typedef struct tlvk__spec { const char *name; uint32_t value; } tlvk__spec; /* specialization constant by its GLSL name; float constants: bits */
+
+#define TLVK__MAX_BINDINGS 12
+#define TLVK__MAX_SPECS 20
+typedef struct tlvk__dispatch {
+    const char *shader;                    /* base name of the .comp file; unknown: TLVK_ERROR_INTERNAL */
+    tlvk__spec specs[TLVK__MAX_SPECS];     /* ends at name NULL; a name the shader lacks, or a constant left out that has no default, is an error */
+    tlvk__binding bindings[TLVK__MAX_BINDINGS]; int binding_count;
+    const void *push; uint32_t push_bytes; /* at most 128; size checked against the SPIR-V by reflection */
+    uint64_t groups[3];                    /* 0 counts as 1. x may exceed max_groups[0]: the recorder folds x into (x, z) with z = groups to the next;
+                                              shaders that may be launched so use tlvk_group_x() of shaders/common.glsl; groups[2] must be 0 or 1 then */
+    uint32_t required_subgroup_size;       /* 0: any; else asked through subgroup size control where the device has it */
+    double flops, bytes;                   /* estimated work, for cutting and the trace */
+    const char *operation, *layer;         /* for the list and the trace: "conv2d", "block1_conv1"; copied */
+} tlvk__dispatch;
+
+typedef struct tlvk__recorder_desc {
+    bool timestamps;          /* one query pair per dispatch; ignored where the device has none */
+    double cut_ms;            /* aim of one submission's length; 0: 100 */
+    int skip_barrier;         /* tests: leave out the k-th barrier (1-based); 0: none */
+    bool single_submission;   /* tests: no cuts */
+} tlvk__recorder_desc;
+tlvk_status tlvk__recorder_create(tlvk__device *d, const tlvk__recorder_desc *desc, tlvk__recorder **out); /* desc NULL: zeros */
+void tlvk__recorder_destroy(tlvk__recorder *r); /* drops an unfinished one; NULL taken */
+/* The first failing call is remembered: later calls do nothing and tlvk__recorder_finish returns it. They return the status too. */
+tlvk_status tlvk__record_dispatch(tlvk__recorder *r, const tlvk__dispatch *dispatch);
+tlvk_status tlvk__record_fill(tlvk__recorder *r, tlvk__span to, uint32_t word);     /* offset and bytes multiples of 4 */
+tlvk_status tlvk__record_copy(tlvk__recorder *r, tlvk__span from, tlvk__span to);
+tlvk__device *tlvk__recorder_device(tlvk__recorder *r);
+tlvk_status tlvk__recorder_finish(tlvk__recorder *r, tlvk__recording **out);        /* the recorder is gone either way */
+
+void tlvk__recording_destroy(tlvk__recording *rec); /* waits if it is running; NULL taken */
+/* Starts the recording after all work submitted before on this device, whose writes it sees. A recording in flight is not submitted again. */
+tlvk_status tlvk__recording_submit(tlvk__recording *rec);
+tlvk_status tlvk__recording_wait(tlvk__recording *rec); /* until its last submission is done; TLVK_ERROR_DEVICE_LOST says what ran */
+bool tlvk__recording_done(tlvk__recording *rec);
+tlvk_status tlvk__recording_run(tlvk__recording *rec);  /* submit and wait */
+
+typedef struct tlvk__recorded { const char *shader, *operation, *layer; uint64_t groups[3]; double flops, bytes, ms; bool barrier_before; int submission; } tlvk__recorded;
+int tlvk__recording_count(const tlvk__recording *rec); /* dispatches, fills and copies, in order; fills and copies have shader "fill", "copy" */
+int tlvk__recording_barriers(const tlvk__recording *rec);
+int tlvk__recording_submissions(const tlvk__recording *rec);
+/* ms is valid after a wait on a recording made with timestamps; else 0. */
+tlvk_status tlvk__recording_entry(tlvk__recording *rec, int index, tlvk__recorded *entry);
+
+/* Description of one embedded shader, by reflection of its SPIR-V (vk/reflect.c). */
+typedef struct tlvk__shader_source { const char *name; const uint32_t *words; size_t word_count; } tlvk__shader_source;
+extern const tlvk__shader_source tlvk__shaders[]; /* made by the build; ends at name NULL */
+
+#endif
