@@ -72,7 +72,9 @@ uint64_t tlvk__rng_below(tlvk__rng *r, uint64_t n); /* unbiased, n > 0 */
 double tlvk__rng_uniform(tlvk__rng *r);             /* [0, 1), 53 bits */
 double tlvk__rng_normal(tlvk__rng *r);              /* mean 0, deviation 1 (Box-Muller) */
 
-/* --- content hash: FNV-1a 128-bit is not enough against clashes of millions of pictures; SipHash-like 128-bit non-cryptographic --- */
+/* --- content hash: 128 bits, not cryptographic: two 64-bit lanes mixed as in MurmurHash3 (Appleby, 2011; x64, 128 bits) ----------------
+ * Each tlvk__hash_add folds in one piece and its length, so the pieces "ab", "c" and "a", "bc" give different hashes.
+ * The same on every byte order. For telling pictures and files apart, never against somebody who wants a clash. */
 typedef struct tlvk__hash { uint64_t h[2]; } tlvk__hash;
 void tlvk__hash_init(tlvk__hash *h);
 void tlvk__hash_add(tlvk__hash *h, const void *bytes, size_t size);

@@ -1,0 +1,305 @@
+/* platform.c - threads, clocks, files and folders on POSIX. Hides: every POSIX header; nothing else includes one. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "core/platform.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+struct tlvk__mutex { pthread_mutex_t mutex; };
+struct tlvk__cond { pthread_cond_t cond; };
+struct tlvk__thread { pthread_t thread; void (*run)(void *user); void *user; };
+
+/* --- threads and time ----------------------------------------------------------------------------------------------------- */
+
+tlvk__mutex *tlvk__mutex_create(void) {
+    tlvk__mutex *m = tlvk__calloc(1, sizeof *m);
+    if (m && pthread_mutex_init(&m->mutex, NULL) != 0) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void tlvk__mutex_destroy(tlvk__mutex *m) {
+    if (!m)
+        return;
+    pthread_mutex_destroy(&m->mutex);
+    free(m);
+}
+
+void tlvk__mutex_lock(tlvk__mutex *m) { pthread_mutex_lock(&m->mutex); }
+void tlvk__mutex_unlock(tlvk__mutex *m) { pthread_mutex_unlock(&m->mutex); }
+
+tlvk__cond *tlvk__cond_create(void) {
+    tlvk__cond *c = tlvk__calloc(1, sizeof *c);
+    if (c && pthread_cond_init(&c->cond, NULL) != 0) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void tlvk__cond_destroy(tlvk__cond *c) {
+    if (!c)
+        return;
+    pthread_cond_destroy(&c->cond);
+    free(c);
+}
+
+void tlvk__cond_wait(tlvk__cond *c, tlvk__mutex *m) { pthread_cond_wait(&c->cond, &m->mutex); }
+void tlvk__cond_broadcast(tlvk__cond *c) { pthread_cond_broadcast(&c->cond); }
+
+static void *thread_main(void *p) {
+    tlvk__thread *t = p;
+    t->run(t->user);
+    return NULL;
+}
+
+tlvk__thread *tlvk__thread_start(void (*run)(void *user), void *user) {
+    tlvk__thread *t = tlvk__calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->run = run;
+    t->user = user;
+    if (pthread_create(&t->thread, NULL, thread_main, t) != 0) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void tlvk__thread_join(tlvk__thread *t) {
+    if (!t)
+        return;
+    pthread_join(t->thread, NULL);
+    free(t);
+}
+
+int tlvk__cpu_count(void) {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > 1024 ? 1024 : (int)count;
+}
+
+double tlvk__now_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- files ------------------------------------------------------------------------------------------------------------------ */
+
+static tlvk_status fail_errno(const char *what, const char *path) {
+    return tlvk__fail(errno == ENOMEM ? TLVK_ERROR_MEMORY : TLVK_ERROR_FILE, "%s \"%s\": %s", what, path, strerror(errno));
+}
+
+FILE *tlvk__file_open(const char *path, const char *mode) {
+    FILE *f = fopen(path, mode);
+    if (!f)
+        fail_errno("cannot open", path);
+    return f;
+}
+
+/* Everything up to the end of f, at most `limit` bytes. `path` is for error texts. */
+static tlvk_status read_all(FILE *f, const char *path, void **data, size_t *size, size_t limit) {
+    char *bytes = NULL;
+    size_t capacity = 0, used = 0;
+    for (;;) {
+        size_t need;
+        char *grown = tlvk__add_size(used, 65536, &need) ? tlvk__grow(bytes, &capacity, need, 1) : NULL;
+        if (!grown) {
+            free(bytes);
+            return tlvk__fail(TLVK_ERROR_MEMORY, "reading \"%s\": no memory behind %zu bytes", path, used);
+        }
+        bytes = grown;
+        size_t got = fread(bytes + used, 1, capacity - used - 1, f);
+        used += got;
+        if (used > limit) {
+            free(bytes);
+            return tlvk__fail(TLVK_ERROR_FORMAT, "reading \"%s\": larger than the %zu bytes expected at most", path, limit);
+        }
+        if (got == 0)
+            break;
+    }
+    if (ferror(f)) {
+        free(bytes);
+        return fail_errno("cannot read", path);
+    }
+    bytes[used] = '\0';
+    *data = bytes;
+    *size = used;
+    return TLVK_OK;
+}
+
+tlvk_status tlvk__file_read(const char *path, void **data, size_t *size, size_t limit) {
+    if (tlvk__is_folder(path))
+        return tlvk__fail(TLVK_ERROR_FILE, "cannot read \"%s\": it is a folder", path);
+    FILE *f = tlvk__file_open(path, "rb");
+    if (!f)
+        return TLVK_ERROR_FILE;
+    tlvk_status status = read_all(f, path, data, size, limit);
+    fclose(f);
+    return status;
+}
+
+char *tlvk__file_temp_name(const char *path) {
+    static atomic_uint number;
+    return tlvk__format("%s.tmp-%ld-%u", path, (long)getpid(), atomic_fetch_add(&number, 1u));
+}
+
+/* Makes the renaming itself last through a power cut; a file system that cannot do it is no reason to fail. */
+static void sync_folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? tlvk__format("%.*s", slash == path ? 1 : (int)TLVK__MIN(slash - path, INT_MAX), path) : tlvk__strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(folder);
+}
+
+tlvk_status tlvk__file_rename(const char *from, const char *to) {
+    int fd = open(from, O_RDONLY);
+    if (fd < 0)
+        return fail_errno("cannot open", from);
+    int synced = fsync(fd);
+    close(fd);
+    if (synced != 0)
+        return fail_errno("cannot flush", from);
+    if (rename(from, to) != 0)
+        return fail_errno("cannot replace", to);
+    sync_folder_of(to);
+    return TLVK_OK;
+}
+
+void tlvk__file_remove(const char *path) { unlink(path); }
+
+tlvk_status tlvk__file_replace(const char *path, const void *data, size_t size) {
+    char *temp = tlvk__file_temp_name(path);
+    if (!temp)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "writing \"%s\": no memory", path);
+    tlvk_status status = TLVK_OK;
+    FILE *f = tlvk__file_open(temp, "wb");
+    if (!f) {
+        free(temp);
+        return TLVK_ERROR_FILE;
+    }
+    bool written = size == 0 || fwrite(data, 1, size, f) == size;
+    if (fclose(f) != 0 || !written)
+        status = fail_errno("cannot write", temp);
+    if (status == TLVK_OK)
+        status = tlvk__file_rename(temp, path);
+    if (status != TLVK_OK)
+        tlvk__file_remove(temp);
+    free(temp);
+    return status;
+}
+
+/* --- folders ---------------------------------------------------------------------------------------------------------------- */
+
+bool tlvk__is_folder(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+bool tlvk__is_file(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode);
+}
+
+tlvk_status tlvk__make_folders(const char *path) {
+    char *part = tlvk__strdup(path);
+    if (!part)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "making folder \"%s\": no memory", path);
+    tlvk_status status = TLVK_OK;
+    for (char *p = part; status == TLVK_OK && *p; p++) {
+        bool last = p[1] == '\0', at_slash = *p == '/';
+        if (!last && (!at_slash || p == part))
+            continue;
+        if (at_slash)
+            *p = '\0';
+        if (*part && mkdir(part, 0777) != 0 && !tlvk__is_folder(part))
+            status = fail_errno("cannot make folder", part);
+        if (at_slash)
+            *p = '/';
+    }
+    free(part);
+    return status;
+}
+
+static int compare_entries(const void *a, const void *b) {
+    return strcmp(((const tlvk__dir_entry *)a)->name, ((const tlvk__dir_entry *)b)->name);
+}
+
+/* Reads one entry's kind, links followed. */
+static tlvk_status add_entry(const char *folder, const char *name, tlvk__dir_entry **list, size_t *capacity, size_t *count) {
+    tlvk__dir_entry *grown = tlvk__grow(*list, capacity, *count + 1, sizeof **list);
+    if (grown)
+        *list = grown;
+    char *path = tlvk__format("%s/%s", folder, name), *copy = tlvk__strdup(name);
+    if (!grown || !path || !copy) {
+        free(path);
+        free(copy);
+        return tlvk__fail(TLVK_ERROR_MEMORY, "listing \"%s\": no memory for entry %zu", folder, *count);
+    }
+    grown[(*count)++] = (tlvk__dir_entry){copy, tlvk__is_folder(path)};
+    free(path);
+    return TLVK_OK;
+}
+
+tlvk_status tlvk__list_folder(const char *path, tlvk__dir_entry **entries, size_t *count) {
+    DIR *dir = opendir(path);
+    if (!dir)
+        return fail_errno("cannot list folder", path);
+    tlvk__dir_entry *list = NULL;
+    size_t capacity = 0, used = 0;
+    tlvk_status status = TLVK_OK;
+    while (status == TLVK_OK) {
+        errno = 0;
+        const struct dirent *e = readdir(dir);
+        if (!e && errno != 0)
+            status = fail_errno("cannot list folder", path);
+        if (!e)
+            break;
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            status = add_entry(path, e->d_name, &list, &capacity, &used);
+    }
+    closedir(dir);
+    if (status != TLVK_OK) {
+        tlvk__dir_entries_free(list, used);
+        return status;
+    }
+    if (used > 1)
+        qsort(list, used, sizeof *list, compare_entries);
+    *entries = list;
+    *count = used;
+    return TLVK_OK;
+}
+
+void tlvk__dir_entries_free(tlvk__dir_entry *entries, size_t count) {
+    for (size_t i = 0; entries && i < count; i++)
+        free(entries[i].name);
+    free(entries);
+}
+
+const char *tlvk__env(const char *name) { return getenv(name); }
+
+char *tlvk__default_cache_folder(void) {
+    const char *own = getenv("TLVK_CACHE_DIR"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (own && *own)
+        return tlvk__strdup(own);
+    if (cache && *cache)
+        return tlvk__format("%s/tlvk", cache);
+    return home && *home ? tlvk__format("%s/.cache/tlvk", home) : NULL;
+}
