@@ -83,6 +83,9 @@ TLVK_API void tlvk_context_destroy(tlvk_context *ctx);
 /* Makes the call now running on `ctx` (fit, evaluate, predict) end at its next step with TLVK_ERROR_CANCELLED. Any thread, signal handlers too. */
 TLVK_API void tlvk_cancel(tlvk_context *ctx);
 
+/* As keras.utils.set_random_seed: layers built from here on draw their initial weights from this seed. A new context has seed 0. */
+TLVK_API void tlvk_set_random_seed(tlvk_context *ctx, uint64_t seed);
+
 typedef struct tlvk_device_info {
     char name[256];
     char type[32];         /* "discrete", "integrated", "virtual", "cpu", "other" */

@@ -1,0 +1,119 @@
+/* graph.h - layers and models as a host-side graph. No Vulkan here.
+ *
+ * Calls, layers and variables are three things: a layer may be called twice, a variable shared. A node is one call of a layer.
+ * Ownership: models count their layers, layers count their variables and nested models; nodes are small and stay with the context until it
+ * goes, but a node lets go of its layer when no model uses it any more, and then answers with an error instead of a crash. */
+#ifndef TLVK_GRAPH_H
+#define TLVK_GRAPH_H
+
+#include "core/context.h"
+#include "ops/attrs.h"
+
+typedef struct tlvk__variable {
+    int references;
+    uint64_t id;                   /* unique in the process */
+    char *name;                    /* Keras's short name: "kernel" */
+    tlvk__variable_spec spec;      /* spec.name points to `name` */
+    size_t elements;
+    float *values;                 /* dense, Keras's order; NULL until first wanted: drawn then from (seed, stream) */
+    uint64_t seed, stream;
+    uint64_t version;              /* grows with every change of the values on the host */
+} tlvk__variable;
+
+/* The values, drawn by the initializer when they were never set (keras/src/initializers/random_initializers.py). */
+tlvk_status tlvk__variable_values(tlvk__variable *v, const float **values);
+tlvk_status tlvk__variable_set(tlvk__variable *v, const float *values);
+tlvk__variable *tlvk__variable_retain(tlvk__variable *v);
+void tlvk__variable_release(tlvk__variable *v);
+
+struct tlvk_layer {
+    int references;
+    tlvk_context *ctx;             /* not counted: nodes and models count it */
+    uint64_t id;
+    char *name;
+    char *class_name;              /* "Conv2D", "Functional", "Sequential", "Model" */
+    const tlvk__op *op;            /* NULL: a model used as a layer */
+    tlvk_model *model;             /* counted; NULL for operations */
+    void *attrs;                   /* op->attr_bytes bytes */
+    bool trainable;
+    bool built;
+    tlvk__shape built_shape;       /* of the first input */
+    tlvk__variable **variables; int variable_count; /* in Keras's creation order */
+};
+
+struct tlvk_node {                 /* one call */
+    tlvk_context *ctx;
+    uint64_t id;                   /* creation order */
+    tlvk_layer *layer;             /* NULL once let go */
+    tlvk_call_mode mode;
+    tlvk_tensor *inputs; int input_count;
+    tlvk__shape *outputs; int output_count;  /* shapes; operations have one output, models may have several */
+    tlvk_status error; char *error_text;     /* a failed call: travels to everything built on it */
+};
+
+typedef struct tlvk__training tlvk__training; /* compile and fit state, owned by engine/train */
+
+struct tlvk_model {
+    int references;
+    tlvk_context *ctx;             /* counted */
+    uint64_t id;
+    char *name;
+    bool sequential;
+    bool trainable;
+    tlvk_layer **layers; int layer_count;     /* Keras's model.layers order: by depth, then by creation; Sequential: without its InputLayer */
+    struct tlvk_node **nodes; int node_count; /* this model's calls in an order in which they can run */
+    tlvk_tensor inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; int input_count, output_count;
+    tlvk_usage usage; char **class_names;     /* usage.class_names points here */
+    int keras_version;             /* major version of the file it came from; 3 when built here */
+    char *optimizer_config;        /* JSON text of training_config as read, or NULL; kept for saving */
+    tlvk__training *training; void (*training_destroy)(tlvk__training *);
+};
+
+tlvk_model *tlvk__model_retain(tlvk_model *m);
+void tlvk__model_release(tlvk_model *m);
+tlvk_layer *tlvk__layer_retain(tlvk_layer *l);
+void tlvk__layer_release(tlvk_layer *l);
+
+/* --- building from descriptions (used by the public API, by file readers and by nets) --- */
+/* A layer that is not yet called. attrs are copied; name NULL: Keras's automatic name, counted per context ("conv2d", "conv2d_1"). One reference is the caller's. */
+tlvk_status tlvk__layer_create(tlvk_context *ctx, const tlvk__op *op, const void *attrs, const char *name, bool trainable, tlvk_layer **out);
+tlvk_status tlvk__layer_from_model(tlvk_model *model, const char *name, tlvk_layer **out); /* model is retained */
+/* Calls a layer: infers shapes, builds its variables at the first call. The error, if any, is in the tensor. */
+tlvk_tensor tlvk__call(tlvk_layer *layer, const tlvk_tensor *inputs, int count, tlvk_call_mode mode);
+/* Output `index` of a model called as a layer. */
+tlvk_tensor tlvk__node_output(struct tlvk_node *node, int index);
+tlvk_tensor tlvk__error_tensor(tlvk_context *ctx, tlvk_status status, const char *format, ...) TLVK__PRINTF(3, 4);
+const tlvk__shape *tlvk__tensor_shape_of(tlvk_tensor x); /* NULL for an error tensor */
+typedef struct tlvk__model_build { const char *name; bool sequential; const tlvk_tensor *inputs; int input_count; const tlvk_tensor *outputs; int output_count; } tlvk__model_build;
+tlvk_status tlvk__model_build_from(tlvk_context *ctx, const tlvk__model_build *b, tlvk_model **out);
+/* The innermost feature extractor whose layers slices count: from the output inwards, the nested model with the most layers, else the model itself. */
+const tlvk_model *tlvk__feature_extractor(const tlvk_model *model);
+
+/* --- the flat form the planner works on: nested models opened, composite operations taken apart --- */
+typedef struct tlvk__flat_call {
+    const tlvk__op *op; const void *attrs;
+    const tlvk_layer *layer;       /* the layer it came from */
+    char *path;                    /* "mobilenetv2/block_1/conv", for texts */
+    int *inputs; int input_count;  /* flat tensor numbers */
+    int output;
+    tlvk__variable *variables[TLVK__MAX_VARIABLES]; int variable_count;
+    bool trainable[TLVK__MAX_VARIABLES]; /* the variable is trained: its layer is trainable and its spec says so */
+    bool layer_trainable;
+    tlvk_call_mode mode;           /* of this call and every model call around it: INFERENCE wins over TRAINING wins over DEFAULT, outermost given first */
+    uint32_t stream;               /* numbered within the model: for random layers */
+} tlvk__flat_call;
+typedef struct tlvk__flat {
+    tlvk__flat_call *calls; int call_count; /* in an order in which they can run; InputLayers left out */
+    tlvk__shape *tensors; int tensor_count; /* batch and possibly other dims -1 */
+    int inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; int input_count, output_count;
+    void *storage;                 /* attrs of parts; freed with it */
+} tlvk__flat;
+tlvk_status tlvk__model_flatten(const tlvk_model *model, tlvk__flat *flat);
+void tlvk__flat_free(tlvk__flat *flat);
+/* Infers all shapes again for known input shapes (batch included), into shapes[tensor_count]. */
+tlvk_status tlvk__flat_shapes(const tlvk__flat *flat, const tlvk__shape *inputs, tlvk__shape *shapes);
+
+/* Every variable once, depth first in model.layers order: what load by order, save and count walk. Returns the count; fills up to capacity. */
+int tlvk__model_variables(const tlvk_model *model, tlvk__variable **variables, bool *trainable, int capacity);
+
+#endif

@@ -1,0 +1,55 @@
+/* attrs.h - the attribute structs of operations that other rooms fill by hand (the building API, the planner). Defaults come from op->defaults. */
+#ifndef TLVK_ATTRS_H
+#define TLVK_ATTRS_H
+
+#include "ops/op.h"
+
+typedef struct tlvk__conv2d_attrs {
+    int filters, kernel_size[2], strides[2], dilation_rate[2], groups;
+    tlvk_padding padding;
+    bool use_bias;
+    tlvk__activation activation;
+    tlvk__initializer kernel_initializer, bias_initializer;
+    tlvk_regularizer kernel_regularizer, bias_regularizer;
+} tlvk__conv2d_attrs;
+typedef struct tlvk__depthwise_conv2d_attrs {
+    int kernel_size[2], strides[2], dilation_rate[2], depth_multiplier;
+    tlvk_padding padding;
+    bool use_bias;
+    tlvk__activation activation;
+    tlvk__initializer depthwise_initializer, bias_initializer;
+    tlvk_regularizer depthwise_regularizer, bias_regularizer;
+} tlvk__depthwise_conv2d_attrs;
+typedef struct tlvk__separable_conv2d_attrs {
+    int filters, kernel_size[2], strides[2], dilation_rate[2], depth_multiplier;
+    tlvk_padding padding;
+    bool use_bias;
+    tlvk__activation activation;
+    tlvk__initializer depthwise_initializer, pointwise_initializer, bias_initializer;
+    tlvk_regularizer depthwise_regularizer, pointwise_regularizer, bias_regularizer;
+} tlvk__separable_conv2d_attrs;
+typedef struct tlvk__dense_attrs {
+    int units;
+    bool use_bias;
+    tlvk__activation activation;
+    tlvk__initializer kernel_initializer, bias_initializer;
+    tlvk_regularizer kernel_regularizer, bias_regularizer;
+} tlvk__dense_attrs;
+typedef struct tlvk__batch_normalization_attrs {
+    int axis;
+    float momentum, epsilon;
+    bool center, scale;
+    tlvk__initializer beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer;
+    tlvk_regularizer beta_regularizer, gamma_regularizer;
+} tlvk__batch_normalization_attrs;
+typedef struct tlvk__pooling2d_attrs { int pool_size[2], strides[2]; tlvk_padding padding; } tlvk__pooling2d_attrs;
+typedef struct tlvk__global_pooling2d_attrs { bool keepdims; } tlvk__global_pooling2d_attrs;
+typedef struct tlvk__padding2d_attrs { int padding[4]; /* top, bottom, left, right */ } tlvk__padding2d_attrs; /* ZeroPadding2D, Cropping2D */
+typedef struct tlvk__concatenate_attrs { int axis; } tlvk__concatenate_attrs;
+typedef struct tlvk__reshape_attrs { tlvk__shape target_shape; /* without the batch; one -1 */ } tlvk__reshape_attrs;
+typedef struct tlvk__dropout_attrs { float rate; } tlvk__dropout_attrs;
+typedef struct tlvk__rescaling_attrs { float scale, offset; } tlvk__rescaling_attrs;
+typedef struct tlvk__activation_attrs { tlvk__activation activation; } tlvk__activation_attrs; /* Activation, ReLU, LeakyReLU, ELU, Softmax */
+typedef struct tlvk__input_attrs { tlvk__shape batch_shape; /* dim[0] = -1 */ } tlvk__input_attrs;
+
+#endif

@@ -1,0 +1,190 @@
+/* op.h - what an operation is: one file in engine/ops/, its shader, and one line in table.c.
+ *
+ * An operation describes itself completely: the Keras fields of its attributes, its shape rule, its variables, what its backward reads,
+ * how forward and backward are recorded, the scalar reference in double precision with the error allowed per element, and the cases
+ * that tests, `tlvk selftest` and `tlvk bench` run. The rest of the library (JSON, summary, planning, tests) works from this table alone. */
+#ifndef TLVK_OP_H
+#define TLVK_OP_H
+
+#include "ops/tensor.h"
+#include "../shaders/step_params.h"
+
+#define TLVK__MAX_INPUTS 64      /* DenseNet's and Inception's Concatenate stay far below */
+#define TLVK__MAX_VARIABLES 8
+#define TLVK__MAX_AUX 4
+#define TLVK__ATTR_BYTES 192
+
+/* --- activations: a function of one number, usable as an epilogue or alone --------------------------------------------------------- */
+typedef struct tlvk__activation {
+    tlvk_activation_kind kind;
+    float alpha;      /* leaky_relu, relu: negative slope; elu: alpha */
+    float max_value;  /* relu: upper bound; INFINITY: none */
+    float threshold;  /* relu */
+} tlvk__activation;
+tlvk__activation tlvk__activation_of(tlvk_activation_kind kind); /* Keras's default parameters */
+double tlvk__activation_value(const tlvk__activation *a, double x);               /* not softmax */
+double tlvk__activation_slope(const tlvk__activation *a, double x);               /* dy/dx at x; 0 at relu's kink as TensorFlow */
+bool tlvk__activation_elementwise(tlvk_activation_kind kind);                     /* all but softmax */
+bool tlvk__activation_from_output(tlvk_activation_kind kind);                     /* the slope can be told from y alone: may be an epilogue in training */
+const char *tlvk__activation_name(tlvk_activation_kind kind);                     /* Keras's "relu", ... */
+bool tlvk__activation_parse(const char *name, tlvk_activation_kind *kind);
+/* dz = dy * act'(.) * scale[c]: the gradient before an epilogue, from the epilogue's OUTPUT y. dz may be dy itself. scale NULL: ones. */
+tlvk_status tlvk__record_activation_backward(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *y, const tlvk__tensor *dy,
+                                             const tlvk__tensor *scale, const tlvk__tensor *dz, const char *layer);
+/* sum = a + b elementwise, sum may be a or b; used to join gradients. */
+tlvk_status tlvk__record_add(tlvk__recorder *r, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *sum, const char *layer);
+
+/* --- attributes: Keras's JSON fields -> a plain struct ------------------------------------------------------------------------------- */
+typedef enum tlvk__field_type {
+    TLVK__FIELD_INT,         /* int */
+    TLVK__FIELD_FLOAT,       /* float; a default of NAN in the struct means Keras's null */
+    TLVK__FIELD_BOOL,        /* bool */
+    TLVK__FIELD_PAIR,        /* int[2] from an int or a list of two */
+    TLVK__FIELD_PADDING,     /* tlvk_padding, "valid" | "same" */
+    TLVK__FIELD_PAD4,        /* int[4] top, bottom, left, right from n, (h, w) or ((t, b), (l, r)) */
+    TLVK__FIELD_ACTIVATION,  /* tlvk__activation from a name or a serialized object */
+    TLVK__FIELD_SHAPE,       /* tlvk__shape from a list (reshape's target_shape), no batch */
+    TLVK__FIELD_INITIALIZER, /* tlvk__initializer */
+    TLVK__FIELD_REGULARIZER, /* tlvk_regularizer */
+    TLVK__FIELD_AXIS,        /* int from an int or a list of one */
+    TLVK__FIELD_CHOICE,      /* int, index into `choices` */
+    TLVK__FIELD_MUST,        /* no storage: only the value `must` (JSON text) or null is accepted, refused by name otherwise */
+    TLVK__FIELD_IGNORE       /* no storage: read and written back as its default `must` */
+} tlvk__field_type;
+typedef struct tlvk__field {
+    const char *key;             /* Keras's config key */
+    tlvk__field_type type;
+    size_t offset;               /* in the attribute struct */
+    const char *must;            /* JSON text of the accepted (MUST) or written (IGNORE) value; NULL otherwise. Written back when saving. */
+    const char *const *choices;  /* CHOICE: names, ends at NULL */
+    bool keras3_only, legacy_only; /* which file generation it is written to; both are read */
+} tlvk__field;
+
+typedef struct tlvk__initializer { tlvk_initializer_kind kind; float value /* constant; deviation or half range; scale */; float mean; int mode, distribution; /* VarianceScaling: fan_in 0, fan_out 1, fan_avg 2; truncated_normal 0, untruncated 1, uniform 2 */ } tlvk__initializer;
+
+/* --- variables ---------------------------------------------------------------------------------------------------------------------- */
+typedef struct tlvk__variable_spec {
+    const char *name;              /* Keras's: "kernel", "bias", "gamma", "moving_mean", ... */
+    tlvk__shape shape;             /* Keras's */
+    tlvk__layout layout;
+    bool trainable;                /* false: state (moving statistics) */
+    tlvk__initializer initializer;
+    int64_t fan_in, fan_out;       /* for the initializer; 0: from the shape by Keras's compute_fans */
+    tlvk_regularizer regularizer;
+} tlvk__variable_spec;
+
+/* --- one call, when it is recorded --------------------------------------------------------------------------------------------------- */
+typedef struct tlvk__epilogue {    /* y = act(scale[c] * z + shift[c]) behind an operation that has TLVK__OP_EPILOGUE */
+    tlvk__activation activation;   /* elementwise; TLVK_LINEAR: none */
+    const tlvk__tensor *scale, *shift; /* vectors of c, both or neither: a BatchNormalization in inference mode */
+} tlvk__epilogue;
+
+typedef struct tlvk__op_call {
+    const void *attrs;
+    const char *layer;
+    bool training;                 /* batch statistics, dropout at work */
+    uint32_t stream;               /* random stream of this call, counted within the model */
+    int inputs;
+    const tlvk__tensor *x[TLVK__MAX_INPUTS];
+    const tlvk__tensor *y;
+    const tlvk__tensor *w[TLVK__MAX_VARIABLES];
+    tlvk__epilogue epilogue;
+    tlvk__span aux[TLVK__MAX_AUX]; /* kept from forward to backward */
+    tlvk__span scratch;            /* this call's alone, contents undefined */
+    tlvk__span packed;             /* weights in the kernel's order, filled by pack() */
+    tlvk__span step_params;        /* tlvk__step_params */
+    /* backward: dy is the gradient BEFORE the epilogue (the planner records tlvk__record_activation_backward); entries NULL: not wanted.
+     * An operation writes what is wanted and nothing else; *_accumulate: add to what is there. dy may be overwritten never. */
+    const tlvk__tensor *dy;
+    const tlvk__tensor *dx[TLVK__MAX_INPUTS]; bool dx_accumulate[TLVK__MAX_INPUTS];
+    const tlvk__tensor *dw[TLVK__MAX_VARIABLES]; bool dw_accumulate[TLVK__MAX_VARIABLES];
+} tlvk__op_call;
+
+typedef struct tlvk__op_needs {    /* bytes, asked before anything is allocated; tensors in the call have sizes but no storage then */
+    uint64_t aux_bytes[TLVK__MAX_AUX]; /* only when training and a backward will be recorded, or forward itself needs them kept */
+    uint64_t forward_scratch_bytes, backward_scratch_bytes, packed_bytes;
+} tlvk__op_needs;
+
+enum { TLVK__READS_X = 1, TLVK__READS_Y = 2 };
+enum {
+    TLVK__OP_EPILOGUE = 1,  /* forward applies call->epilogue */
+    TLVK__OP_RANDOM = 2,    /* uses random numbers when training (Dropout) */
+    TLVK__OP_STATE = 4,     /* updates its own non-trainable variables when training (BatchNormalization) */
+    TLVK__OP_INPUT = 8      /* InputLayer */
+};
+
+/* --- reference: dense (unpadded) arrays in double, and the error allowed -------------------------------------------------------------- */
+typedef struct tlvk__ref_tensor {
+    tlvk__shape shape;
+    double *v;   /* values; inputs hold floats exactly */
+    double *e;   /* outputs: error bound per element for a float32 device, from the operation's error model (c * 2^-24 * sqrt(K) * sum of |terms|, plus
+                    what special functions cost); filled by the reference. NULL: not wanted */
+} tlvk__ref_tensor;
+typedef struct tlvk__ref_call {
+    const void *attrs; bool training; uint32_t stream; const tlvk__step_params *step;
+    int inputs; const tlvk__ref_tensor *x[TLVK__MAX_INPUTS]; const tlvk__ref_tensor *w[TLVK__MAX_VARIABLES];
+    tlvk__ref_tensor *y;
+    tlvk__ref_tensor *w_after[TLVK__MAX_VARIABLES]; /* state after a training forward; NULL where not state */
+    const tlvk__ref_tensor *dy; tlvk__ref_tensor *dx[TLVK__MAX_INPUTS]; tlvk__ref_tensor *dw[TLVK__MAX_VARIABLES]; /* entries NULL: not wanted */
+} tlvk__ref_call;
+
+typedef struct tlvk__op_case {     /* one setting to test or time */
+    char name[96];                 /* "same 3x3 s2 7x5x3->10" */
+    union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } attrs;
+    int inputs; tlvk__shape x[TLVK__MAX_INPUTS]; /* with batch */
+    bool training;
+    tlvk__activation epilogue; bool scale_shift; /* for TLVK__OP_EPILOGUE operations */
+    bool real_size;                /* a layer of a real network: left out of the quick self-test, used by bench */
+    bool distinct;                 /* inputs must have no equal values (max pooling) */
+    bool positive;                 /* inputs in (0.1, 1) instead of (-1, 1) */
+} tlvk__op_case;
+
+/* --- the operation ---------------------------------------------------------------------------------------------------------------------- */
+typedef struct tlvk__op tlvk__op;
+typedef struct tlvk__op_part { const tlvk__op *op; union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } attrs; int variables[TLVK__MAX_VARIABLES]; int variable_count; } tlvk__op_part;
+
+struct tlvk__op {
+    const char *class_name;        /* Keras's: "Conv2D" */
+    const char *snake_name;        /* automatic layer names: "conv2d" */
+    unsigned flags;
+    int min_inputs, max_inputs;
+    size_t attr_bytes;
+    const tlvk__field *fields;     /* ends at key NULL */
+    void (*defaults)(void *attrs); /* Keras's defaults into a zeroed struct */
+    /* Output shape from input shapes (batch and any dim may be -1); checks attributes and inputs, says what would have been right. */
+    tlvk_status (*shape)(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y);
+    /* Variables for these (channel dims known) inputs, in Keras's creation order; returns the count. */
+    int (*variables)(const void *attrs, int inputs, const tlvk__shape *x, tlvk__variable_spec *specs);
+    tlvk__activation (*activation)(const void *attrs);  /* the activation field, applied behind the operation; NULL: has none */
+    int (*parts)(const void *attrs, tlvk__op_part parts[4]); /* composite operations (SeparableConv2D): a chain of others; NULL: not composite */
+    bool (*view)(const void *attrs, bool training, const tlvk__tensor *x, const tlvk__tensor *y); /* y is x's memory as it stands: nothing recorded */
+    unsigned (*backward_reads)(const void *attrs, bool training, bool want_dx, bool want_dw); /* TLVK__READS_*; w is always there */
+    double (*flops)(const tlvk__op_call *call); /* of forward; each backward half counts the same */
+    tlvk_status (*needs)(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *needs); /* NULL: none */
+    tlvk_status (*pack)(tlvk__recorder *r, const tlvk__op_call *call);     /* w -> packed; once while frozen, else each step; NULL: none */
+    tlvk_status (*forward)(tlvk__recorder *r, const tlvk__op_call *call);
+    tlvk_status (*backward)(tlvk__recorder *r, const tlvk__op_call *call); /* NULL: no gradient passes */
+    tlvk_status (*reference_forward)(const tlvk__ref_call *call);
+    tlvk_status (*reference_backward)(const tlvk__ref_call *call);
+    bool (*test_case)(int index, tlvk__op_case *c); /* c zeroed; false past the last */
+};
+
+const tlvk__op *tlvk__op_find(const char *class_name); /* NULL: no such operation */
+const tlvk__op *tlvk__op_at(int index);                /* NULL past the last */
+extern const tlvk__op tlvk__op_conv2d, tlvk__op_depthwise_conv2d, tlvk__op_separable_conv2d, tlvk__op_dense, tlvk__op_batch_normalization,
+    tlvk__op_max_pooling2d, tlvk__op_average_pooling2d, tlvk__op_global_average_pooling2d, tlvk__op_global_max_pooling2d, tlvk__op_zero_padding2d,
+    tlvk__op_cropping2d, tlvk__op_add, tlvk__op_multiply, tlvk__op_concatenate, tlvk__op_flatten, tlvk__op_reshape, tlvk__op_dropout, tlvk__op_rescaling,
+    tlvk__op_activation, tlvk__op_softmax, tlvk__op_relu, tlvk__op_leaky_relu, tlvk__op_elu, tlvk__op_input;
+
+/* scale = gamma/sqrt(var+eps), shift = beta - mean*scale: makes the epilogue vectors of a BatchNormalization in inference mode on the device;
+ * gamma or beta NULL where the layer has none; if `bias` (of the convolution before) is not NULL, shift += bias*scale. */
+tlvk_status tlvk__record_batch_norm_affine(tlvk__recorder *r, const void *batch_norm_attrs, const tlvk__tensor *const w[4], const tlvk__tensor *bias,
+                                           const tlvk__tensor *scale, const tlvk__tensor *shift, const char *layer);
+
+/* --- checking one case on a device against the reference (ops/check.c): shared by tests and `tlvk selftest` ----------------------------- */
+typedef struct tlvk__check { double max_error, bound, worst; /* worst = max over elements of |error| / bound of that element */ bool ok; char message[256]; } tlvk__check;
+/* Runs forward, then backward with everything wanted, of one case with inputs from `seed`. `force_piece_samples` > 0 lowers the binding limit so that
+ * operands are walked in pieces of that many samples. The status tells of failures to run; wrong values are in `result`. */
+tlvk_status tlvk__check_case(tlvk__device *d, const tlvk__op *op, const tlvk__op_case *c, uint64_t seed, int64_t force_piece_samples, tlvk__check *result);
+
+#endif

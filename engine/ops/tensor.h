@@ -1,0 +1,62 @@
+/* tensor.h - device tensors: how numbers lie in device memory, and how one larger than a binding is walked in pieces.
+ *
+ * Layout: channels last (NHWC). A tensor is n samples x rows x pitch floats; rows = h*w for images (1 for vectors), pitch = c rounded
+ * up to 4. The lanes from c to pitch are ZERO in every activation, gradient and variable: each operation keeps them so.
+ * Variables use the same struct with n = their rows, rows = 1 (see tlvk__variable_layout).
+ * A tensor may be larger than one binding, one allocation or 65,535 workgroups: it lies in segments of segment_n samples, each segment
+ * inside one buffer; tlvk__next_piece walks all operands of an operation together in ranges of samples that fit. */
+#ifndef TLVK_TENSOR_H
+#define TLVK_TENSOR_H
+
+#include "vk/vk.h"
+
+#define TLVK__LANES 4
+
+typedef struct tlvk__tensor {
+    int64_t n, rows, c, pitch;
+    int64_t h, w;                  /* rows = h*w where the tensor is an image (rank 4); else h = rows, w = 1 */
+    int64_t segment_n;             /* samples per segment; n where there is one segment */
+    int segment_count;
+    const tlvk__span *segments;    /* borrowed; each offset a multiple of 256 bytes */
+} tlvk__tensor;
+
+static inline int64_t tlvk__pitch(int64_t c) { return (c + TLVK__LANES - 1) / TLVK__LANES * TLVK__LANES; }
+static inline int64_t tlvk__sample_floats(const tlvk__tensor *t) { return t->rows * t->pitch; }
+/* Fills n, rows, c, pitch, h, w from a shape whose dim[0] is the (known) batch; storage left empty. */
+tlvk_status tlvk__tensor_from_shape(const tlvk__shape *shape, tlvk__tensor *t);
+/* Bytes of `n` samples; false on overflow. */
+bool tlvk__tensor_bytes(const tlvk__tensor *t, uint64_t *bytes);
+
+/* Walks samples [0, n) in ranges [p->n0, p->n1): each range lies within one segment of every tensor in `t` (entries may be NULL) and
+ * fits a binding of each. Start with p = {0, 0}; *more is false at the end. Tensors with fewer than n samples (n == 1 operands that
+ * are broadcast) must not be listed. TLVK_ERROR_MEMORY when one sample alone is larger than a binding (the text names the sizes). */
+typedef struct tlvk__piece { int64_t n0, n1; } tlvk__piece;
+tlvk_status tlvk__next_piece(const tlvk__caps *caps, const tlvk__tensor *const *t, int count, int64_t n, tlvk__piece *p, bool *more);
+/* Tests: pieces of this thread's walks have at most `samples` samples from now on; 0: no such limit. */
+void tlvk__force_pieces(int64_t samples);
+
+/* Binding of samples [n0, n1) of t; *base is where they begin behind the binding's aligned offset, in vec4 (16-byte) units: every shader
+ * takes such a base per tensor among its push constants. */
+tlvk__binding tlvk__tensor_window(const tlvk__caps *caps, const tlvk__tensor *t, int64_t n0, int64_t n1, tlvk__access access, uint32_t *base);
+/* The same for a plain span, aligned down; base in vec4 units. */
+tlvk__binding tlvk__span_window(const tlvk__caps *caps, tlvk__span span, tlvk__access access, uint32_t *base);
+
+/* --- variables: Keras's dense shape on the host and in files, padded on the device ------------------------------------------------ */
+typedef enum tlvk__layout {
+    TLVK__LAYOUT_VECTOR, /* (c): one row of pitch(c) */
+    TLVK__LAYOUT_MATRIX, /* (..., cin, cout): prod(...)*pitch(cin) rows of pitch(cout); Conv2D kernels (kh,kw,cin,cout), Dense (in,out) */
+    TLVK__LAYOUT_MERGED  /* (kh, kw, c, mult): kh*kw rows of pitch(c*mult); DepthwiseConv2D kernels */
+} tlvk__layout;
+/* Fills n (rows), rows = 1, c, pitch for a variable. */
+tlvk_status tlvk__variable_layout(const tlvk__shape *shape, tlvk__layout layout, tlvk__tensor *t);
+/* Converts between dense host floats (in Keras's order) and the device's rows; `device` holds n*pitch floats. */
+void tlvk__variable_pack(const tlvk__shape *shape, tlvk__layout layout, const float *dense, float *device);
+void tlvk__variable_unpack(const tlvk__shape *shape, tlvk__layout layout, const float *device, float *dense);
+/* The same for activations: dense (n, rows, c) <-> (n, rows, pitch). */
+void tlvk__activation_pack(const tlvk__tensor *t, int64_t n, const float *dense, float *device);
+void tlvk__activation_unpack(const tlvk__tensor *t, int64_t n, const float *device, float *dense);
+/* Blocking, any size; for set-up and tests. */
+tlvk_status tlvk__tensor_write(tlvk__device *d, const tlvk__tensor *t, const float *padded);
+tlvk_status tlvk__tensor_read(tlvk__device *d, const tlvk__tensor *t, float *padded);
+
+#endif
