@@ -1,0 +1,19 @@
+/* table.c - every operation there is; a new one is one line here. */
+#include "ops/op.h"
+
+#include <string.h>
+
+static const tlvk__op *const operations[] = {
+    &tlvk__op_input,
+};
+
+const tlvk__op *tlvk__op_at(int index) {
+    return index >= 0 && (size_t)index < TLVK__COUNT(operations) ? operations[index] : NULL;
+}
+
+const tlvk__op *tlvk__op_find(const char *class_name) {
+    for (size_t i = 0; i < TLVK__COUNT(operations); i++)
+        if (strcmp(operations[i]->class_name, class_name) == 0)
+            return operations[i];
+    return NULL;
+}
