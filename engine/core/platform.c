@@ -242,7 +242,7 @@ static int compare_entries(const void *a, const void *b) {
     return strcmp(((const tlvk__dir_entry *)a)->name, ((const tlvk__dir_entry *)b)->name);
 }
 
-/* Reads one entry's kind, links followed. */
+/* Reads one entry's kind: of what it points to, and whether it is a link. */
 static tlvk_status add_entry(const char *folder, const char *name, tlvk__dir_entry **list, size_t *capacity, size_t *count) {
     tlvk__dir_entry *grown = tlvk__grow(*list, capacity, *count + 1, sizeof **list);
     if (grown)
@@ -253,7 +253,9 @@ static tlvk_status add_entry(const char *folder, const char *name, tlvk__dir_ent
         free(copy);
         return tlvk__fail(TLVK_ERROR_MEMORY, "listing \"%s\": no memory for entry %zu", folder, *count);
     }
-    grown[(*count)++] = (tlvk__dir_entry){copy, tlvk__is_folder(path)};
+    struct stat info;
+    bool link = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
+    grown[(*count)++] = (tlvk__dir_entry){.name = copy, .folder = tlvk__is_folder(path), .link = link};
     free(path);
     return TLVK_OK;
 }

@@ -35,7 +35,7 @@ bool tlvk__is_file(const char *path);
 tlvk_status tlvk__make_folders(const char *path); /* mkdir -p */
 FILE *tlvk__file_open(const char *path, const char *mode);
 
-typedef struct tlvk__dir_entry { char *name; bool folder; } tlvk__dir_entry;
+typedef struct tlvk__dir_entry { char *name; bool folder; bool link; } tlvk__dir_entry; /* folder: of what a link points to; link: the entry is a symbolic link */
 tlvk_status tlvk__list_folder(const char *path, tlvk__dir_entry **entries, size_t *count); /* sorted by bytes; "." and ".." left out; links followed */
 void tlvk__dir_entries_free(tlvk__dir_entry *entries, size_t count);
 const char *tlvk__env(const char *name);
