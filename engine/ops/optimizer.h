@@ -11,15 +11,21 @@
 
 #define TLVK__BLOCK 1024
 
-typedef struct tlvk__block_row { float l1, l2, weight_decay, rate_factor; uint32_t variable, reserved[3]; } tlvk__block_row; /* 32 bytes, std430 */
+/* weight_decay: the optimizer's for every trainable variable (Keras leaves out only what the user excludes); rate_factor: 1, or the share of the
+ * learning rate this variable gets. 32 bytes, std430. */
+typedef struct tlvk__block_row { float l1, l2, weight_decay, rate_factor; uint32_t variable, reserved[3]; } tlvk__block_row;
 
+/* blocks * TLVK__BLOCK floats each of w, dw and the slots the optimizer has (tlvk__optimizer_slots), blocks rows of table; each no larger than a
+ * binding, offsets of multiples of 64 bytes. */
 typedef struct tlvk__chunk { tlvk__span w, dw, slots[3], table; uint32_t blocks; } tlvk__chunk;
 
 typedef struct tlvk__update_call {
     const tlvk_optimizer *optimizer;  /* resolved: every number filled in (tlvk__optimizer_resolve) */
     const tlvk__chunk *chunks; int chunk_count;
     int variable_count;               /* over all chunks; block_row.variable < variable_count */
-    tlvk__span step_params, metrics;  /* metrics: TLVK__METRIC_PENALTY and _NORM are written when there is a regularizer / clipping by norm */
+    tlvk__span step_params;           /* tlvk__step_params, offset a multiple of 64 bytes */
+    tlvk__span metrics;               /* as the loss's: word PENALTY is written when there is a regularizer, NORM (of all gradients, before clipping) when
+                                         clipping by norm; other words are left alone. No buffer where neither is. */
     bool regularized;                 /* any l1, l2 in the table: gradients get l1*sign(w) + 2*l2*w, the penalty is summed */
     tlvk__span scratch;
 } tlvk__update_call;
@@ -31,12 +37,26 @@ const char *tlvk__optimizer_slot_name(const tlvk_optimizer *o, int slot);
 /* step counts from 1; fills learning_rate and rate of `p`. */
 void tlvk__optimizer_step(const tlvk_optimizer *o, int64_t step, double learning_rate, tlvk__step_params *p);
 uint64_t tlvk__update_scratch_bytes(const tlvk__update_call *call);
+/* Per variable, in Keras's order (base_optimizer.py, _backend_apply_gradients; a regularizer's gradient is part of the loss's):
+ *   g += l1 sign(w) + 2 l2 w;  clip g (clipnorm: each variable by its own norm; else global_clipnorm; else clipvalue);
+ *   w -= w * weight_decay * learning_rate;  w and slots by the optimizer's formula.
+ * Rows that are zero in w, dw and slots stay zero. */
 tlvk_status tlvk__record_update(tlvk__recorder *r, const tlvk__update_call *call);
+/* Word PENALTY alone, of the weights as they are; for evaluation, whose loss contains it too. Reads w and table. Nothing when not regularized. */
+tlvk_status tlvk__record_penalty(tlvk__recorder *r, const tlvk__update_call *call);
 /* Learning rate before optimizer step `step` (from 0) of `total_steps`; plateau: what the callback has left of it is in `current`. Formulas:
- * keras/src/optimizers/schedules/learning_rate_schedule.py, keras/src/callbacks/reduce_lr_on_plateau.py. */
+ * keras/src/optimizers/schedules/learning_rate_schedule.py (CosineDecay, ExponentialDecay). */
 double tlvk__schedule_rate(const tlvk_optimizer *o, int64_t step, int64_t total_steps, double current);
+/* Keras's ReduceLROnPlateau over a quantity that should fall (val_loss, else loss), min_delta 1e-4, no cooldown
+ * (keras/src/callbacks/reduce_lr_on_plateau.py). A plain struct: a checkpoint keeps it as it is. */
+typedef struct tlvk__plateau { double best, rate; int32_t wait, seen; } tlvk__plateau;
+void tlvk__plateau_begin(tlvk__plateau *p, const tlvk_optimizer *o);
+/* After an epoch; true when `rate` was lowered. */
+bool tlvk__plateau_epoch_end(tlvk__plateau *p, const tlvk_optimizer *o, double metric);
 
-/* Reference in double for one variable: w, g, slots are updated in place. norm_scale: factor from clipping by global norm (1: none). */
-void tlvk__optimizer_reference(const tlvk_optimizer *o, int64_t step, double learning_rate, tlvk_regularizer reg, int64_t count, double *w, const double *g, double *slots[3]);
+/* Reference in double for one variable: w and slots are updated in place. norm_scale: factor from clipping by global norm (1: none);
+ * clipping by the variable's own norm or by value is done here. */
+void tlvk__optimizer_reference(const tlvk_optimizer *o, int64_t step, double learning_rate, double norm_scale, tlvk_regularizer reg, int64_t count,
+                               double *w, const double *g, double *slots[3]);
 
 #endif

@@ -1,0 +1,100 @@
+#version 450
+// optimizer_update.comp - one optimizer step of one chunk: a workgroup per block of 1024 floats, an invocation per vec4.
+// Formulas: keras/src/optimizers/{adam,adamw,sgd,rmsprop}.py; order of clipping, decay and update: base_optimizer.py, _backend_apply_gradients.
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "step_params.h"
+#include "optimizer.glsl"
+
+layout(local_size_x = 256) in;
+layout(constant_id = 0) const uint KIND = 0;        // KIND_*; AdamW is Adam with weight decay in the table
+layout(constant_id = 1) const uint MOMENTUM = 0;    // SGD, RMSprop
+layout(constant_id = 2) const uint NESTEROV = 0;    // SGD
+layout(constant_id = 3) const uint CENTERED = 0;    // RMSprop
+layout(constant_id = 4) const uint AMSGRAD = 0;     // Adam
+layout(constant_id = 5) const uint REGULARIZED = 0; // the table has l1 or l2
+layout(constant_id = 6) const uint CLIP = 0;        // CLIP_*
+
+const uint KIND_ADAM = 0, KIND_SGD = 1, KIND_RMSPROP = 2;
+const uint CLIP_NONE = 0, CLIP_VALUE = 1, CLIP_NORM = 2, CLIP_GLOBAL = 3;
+
+layout(binding = 0) buffer W { vec4 w[]; };
+layout(binding = 1) readonly buffer Dw { vec4 dw[]; };
+layout(binding = 2) buffer First { vec4 first[]; };   // Adam m, SGD momentum, RMSprop velocity
+layout(binding = 3) buffer Second { vec4 second[]; }; // Adam v, RMSprop momentum
+layout(binding = 4) buffer Third { vec4 third[]; };   // Adam largest v, RMSprop average gradient
+layout(binding = 5) readonly buffer Table { BlockRow table[]; };
+layout(binding = 6) readonly buffer Step { StepParams params[]; };
+layout(binding = 7) readonly buffer Factors { float factors[]; };
+
+layout(push_constant) uniform Push {
+    uint blocks, w_base, dw_base, first_base, second_base, third_base, table_base, params_base, factors_base; // vec4 units
+    float decay_1, gain_1; // Adam: beta_1, 1 - beta_1; SGD, RMSprop: momentum, unused
+    float decay_2, gain_2; // Adam: beta_2, 1 - beta_2; RMSprop: rho, 1 - rho
+    float epsilon, clip;
+};
+
+vec4 adam(vec4 g, uint i, float rate) {
+    vec4 m = first[first_base + i], v = second[second_base + i];
+    m += (g - m) * gain_1;
+    v += (g * g - v) * gain_2;
+    first[first_base + i] = m;
+    second[second_base + i] = v;
+    if (AMSGRAD != 0) {
+        v = max(third[third_base + i], v);
+        third[third_base + i] = v;
+    }
+    return -(m * rate) / (sqrt(v) + epsilon);
+}
+
+vec4 sgd(vec4 g, uint i, float rate) {
+    if (MOMENTUM == 0)
+        return -(g * rate);
+    vec4 m = first[first_base + i] * decay_1 - g * rate;
+    first[first_base + i] = m;
+    return NESTEROV != 0 ? m * decay_1 - g * rate : m;
+}
+
+vec4 rmsprop(vec4 g, uint i, float rate) {
+    vec4 v = decay_2 * first[first_base + i] + gain_2 * (g * g);
+    first[first_base + i] = v;
+    vec4 under_root = v + epsilon;
+    if (CENTERED != 0) {
+        vec4 average = decay_2 * third[third_base + i] + gain_2 * g;
+        third[third_base + i] = average;
+        under_root = v - average * average + epsilon;
+    }
+    vec4 increment = rate * g / sqrt(under_root);
+    if (MOMENTUM != 0) {
+        increment += decay_1 * second[second_base + i];
+        second[second_base + i] = increment;
+    }
+    return -increment;
+}
+
+void main() {
+    uint block = tlvk_group_x();
+    if (block >= blocks)
+        return;
+    uint i = block * TLVK_BLOCK_VEC4 + gl_LocalInvocationID.x;
+    BlockRow row = table[table_base / 2 + block];
+    vec4 weight = w[w_base + i], g = dw[dw_base + i];
+    if (REGULARIZED != 0)
+        g = tlvk_regularized(g, weight, row);
+    if (CLIP == CLIP_VALUE)
+        g = clamp(g, -clip, clip);
+    else if (CLIP == CLIP_NORM)
+        g *= factors[factors_base * 4 + row.variable];
+    else if (CLIP == CLIP_GLOBAL)
+        g *= factors[factors_base * 4];
+    StepParams p = params[params_base / 4];
+    weight -= weight * row.weight_decay * (p.learning_rate * row.rate_factor);
+    float rate = p.rate * row.rate_factor;
+    if (KIND == KIND_ADAM)
+        weight += adam(g, i, rate);
+    else if (KIND == KIND_SGD)
+        weight += sgd(g, i, rate);
+    else
+        weight += rmsprop(g, i, rate);
+    w[w_base + i] = weight;
+}
