@@ -1,0 +1,32 @@
+/* activation.h - activation functions for the operations that are one: recording them alone, and how exact a float32 device is. */
+#ifndef TLVK_ACTIVATION_H
+#define TLVK_ACTIVATION_H
+
+#include "ops/attrs.h"
+
+/* y = a(x) elementwise, y may be x; tensors of equal size. */
+tlvk_status tlvk__record_activation(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *x, const tlvk__tensor *y, const char *layer);
+/* dx = dy * a'(x), or dx += dy * a'(x). */
+tlvk_status tlvk__record_activation_backward_x(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *x, const tlvk__tensor *dy,
+                                               const tlvk__tensor *dx, bool accumulate, const char *layer);
+/* y = softmax over the channels of each row; and dx = y * (dy - sum(dy * y)), or dx +=. */
+tlvk_status tlvk__record_softmax(tlvk__recorder *r, const tlvk__tensor *x, const tlvk__tensor *y, const char *layer);
+tlvk_status tlvk__record_softmax_backward(tlvk__recorder *r, const tlvk__tensor *y, const tlvk__tensor *dy, const tlvk__tensor *dx, bool accumulate,
+                                          const char *layer);
+
+/* Bounds of the device's error. The argument is known to within `e`: |device(x') - a(x)| for every x' with |x' - x| <= e. Special functions
+ * are as exact as Vulkan demands ("Precision and operation of SPIR-V instructions"): exp to 3 + 2|x| ulp, log to 2^-21 near 1, division to 2.5 ulp. */
+double tlvk__activation_bound(const tlvk__activation *a, double x, double e);
+/* The same for the slope; from_output: told from the device's own y. */
+double tlvk__activation_slope_bound(const tlvk__activation *a, double x, double e, bool from_output);
+
+/* What Activation, ReLU, LeakyReLU, ELU and Softmax have in common; attrs is tlvk__activation_attrs. */
+tlvk_status tlvk__activation_op_shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y);
+unsigned tlvk__activation_op_backward_reads(const void *attrs, bool training, bool want_dx, bool want_dw);
+double tlvk__activation_op_flops(const tlvk__op_call *call);
+tlvk_status tlvk__activation_op_forward(tlvk__recorder *r, const tlvk__op_call *call);
+tlvk_status tlvk__activation_op_backward(tlvk__recorder *r, const tlvk__op_call *call);
+tlvk_status tlvk__activation_op_reference_forward(const tlvk__ref_call *call);
+tlvk_status tlvk__activation_op_reference_backward(const tlvk__ref_call *call);
+
+#endif

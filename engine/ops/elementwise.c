@@ -1,0 +1,70 @@
+/* elementwise.c - recording one shader over tensors of any size, and the sum of two tensors. */
+#include "ops/elementwise.h"
+
+static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const tlvk__walk *w, const tlvk__piece *p) {
+    uint32_t push[TLVK__WALK_OPERANDS + 1 + TLVK__WALK_WORDS];
+    tlvk__dispatch d = {.shader = w->shader, .operation = w->operation, .layer = w->layer, .binding_count = w->operand_count, .push = push};
+    memcpy(d.specs, w->specs, sizeof w->specs);
+    int stand_in = -1;
+    for (int i = 0; i < w->operand_count; i++) {
+        const tlvk__operand *o = &w->operands[i];
+        if (!o->t)
+            continue;
+        d.bindings[i] = o->whole ? tlvk__tensor_window(caps, o->t, 0, o->t->n, o->access, &push[i])
+                                 : tlvk__tensor_window(caps, o->t, p->n0, p->n1, o->access, &push[i]);
+        if (d.bindings[i].span.bytes > caps->max_binding_bytes)
+            return tlvk__fail(TLVK_ERROR_MEMORY, "%s: an operand of %llu bytes is larger than what the device binds at once (%llu bytes)",
+                              w->operation, (unsigned long long)d.bindings[i].span.bytes, (unsigned long long)caps->max_binding_bytes);
+        d.bytes += (double)d.bindings[i].span.bytes * (o->access == TLVK__READ_WRITE ? 2 : 1);
+        if (stand_in < 0 && o->access == TLVK__READ)
+            stand_in = i;
+    }
+    for (int i = 0; i < w->operand_count; i++)
+        if (!w->operands[i].t) {
+            d.bindings[i] = d.bindings[stand_in];
+            push[i] = 0;
+        }
+    uint64_t items = w->items * (uint64_t)(p->n1 - p->n0);
+    if (items > UINT32_MAX)
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "%s: a piece of %llu items cannot be counted in 32 bits", w->operation, (unsigned long long)items);
+    push[w->operand_count] = (uint32_t)items;
+    memcpy(push + w->operand_count + 1, w->words, sizeof w->words[0] * (size_t)w->word_count);
+    d.push_bytes = (uint32_t)(sizeof push[0] * (size_t)(w->operand_count + 1 + w->word_count));
+    uint32_t per_group = w->group_items ? w->group_items : 64;
+    d.groups[0] = (items + per_group - 1) / per_group;
+    d.flops = w->flops * (double)(p->n1 - p->n0) / (double)w->n;
+    return tlvk__record_dispatch(r, &d);
+}
+
+tlvk_status tlvk__record_walk(tlvk__recorder *r, const tlvk__walk *walk) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__tensor *walked[TLVK__WALK_OPERANDS];
+    for (int i = 0; i < walk->operand_count; i++)
+        walked[i] = walk->operands[i].whole ? NULL : walk->operands[i].t;
+    tlvk__piece piece = {0, 0};
+    for (bool more = true;;) {
+        tlvk_status s = tlvk__next_piece(caps, walked, walk->operand_count, walk->n, &piece, &more);
+        if (s || !more)
+            return s;
+        s = record_piece(r, caps, walk, &piece);
+        if (s)
+            return s;
+    }
+}
+
+tlvk_status tlvk__record_add(tlvk__recorder *r, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *sum, const char *layer) {
+    return tlvk__record_walk(r, &(tlvk__walk){
+        .shader = "add", .operation = "add", .layer = layer,
+        .operands = {{a, TLVK__READ, false}, {b, TLVK__READ, false}, {sum, TLVK__WRITE, false}}, .operand_count = 3,
+        .n = sum->n, .items = tlvk__sample_vec4s(sum), .flops = (double)sum->n * (double)tlvk__sample_floats(sum)});
+}
+
+tlvk_status tlvk__expect_image(const char *class_name, int inputs, const tlvk__shape *x) {
+    char text[128];
+    if (inputs != 1)
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s takes one input, here it has %d", class_name, inputs);
+    if (x->rank != 4)
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s takes images of shape (batch, height, width, channels), here its input is %s",
+                          class_name, tlvk__shape_text(x, text, sizeof text));
+    return TLVK_OK;
+}

@@ -1,0 +1,58 @@
+/* elementwise.h - recording one shader over tensors of any size: bases, pieces and group counts in one place.
+ *
+ * A shader recorded through tlvk__record_walk has as its push constants, in this order:
+ *     uint base[K];   per binding: where its piece begins, in vec4 units (K = operand_count)
+ *     uint items;     invocations (or workgroups, see group_items) that have work
+ *     ...             the walk's own words
+ * and local_size_x = 64. Invocation i of the piece is tlvk_group_x() * 64 + gl_LocalInvocationID.x. */
+#ifndef TLVK_ELEMENTWISE_H
+#define TLVK_ELEMENTWISE_H
+
+#include "ops/op.h"
+
+#include <string.h>
+
+#define TLVK__WALK_OPERANDS 8
+#define TLVK__WALK_WORDS 20
+
+typedef struct tlvk__operand {
+    const tlvk__tensor *t; /* NULL: not there; the first read operand is bound in its place and must not be read by the shader */
+    tlvk__access access;
+    bool whole;            /* bound entirely at every piece (vectors of channels), instead of walked */
+} tlvk__operand;
+
+typedef struct tlvk__walk {
+    const char *shader, *operation, *layer;
+    tlvk__spec specs[8];                            /* ends at name NULL */
+    tlvk__operand operands[TLVK__WALK_OPERANDS]; int operand_count; /* binding i of the shader */
+    int64_t n;                                      /* samples walked */
+    uint64_t items;                                 /* per sample */
+    uint32_t group_items;                           /* items per workgroup; 0: 64, one per invocation; 1: one item per workgroup */
+    uint32_t words[TLVK__WALK_WORDS]; int word_count;
+    double flops;                                   /* of the whole walk */
+} tlvk__walk;
+tlvk_status tlvk__record_walk(tlvk__recorder *r, const tlvk__walk *walk);
+
+static inline uint32_t tlvk__float_bits(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+static inline uint64_t tlvk__sample_vec4s(const tlvk__tensor *t) { return (uint64_t)tlvk__sample_floats(t) / TLVK__LANES; }
+
+/* A span seen as n samples of rows x c floats in one segment, c a multiple of 4; `span` is borrowed. */
+static inline tlvk__tensor tlvk__span_tensor(const tlvk__span *span, int64_t n, int64_t rows, int64_t c) {
+    return (tlvk__tensor){.n = n, .rows = rows, .c = c, .pitch = c, .h = rows, .w = 1, .segment_n = n, .segment_count = 1, .segments = span};
+}
+/* The bytes [offset, offset + bytes) of a span. */
+static inline tlvk__span tlvk__span_part(tlvk__span span, uint64_t offset, uint64_t bytes) {
+    return (tlvk__span){span.buffer, span.offset + offset, bytes};
+}
+
+/* The unit roundoff of float32, for error models. */
+#define TLVK__U 0x1p-24
+
+/* Error text for an operation given something else than one image (n, h, w, c); TLVK_OK for an image. */
+tlvk_status tlvk__expect_image(const char *class_name, int inputs, const tlvk__shape *x);
+
+#endif
