@@ -1,0 +1,210 @@
+/* pipeline.c - from a dispatch's shader, constants and subgroup size to a pipeline. Hides: shader modules, layouts, the hash table. */
+#include "vk/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- shaders ------------------------------------------------------------------------------------------------------------------ */
+
+static tlvk_status make_layouts(tlvk__device *d, tlvk__shader *s, const tlvk__shader_source *source) {
+    VkDescriptorSetLayoutBinding bindings[TLVK__MAX_BINDINGS];
+    uint32_t count = 0;
+    for (int i = 0; i < s->info.binding_count; i++)
+        if (s->info.slots[i] != TLVK__SLOT_NONE)
+            bindings[count++] = (VkDescriptorSetLayoutBinding){
+                .binding = (uint32_t)i,
+                .descriptorType = s->info.slots[i] == TLVK__SLOT_TEXEL ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                .descriptorCount = 1,
+                .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    const VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = count, .pBindings = bindings};
+    VkResult result = d->vk.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &s->set_layout);
+    const VkPushConstantRange push = {VK_SHADER_STAGE_COMPUTE_BIT, 0, s->info.push_bytes};
+    if (result == VK_SUCCESS) {
+        const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1, .pSetLayouts = &s->set_layout,
+                                                   .pushConstantRangeCount = s->info.push_bytes ? 1 : 0, .pPushConstantRanges = &push};
+        result = d->vk.vkCreatePipelineLayout(d->handle, &layout, NULL, &s->layout);
+    }
+    if (result == VK_SUCCESS) {
+        const VkShaderModuleCreateInfo module = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                                 .codeSize = source->word_count * sizeof(uint32_t), .pCode = source->words};
+        result = d->vk.vkCreateShaderModule(d->handle, &module, NULL, &s->module);
+    }
+    return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "shader \"%s\": making its module and layout", source->name);
+}
+
+static tlvk_status get_shader(tlvk__device *d, const char *name, int *index) {
+    tlvk__pipelines *p = &d->pipelines;
+    int i = 0;
+    while (i < p->shader_count && strcmp(tlvk__shaders[i].name, name) != 0)
+        i++;
+    if (i == p->shader_count)
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "there is no shader \"%s\"", name);
+    tlvk__shader *s = &p->shaders[i];
+    if (!s->ready) {
+        tlvk_status status = tlvk__reflect(&tlvk__shaders[i], &s->info);
+        if (status == TLVK_OK && s->info.push_bytes > d->caps.max_push_bytes)
+            status = tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": %u bytes of push constants, the device takes %u", name, s->info.push_bytes, d->caps.max_push_bytes);
+        if (status == TLVK_OK && !d->dry)
+            status = make_layouts(d, s, &tlvk__shaders[i]);
+        if (status != TLVK_OK)
+            return status;
+        s->ready = true;
+    }
+    *index = i;
+    return TLVK_OK;
+}
+
+/* --- pipelines ---------------------------------------------------------------------------------------------------------------- */
+
+/* Orders the dispatch's constants as the shader has them; refuses names the shader lacks and a local size left out. */
+static tlvk_status read_specs(const tlvk__dispatch *dispatch, const tlvk__shader_info *info, tlvk__pipeline *key) {
+    for (int i = 0; i < TLVK__MAX_SPECS && dispatch->specs[i].name; i++) {
+        int k = 0;
+        while (k < info->spec_count && strcmp(info->specs[k].name, dispatch->specs[i].name) != 0)
+            k++;
+        if (k == info->spec_count)
+            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\" has no specialization constant \"%s\"", dispatch->shader, dispatch->specs[i].name);
+        key->values[k] = dispatch->specs[i].value;
+        key->given |= 1u << k;
+    }
+    for (int k = 0; k < info->spec_count; k++)
+        if (info->specs[k].local_size && !(key->given >> k & 1u)) /* drivers would silently take 1 */
+            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": the workgroup size \"%s\" was given no value", dispatch->shader, info->specs[k].name);
+    return TLVK_OK;
+}
+
+static tlvk_status check_local_size(const tlvk__device *d, const tlvk__pipeline *key, const char *name, uint32_t local[3]) {
+    const tlvk__shader_info *info = &key->shader->info;
+    uint64_t product = 1;
+    for (int axis = 0; axis < 3; axis++) {
+        int spec = info->local_size_spec[axis];
+        local[axis] = spec >= 0 ? key->values[spec] : info->local_size[axis];
+        if (local[axis] == 0 || local[axis] > d->caps.max_group_size[axis])
+            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": workgroup size %u along axis %d; the device takes 1 to %u", name, local[axis], axis,
+                              d->caps.max_group_size[axis]);
+        product *= local[axis];
+    }
+    if (product > d->caps.max_invocations)
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": workgroups of %u x %u x %u; the device takes %u invocations", name, local[0], local[1], local[2],
+                          d->caps.max_invocations);
+    return TLVK_OK;
+}
+
+static tlvk_status check_subgroup(const tlvk__device *d, const char *name, uint32_t size) {
+    const tlvk__physical *p = &d->physical;
+    if (size == 0 || (p->subgroup_min == size && p->subgroup_max == size))
+        return TLVK_OK;
+    if (d->caps.subgroup_size_control && size >= p->subgroup_min && size <= p->subgroup_max && (size & (size - 1)) == 0)
+        return TLVK_OK;
+    return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "shader \"%s\" asks for subgroups of %u; \"%s\" cannot promise them (it has %u, from %u to %u)", name, size,
+                      d->caps.name, d->caps.subgroup_size, p->subgroup_min, p->subgroup_max);
+}
+
+static tlvk_status compile(tlvk__device *d, tlvk__pipeline *p, const char *name, const uint32_t local[3]) {
+    VkSpecializationMapEntry entries[TLVK__MAX_SPECS];
+    uint32_t count = 0;
+    for (int k = 0; k < p->shader->info.spec_count; k++)
+        if (p->given >> k & 1u)
+            entries[count++] = (VkSpecializationMapEntry){p->shader->info.specs[k].id, (uint32_t)k * 4u, 4};
+    const VkSpecializationInfo specs = {count, entries, sizeof p->values, p->values};
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT, .requiredSubgroupSize = p->subgroup_size};
+    bool require = p->subgroup_size && d->caps.subgroup_size_control;
+    bool full = require && d->physical.full_subgroups && local[0] % p->subgroup_size == 0;
+    const VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .pNext = require ? &size : NULL,
+                  .flags = full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT : 0,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = p->shader->module,
+                  .pName = "main",
+                  .pSpecializationInfo = &specs},
+        .layout = p->shader->layout};
+    VkResult result = d->vk.vkCreateComputePipelines(d->handle, d->pipelines.cache, 1, &info, NULL, &p->handle);
+    if (result != VK_SUCCESS)
+        return tlvk__vk_fail(d, result, "shader \"%s\": compiling it", name);
+    d->pipelines.changed = true;
+    return TLVK_OK;
+}
+
+static size_t bucket_of(const tlvk__pipeline *key) {
+    tlvk__hash h;
+    tlvk__hash_init(&h);
+    tlvk__hash_add(&h, &key->shader_index, sizeof key->shader_index);
+    tlvk__hash_add(&h, key->values, sizeof key->values);
+    tlvk__hash_add(&h, &key->subgroup_size, sizeof key->subgroup_size);
+    return (size_t)(h.h[0] % TLVK__PIPELINE_BUCKETS);
+}
+
+static bool same_key(const tlvk__pipeline *a, const tlvk__pipeline *b) {
+    return a->shader_index == b->shader_index && a->given == b->given && a->subgroup_size == b->subgroup_size &&
+           memcmp(a->values, b->values, sizeof a->values) == 0;
+}
+
+tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, const tlvk__pipeline **out) {
+    tlvk__pipeline key = {.subgroup_size = dispatch->required_subgroup_size};
+    tlvk_status status = get_shader(d, dispatch->shader, &key.shader_index);
+    if (status != TLVK_OK)
+        return status;
+    key.shader = &d->pipelines.shaders[key.shader_index];
+    status = read_specs(dispatch, &key.shader->info, &key);
+    if (status != TLVK_OK)
+        return status;
+    size_t bucket = bucket_of(&key);
+    for (const tlvk__pipeline *p = d->pipelines.buckets[bucket]; p; p = p->next)
+        if (same_key(p, &key)) {
+            *out = p;
+            return TLVK_OK;
+        }
+    uint32_t local[3];
+    status = check_local_size(d, &key, dispatch->shader, local);
+    if (status == TLVK_OK)
+        status = check_subgroup(d, dispatch->shader, key.subgroup_size);
+    if (status == TLVK_OK && !d->dry)
+        status = compile(d, &key, dispatch->shader, local);
+    if (status != TLVK_OK)
+        return status;
+    tlvk__pipeline *made = tlvk__calloc(1, sizeof *made);
+    if (!made) {
+        if (!d->dry)
+            d->vk.vkDestroyPipeline(d->handle, key.handle, NULL);
+        return tlvk__fail(TLVK_ERROR_MEMORY, "shader \"%s\": no memory", dispatch->shader);
+    }
+    *made = key;
+    made->next = d->pipelines.buckets[bucket];
+    d->pipelines.buckets[bucket] = made;
+    *out = made;
+    return TLVK_OK;
+}
+
+/* --- the table's life --------------------------------------------------------------------------------------------------------- */
+
+tlvk_status tlvk__pipelines_open(tlvk__device *d, const char *cache_folder) {
+    tlvk__pipelines *p = &d->pipelines;
+    while (tlvk__shaders[p->shader_count].name)
+        p->shader_count++;
+    p->shaders = tlvk__calloc((size_t)p->shader_count, sizeof *p->shaders);
+    if (!p->shaders)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "opening a device: no memory for the table of shaders");
+    return d->dry ? TLVK_OK : tlvk__pipeline_cache_open(d, cache_folder);
+}
+
+void tlvk__pipelines_close(tlvk__device *d) {
+    tlvk__pipelines *p = &d->pipelines;
+    if (d->handle)
+        tlvk__pipeline_cache_close(d);
+    for (int i = 0; i < TLVK__PIPELINE_BUCKETS; i++)
+        for (tlvk__pipeline *one = p->buckets[i], *next; one; one = next) {
+            next = one->next;
+            if (d->handle)
+                d->vk.vkDestroyPipeline(d->handle, one->handle, NULL);
+            free(one);
+        }
+    for (int i = 0; p->shaders && d->handle && i < p->shader_count; i++) {
+        d->vk.vkDestroyShaderModule(d->handle, p->shaders[i].module, NULL);
+        d->vk.vkDestroyPipelineLayout(d->handle, p->shaders[i].layout, NULL);
+        d->vk.vkDestroyDescriptorSetLayout(d->handle, p->shaders[i].set_layout, NULL);
+    }
+    free(p->shaders);
+}

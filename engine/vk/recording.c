@@ -1,0 +1,117 @@
+/* recording.c - a finished recording: submitting, waiting, listing, its end. Hides: the fence, and how a device's speed is learnt. */
+#include "vk/internal.h"
+
+#include "core/platform.h"
+
+#include <stdlib.h>
+
+void tlvk__recording_destroy(tlvk__recording *rec) {
+    if (!rec)
+        return;
+    tlvk__device *d = rec->device;
+    if (rec->in_flight)
+        tlvk__recording_wait(rec);
+    if (!d->dry) {
+        if (rec->commands && rec->commands[0])
+            d->vk.vkFreeCommandBuffers(d->handle, d->command_pool, (uint32_t)rec->submissions, rec->commands);
+        d->vk.vkDestroyDescriptorPool(d->handle, rec->descriptors, NULL);
+        d->vk.vkDestroyQueryPool(d->handle, rec->queries, NULL);
+        d->vk.vkDestroyFence(d->handle, rec->fence, NULL);
+    }
+    for (size_t i = 0; i < rec->string_count; i++)
+        free(rec->strings[i]);
+    free(rec->strings);
+    free(rec->entries);
+    free(rec->bindings);
+    free(rec->push);
+    free(rec->commands);
+    free(rec->submits);
+    free(rec);
+}
+
+/* A lost device, with what ran: the first and last operations tell a reader of the error where to look. */
+static tlvk_status fail_running(tlvk__recording *rec, VkResult result, const char *what) {
+    if (rec->entry_count == 0)
+        return tlvk__vk_fail(rec->device, result, "%s a recording", what);
+    const tlvk__entry *first = &rec->entries[0], *last = &rec->entries[rec->entry_count - 1];
+    return tlvk__vk_fail(rec->device, result, "%s a recording of %zu operations in %d submissions, from %s %s to %s %s", what, rec->entry_count,
+                         rec->submissions, first->operation, first->layer, last->operation, last->layer);
+}
+
+tlvk_status tlvk__recording_submit(tlvk__recording *rec) {
+    tlvk__device *d = rec->device;
+    if (rec->in_flight)
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "a recording was submitted again before it was done");
+    if (d->dry)
+        return TLVK_OK;
+    if (d->lost)
+        return fail_running(rec, VK_ERROR_DEVICE_LOST, "submitting");
+    VkResult result = d->vk.vkResetFences(d->handle, 1, &rec->fence);
+    if (result == VK_SUCCESS)
+        result = d->vk.vkQueueSubmit(d->queue, (uint32_t)rec->submissions, rec->submits, rec->fence);
+    if (result != VK_SUCCESS)
+        return fail_running(rec, result, "submitting");
+    rec->in_flight = true;
+    rec->submitted_at = tlvk__now_seconds();
+    return TLVK_OK;
+}
+
+static tlvk_status read_timestamps(tlvk__recording *rec) {
+    tlvk__device *d = rec->device;
+    uint64_t *ticks = tlvk__calloc(rec->entry_count * 2, sizeof *ticks);
+    if (!ticks)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "reading timestamps: no memory");
+    VkResult result = d->vk.vkGetQueryPoolResults(d->handle, rec->queries, 0, (uint32_t)rec->entry_count * 2, rec->entry_count * 2 * sizeof *ticks, ticks,
+                                                  sizeof *ticks, VK_QUERY_RESULT_64_BIT);
+    uint64_t mask = d->physical.queue_timestamp_bits >= 64 ? UINT64_MAX : ((uint64_t)1 << d->physical.queue_timestamp_bits) - 1;
+    for (size_t i = 0; result == VK_SUCCESS && i < rec->entry_count; i++)
+        rec->entries[i].ms = (double)((ticks[2 * i + 1] - ticks[2 * i]) & mask) * d->caps.timestamp_ns * 1e-6;
+    free(ticks);
+    return result == VK_SUCCESS ? TLVK_OK : fail_running(rec, result, "reading the timestamps of");
+}
+
+/* Moves the device's speed halfway (geometrically) to what this run showed, so that later recordings are cut better. A first run that
+ * compiles shaders makes the device look slow, which is the harmless side; runs too short to measure are left out. */
+static void learn_speed(tlvk__recording *rec) {
+    double ms = (tlvk__now_seconds() - rec->submitted_at) * 1e3;
+    if (ms < 5 || rec->estimated_ms < 5)
+        return;
+    double factor = TLVK__MIN(TLVK__MAX(rec->estimated_ms / ms, 0.25), 4.0);
+    double root = factor > 1 ? 1 + (factor - 1) / 2 : 1 / (1 + (1 / factor - 1) / 2);
+    rec->device->flops_per_ms *= root;
+    rec->device->bytes_per_ms *= root;
+}
+
+tlvk_status tlvk__recording_wait(tlvk__recording *rec) {
+    if (!rec->in_flight)
+        return TLVK_OK;
+    tlvk__device *d = rec->device;
+    VkResult result = d->vk.vkWaitForFences(d->handle, 1, &rec->fence, VK_TRUE, UINT64_MAX);
+    rec->in_flight = false;
+    if (result != VK_SUCCESS)
+        return fail_running(rec, result, "running");
+    learn_speed(rec);
+    return rec->timestamps && rec->entry_count ? read_timestamps(rec) : TLVK_OK;
+}
+
+bool tlvk__recording_done(tlvk__recording *rec) {
+    return !rec->in_flight || rec->device->vk.vkGetFenceStatus(rec->device->handle, rec->fence) != VK_NOT_READY;
+}
+
+tlvk_status tlvk__recording_run(tlvk__recording *rec) {
+    tlvk_status status = tlvk__recording_submit(rec);
+    return status == TLVK_OK ? tlvk__recording_wait(rec) : status;
+}
+
+int tlvk__recording_count(const tlvk__recording *rec) { return (int)rec->entry_count; }
+int tlvk__recording_barriers(const tlvk__recording *rec) { return rec->barriers; }
+int tlvk__recording_submissions(const tlvk__recording *rec) { return rec->submissions; }
+
+tlvk_status tlvk__recording_entry(tlvk__recording *rec, int index, tlvk__recorded *entry) {
+    if (index < 0 || (size_t)index >= rec->entry_count)
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "entry %d of a recording of %zu", index, rec->entry_count);
+    const tlvk__entry *e = &rec->entries[index];
+    *entry = (tlvk__recorded){e->shader, e->operation, e->layer, {e->groups[0], e->groups[1], e->groups[2]}, e->flops, e->bytes, e->ms,
+                              e->barrier_before, e->submission};
+    return TLVK_OK;
+}
