@@ -5,6 +5,7 @@
 
 static const tlvk__op *const operations[] = {
     &tlvk__op_input,
+    &tlvk__op_dropout,
 };
 
 const tlvk__op *tlvk__op_at(int index) {
