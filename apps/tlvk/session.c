@@ -1,0 +1,123 @@
+/* session.c - hides what every command does before its own work: the context, the model named on the command line, and exit statuses. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void cli_common_options(cli_common *common, cli_option rows[CLI_COMMON_ROWS]) {
+    const cli_option all[CLI_COMMON_ROWS] = {
+        {"device", 0, CLI_TEXT, &common->device, "N|NAME-PART", "Vulkan device (default: $TLVK_DEVICE, else the best)", 0, 0, NULL},
+        {"json", 0, CLI_FLAG, &common->json, NULL, "print JSON Lines", 0, 0, NULL},
+        {"verbose", 'v', CLI_COUNT, &common->verbose, NULL, "say which device, kernels and cuts; twice: more", 0, 0, NULL},
+        {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
+    };
+    memcpy(rows, all, sizeof all);
+}
+
+static void print_log(tlvk_log_level level, const char *text, void *user) {
+    (void)user;
+    cli_message("%s%s", level == TLVK_LOG_WARNING ? "warning: " : "", text);
+}
+
+int cli_fail(const tlvk_context *ctx, tlvk_status status, cli_stage stage) {
+    if (status == TLVK_ERROR_CANCELLED) {
+        cli_message("interrupted");
+        return CLI_INTERRUPTED;
+    }
+    const char *text = tlvk_last_error(ctx);
+    cli_message("%s", *text ? text : tlvk_status_name(status));
+    switch (status) {
+    case TLVK_ERROR_ARGUMENT: return CLI_USAGE;
+    case TLVK_ERROR_NO_DEVICE: return CLI_NO_DEVICE;
+    case TLVK_ERROR_FILE: return stage == CLI_READING ? CLI_REFUSED : CLI_FAILED;
+    case TLVK_ERROR_FORMAT:
+    case TLVK_ERROR_UNSUPPORTED:
+    case TLVK_ERROR_DATA: return stage == CLI_WRITING ? CLI_FAILED : CLI_REFUSED;
+    default: return CLI_FAILED;
+    }
+}
+
+int cli_open_context(const cli_common *common, tlvk_context **ctx) {
+    const tlvk_context_desc desc = {
+        .device = common->device,
+        .log = print_log,
+        .log_level = common->verbose > 1 ? TLVK_LOG_DEBUG : common->verbose ? TLVK_LOG_INFO : TLVK_LOG_WARNING,
+        .memory_limit = common->memory_limit,
+    };
+    tlvk_status st = tlvk_context_create(&desc, ctx);
+    if (st) {
+        return cli_fail(NULL, st, CLI_WORKING);
+    }
+    cli_catch_interrupts(*ctx);
+    return CLI_GO_ON;
+}
+
+void cli_close_context(tlvk_context *ctx) {
+    cli_catch_interrupts(NULL);
+    tlvk_context_destroy(ctx);
+}
+
+/* The built-in network that `spec` names before its colon; NULL where it is a file. */
+static const char *net_of(const char *spec) {
+    size_t length = strcspn(spec, ":");
+    const char *name;
+    for (int i = 0; (name = tlvk_net_name(i)) != NULL; i++) {
+        if (strlen(name) == length && !memcmp(name, spec, length)) {
+            return name;
+        }
+    }
+    return NULL;
+}
+
+bool cli_is_net(const char *spec) { return net_of(spec) != NULL; }
+
+/* Height and width the network has with its classifier, which Keras takes as its own. Weights are drawn only when wanted, so this is cheap. */
+static tlvk_status own_size(tlvk_context *ctx, const char *net, int64_t shape[3]) {
+    tlvk_model *whole = NULL;
+    tlvk_status st = tlvk_net(ctx, net, &(tlvk_net_desc){0}, &whole);
+    int64_t dims[TLVK_MAX_DIMS] = {0};
+    if (!st && tlvk_tensor_shape(tlvk_model_input(whole, 0), dims) == 3) {
+        memcpy(shape, dims, 3 * sizeof *shape);
+    }
+    tlvk_model_destroy(whole);
+    return st;
+}
+
+static tlvk_status open_net(tlvk_context *ctx, const char *net, const cli_model_request *request, tlvk_model **model) {
+    const char *weights = request->spec[strlen(net)] ? request->spec + strlen(net) + 1 : "imagenet";
+    tlvk_net_desc desc = {.weights = weights, .no_top = request->no_top, .seed = request->seed};
+    if (request->size[0] || request->no_top) {
+        tlvk_status st = own_size(ctx, net, desc.input_shape);
+        if (st) {
+            return st;
+        }
+    }
+    if (request->size[0]) {
+        desc.input_shape[0] = request->size[0];
+        desc.input_shape[1] = request->size[1];
+    }
+    return tlvk_net(ctx, net, &desc, model);
+}
+
+static void no_such_model(const char *spec) {
+    char nets[256] = "";
+    const char *name;
+    for (int i = 0; (name = tlvk_net_name(i)) != NULL; i++) {
+        size_t used = strlen(nets);
+        snprintf(nets + used, sizeof nets - used, "%s%s", i ? ", " : "", name);
+    }
+    cli_message("%s: no such file, and no built-in network of that name (they are: %s)", spec, nets);
+}
+
+int cli_open_model(tlvk_context *ctx, const cli_model_request *request, tlvk_model **model) {
+    const char *net = net_of(request->spec);
+    if (!net && !cli_exists(request->spec)) {
+        no_such_model(request->spec);
+        return CLI_REFUSED;
+    }
+    tlvk_status st = net ? open_net(ctx, net, request, model) : tlvk_model_load(ctx, request->spec, model);
+    if (st) {
+        return cli_fail(ctx, st, CLI_READING);
+    }
+    return cli_was_interrupted() ? cli_fail(ctx, TLVK_ERROR_CANCELLED, CLI_READING) : CLI_GO_ON;
+}
