@@ -21,10 +21,11 @@ void tlvk__cond_broadcast(tlvk__cond *c);
 tlvk__thread *tlvk__thread_start(void (*run)(void *user), void *user);
 void tlvk__thread_join(tlvk__thread *t); /* frees it too */
 int tlvk__cpu_count(void);
+uint64_t tlvk__host_memory_bytes(void); /* physical memory; 0: unknown */
 
 double tlvk__now_seconds(void); /* monotonic */
 
-/* Files. All return false with errno's words in tlvk__fail_text on failure. */
+/* Files. A failing call leaves errno's words in tlvk__fail_text. */
 tlvk_status tlvk__file_read(const char *path, void **data, size_t *size, size_t limit); /* malloc'd, one zero byte behind the end */
 tlvk_status tlvk__file_replace(const char *path, const void *data, size_t size);        /* written beside, flushed, renamed */
 char *tlvk__file_temp_name(const char *path);                                           /* "path.tmp-PID-N", malloc'd */

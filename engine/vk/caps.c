@@ -1,6 +1,8 @@
 /* caps.c - from a physical device to tlvk__caps. Hides: every property and feature query, and which extensions they need. */
 #include "vk/internal.h"
 
+#include "core/platform.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +74,10 @@ static void read_memory(const tlvk__instance *instance, tlvk__physical *p) {
     for (uint32_t i = 0; i < p->memory.memoryHeapCount; i++)
         if (p->memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
             p->caps.memory_bytes = TLVK__MAX(p->caps.memory_bytes, p->memory.memoryHeaps[i].size);
+    /* A driver that runs on the processor has the host's memory, whatever heap it names (lavapipe of Mesa 22.3.6: 2 GiB on any host,
+     * yet allocations beyond succeed; 2026-11-21). A quarter stays for the host's own use. */
+    if (p->type == VK_PHYSICAL_DEVICE_TYPE_CPU)
+        p->caps.memory_bytes = TLVK__MAX(p->caps.memory_bytes, tlvk__host_memory_bytes() / 4 * 3);
     int type = tlvk__memory_type(&p->memory, UINT32_MAX, TLVK__BUFFER_DEVICE);
     p->caps.unified = type >= 0 && (p->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
 }

@@ -1,7 +1,7 @@
 /* vk.h - everything the rest of the library may know of Vulkan; no other room includes a Vulkan header.
  *
  * Hides: instance, device choice, quirks, memory types, descriptor sets, pipelines and their disk cache, barriers, submissions, queries.
- * One device belongs to one context and is used by one thread at a time. A NULL or "dry" device (tlvk__device_dry) records without
+ * One device belongs to one context and is used by one thread at a time. A "dry" device (tlvk__device_dry) records without
  * Vulkan: the list of dispatches is the same, so golden texts and plans are tested without a driver. */
 #ifndef TLVK_VK_H
 #define TLVK_VK_H
@@ -13,7 +13,7 @@ typedef struct tlvk__caps {
     char name[256], driver[256], api[32], type[32];
     uint8_t device_uuid[16], driver_uuid[16], pipeline_cache_uuid[16];
     uint32_t vendor_id, device_id, driver_version, api_version;
-    uint64_t memory_bytes;           /* largest device-local heap, after memory_limit */
+    uint64_t memory_bytes;           /* largest device-local heap (of a processor's driver: most of the host's memory), after memory_limit */
     uint64_t max_binding_bytes;      /* maxStorageBufferRange */
     uint64_t max_allocation_bytes;   /* maxMemoryAllocationSize, maxBufferSize */
     uint64_t max_texels;             /* RGBA32F texels one uniform texel buffer view may hold; 0: texel buffers not usable */
@@ -24,7 +24,8 @@ typedef struct tlvk__caps {
     bool subgroup_size_control;
     bool timestamps; double timestamp_ns;
     bool unified;                    /* device-local memory is host-visible */
-    bool fp16_storage, fp16_arithmetic, cooperative_matrix;
+    bool fp16_storage, fp16_arithmetic; /* enabled where the device has them */
+    bool cooperative_matrix;         /* the device offers VK_KHR_cooperative_matrix; nothing here enables it */
 } tlvk__caps;
 
 typedef struct tlvk__device tlvk__device;
@@ -78,15 +79,17 @@ typedef struct tlvk__recording tlvk__recording;
 typedef enum tlvk__access { TLVK__READ = 1, TLVK__WRITE = 2, TLVK__READ_WRITE = 3 } tlvk__access;
 typedef struct tlvk__binding {
     tlvk__span span;      /* offset aligned to caps.storage_align (texel: texel_align), bytes <= max_binding_bytes (texel: 16*max_texels) */
-    tlvk__access access;
+    tlvk__access access;  /* must say WRITE where the shader's code stores to the binding, also if a constant turns the store off */
 } tlvk__binding;          /* binding i of the shader is entry i; storage buffer or uniform texel buffer as the shader's SPIR-V says */
-typedef struct tlvk__spec { const char *name; uint32_t value; } tlvk__spec; /* specialization constant by its GLSL name; float constants: bits */
+typedef struct tlvk__spec { const char *name; uint32_t value; } tlvk__spec; /* specialization constant by its GLSL name; float constants: bits.
+                                                                    A local_size_*_id without a named constant goes by local_size_x, _y, _z. */
 
 #define TLVK__MAX_BINDINGS 12
 #define TLVK__MAX_SPECS 20
 typedef struct tlvk__dispatch {
     const char *shader;                    /* base name of the .comp file; unknown: TLVK_ERROR_INTERNAL */
-    tlvk__spec specs[TLVK__MAX_SPECS];     /* ends at name NULL; a name the shader lacks, or a constant left out that has no default, is an error */
+    tlvk__spec specs[TLVK__MAX_SPECS];     /* ends at name NULL; a name the shader lacks, or a workgroup size left out, is an error;
+                                              any other constant left out has its value in the GLSL */
     tlvk__binding bindings[TLVK__MAX_BINDINGS]; int binding_count;
     const void *push; uint32_t push_bytes; /* at most 128; size checked against the SPIR-V by reflection */
     uint64_t groups[3];                    /* 0 counts as 1. x may exceed max_groups[0]: the recorder folds x into (x, z) with z = groups to the next;
