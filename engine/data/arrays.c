@@ -140,11 +140,13 @@ static tlvk_status from_arrays(const tlvk_context *ctx, const tlvk_array_desc *d
 {
     int rank = desc ? rank_of(desc->x_shape) : 0;
     int64_t row = 0;
+    if (out) {
+        *out = NULL;
+    }
     if (!desc || !desc->x || !out || rank < 1 || desc->batch_size < 0) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: needs x with an x_shape of at least one positive dimension (samples first), "
                                                "batch_size not below 0, and an out pointer");
     }
-    *out = NULL;
     if (!row_elements(desc->x_shape, rank, &row)) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: x_shape is too large for this machine");
     }

@@ -8,7 +8,8 @@
  * covers the decoder's own needs (16-bit PNG, a JPEG's coefficients). */
 #define MAX_ALLOCATION_BYTES ((size_t)TLVK__PICTURE_MAX_AREA_PX * 8)
 
-static void *limited_malloc(size_t size) { return size > MAX_ALLOCATION_BYTES ? NULL : malloc(size); }
+/* Zeroed: stb_image 2.27 reads Huffman tables that a damaged JPEG uses without defining. */
+static void *limited_malloc(size_t size) { return size > MAX_ALLOCATION_BYTES ? NULL : calloc(1, size); }
 static void *limited_realloc(void *p, size_t size) { return size > MAX_ALLOCATION_BYTES ? NULL : realloc(p, size); }
 
 #define STB_IMAGE_IMPLEMENTATION

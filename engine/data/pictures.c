@@ -5,7 +5,6 @@
 #include "data/dataset.h"
 #include "data/file_list.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -291,13 +290,14 @@ tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_imag
 {
     names classes = {0};
     tlvk__file_list list = {0};
-    tlvk_status st = TLVK_OK;
-    if (!desc || !desc->path || !out) {
-        st = tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_image_dataset_from_directory: needs a descriptor with a path, and an out pointer");
-        return tlvk__context_fail(ctx, st);
+    if (out) {
+        *out = NULL;
     }
-    *out = NULL;
-    st = check_desc(desc);
+    if (!desc || !desc->path || !out) {
+        return tlvk__context_fail(
+            ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_image_dataset_from_directory: needs a descriptor with a path, and an out pointer"));
+    }
+    tlvk_status st = check_desc(desc);
     if (!st && !tlvk__is_folder(desc->path)) {
         st = tlvk__fail(TLVK_ERROR_FILE, "%s: %s", desc->path, tlvk__is_file(desc->path) ? "a file, expected a folder of pictures" : "no such folder");
     }
@@ -319,14 +319,14 @@ tlvk_status tlvk_image_dataset_from_files(tlvk_context *ctx, const char *const *
 {
     static const tlvk_image_folder_desc defaults = {0};
     tlvk_dataset *d = NULL;
-    tlvk_status st = TLVK_OK;
     desc = desc ? desc : &defaults;
-    if (!paths || count == 0 || !out) {
-        st = tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_image_dataset_from_files: needs at least one path, and an out pointer");
-        return tlvk__context_fail(ctx, st);
+    if (out) {
+        *out = NULL;
     }
-    *out = NULL;
-    st = check_desc(desc);
+    if (!paths || count == 0 || !out) {
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_image_dataset_from_files: needs at least one path, and an out pointer"));
+    }
+    tlvk_status st = check_desc(desc);
     if (!st && desc->subset != TLVK_SUBSET_ALL) {
         st = tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_image_dataset_from_files: a list of files is not split; subset must be TLVK_SUBSET_ALL");
     }

@@ -39,6 +39,27 @@ static uint8_t jpeg_next_marker(const uint8_t *bytes, size_t size, size_t *at)
     return 0;
 }
 
+/* A Huffman segment's tables: a byte of class and number, 16 counts, so many values (ITU-T T.81, B.2.4.2). stb_image 2.27 writes past its
+ * tables where the counts sum to more than 256 symbols, so this check is what keeps a hostile file out of memory. */
+static bool huffman_tables_fit(const uint8_t *p, size_t size)
+{
+    while (size > 0) {
+        size_t symbols = 0;
+        if (size < 17) {
+            return false;
+        }
+        for (int i = 1; i <= 16; i++) {
+            symbols += p[i];
+        }
+        if (symbols > 256 || size < 17 + symbols) {
+            return false;
+        }
+        p += 17 + symbols;
+        size -= 17 + symbols;
+    }
+    return true;
+}
+
 /* Walks the segments from SOI to EOI. SOF0 .. SOF15 (but DHT, JPG, DAC, which share their range) hold the size. */
 static tlvk_status probe_jpeg(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height)
 {
@@ -53,6 +74,9 @@ static tlvk_status probe_jpeg(const uint8_t *bytes, size_t size, int64_t *width,
             return truncated("JPEG", size);
         }
         size_t length = be16(bytes + at);
+        if (marker == 0xc4 && !huffman_tables_fit(bytes + at + 2, length - 2)) {
+            return tlvk__fail(TLVK_ERROR_FORMAT, "damaged JPEG: impossible Huffman table at byte %zu", at);
+        }
         bool frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
         if (frame && length >= 7 && *width == 0) {
             *height = (int64_t)be16(bytes + at + 3);

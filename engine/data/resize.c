@@ -7,11 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A fused multiply-add would round once where TensorFlow rounds twice. gcc fuses nothing under -std=c17. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#endif
-
 /* One output position along one axis: in[lower] + (in[upper] - in[lower]) * lerp. */
 typedef struct tap {
     int lower, upper;
