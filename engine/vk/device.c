@@ -57,6 +57,7 @@ static void set_speed(tlvk__device *d) {
     bool discrete = strcmp(d->caps.type, "discrete") == 0, cpu = strcmp(d->caps.type, "cpu") == 0;
     d->flops_per_ms = discrete ? 5e8 : cpu ? 5e6 : 5e7;
     d->bytes_per_ms = discrete ? 5e7 : cpu ? 2e6 : 5e6;
+    d->speed = 1;
 }
 
 static tlvk_status open_device(tlvk__device *d, bool floor) {

@@ -39,11 +39,12 @@ static tlvk_status make_descriptor_pool(tlvk__recording *rec) {
 }
 
 static tlvk_status make_query_pool(tlvk__recording *rec) {
-    if (!rec->timestamps || rec->entry_count == 0)
-        return TLVK_OK;
     tlvk__device *d = rec->device;
+    if (!d->caps.timestamps)
+        return TLVK_OK;
+    rec->query_pairs = (rec->timestamps ? rec->entry_count : 0) + 1;
     const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP,
-                                        .queryCount = (uint32_t)rec->entry_count * 2};
+                                        .queryCount = (uint32_t)rec->query_pairs * 2};
     VkResult result = d->vk.vkCreateQueryPool(d->handle, &info, NULL, &rec->queries);
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making timestamps for %zu operations", rec->entry_count);
 }
@@ -115,6 +116,11 @@ static tlvk_status encode_dispatch(tlvk__recording *rec, const tlvk__entry *e, V
     return TLVK_OK;
 }
 
+/* Stamps wait for all work before them, so that an operation's time does not count its wait for others. */
+static void stamp(tlvk__recording *rec, VkCommandBuffer commands, size_t query) {
+    rec->device->vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, rec->queries, (uint32_t)query);
+}
+
 static tlvk_status encode_entry(tlvk__recording *rec, size_t index, VkCommandBuffer commands) {
     tlvk__device *d = rec->device;
     const tlvk__entry *e = &rec->entries[index];
@@ -122,9 +128,8 @@ static tlvk_status encode_entry(tlvk__recording *rec, size_t index, VkCommandBuf
     tlvk_status status = TLVK_OK;
     if (e->barrier_before)
         work_barrier(d, commands);
-    /* Both stamps wait for what came before, so that an operation's time does not count its wait for others. */
     if (rec->timestamps)
-        d->vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, rec->queries, (uint32_t)index * 2);
+        stamp(rec, commands, index * 2);
     if (e->kind == TLVK__ENTRY_DISPATCH)
         status = encode_dispatch(rec, e, commands);
     else if (e->kind == TLVK__ENTRY_FILL)
@@ -134,7 +139,7 @@ static tlvk_status encode_entry(tlvk__recording *rec, size_t index, VkCommandBuf
         d->vk.vkCmdCopyBuffer(commands, b[0].span.buffer->handle, b[1].span.buffer->handle, 1, &region);
     }
     if (rec->timestamps)
-        d->vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, rec->queries, (uint32_t)index * 2 + 1);
+        stamp(rec, commands, index * 2 + 1);
     return status;
 }
 
@@ -148,14 +153,18 @@ static tlvk_status encode_submission(tlvk__recording *rec, int submission, size_
         return tlvk__vk_fail(d, result, "beginning a command buffer");
     if (submission == 0) {
         if (rec->queries)
-            d->vk.vkCmdResetQueryPool(commands, rec->queries, 0, (uint32_t)rec->entry_count * 2);
+            d->vk.vkCmdResetQueryPool(commands, rec->queries, 0, (uint32_t)rec->query_pairs * 2);
         work_barrier(d, commands);
+        if (rec->queries)
+            stamp(rec, commands, rec->query_pairs * 2 - 2);
     }
     tlvk_status status = TLVK_OK;
     for (; status == TLVK_OK && *next < rec->entry_count && rec->entries[*next].submission == submission; (*next)++)
         status = encode_entry(rec, *next, commands);
-    if (status == TLVK_OK && submission == rec->submissions - 1 && rec->host_writes)
+    if (submission == rec->submissions - 1 && rec->host_writes)
         barrier(d, commands, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    if (submission == rec->submissions - 1 && rec->queries)
+        stamp(rec, commands, rec->query_pairs * 2 - 1);
     result = d->vk.vkEndCommandBuffer(commands);
     if (status == TLVK_OK && result != VK_SUCCESS)
         status = tlvk__vk_fail(d, result, "ending a command buffer");

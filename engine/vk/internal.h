@@ -124,7 +124,9 @@ struct tlvk__device {
     struct VolkDeviceTable vk;
     tlvk__pipelines pipelines;
     uint64_t memory_now, memory_peak; /* device-local bytes allocated */
-    double flops_per_ms, bytes_per_ms; /* measured speed, for cutting */
+    double flops_per_ms, bytes_per_ms; /* first guesses by kind of device, for cutting */
+    double speed;                      /* measured, as a multiple of those */
+    double done_at;                    /* when the last recording was seen done */
     bool lost;
     void (*log)(tlvk_log_level level, const char *text, void *user);
     void *log_user;
@@ -176,17 +178,18 @@ struct tlvk__recording {
     char **strings; size_t string_count, string_capacity;
     int barriers, submissions;
     bool timestamps, host_writes, in_flight;
-    double estimated_ms, submitted_at;
+    double estimated_ms, submitted_at; /* estimated: at speed 1 */
     VkCommandBuffer *commands;
     VkSubmitInfo *submits;
     VkDescriptorPool descriptors;
     VkQueryPool queries;
+    size_t query_pairs; /* one per entry where timestamps were asked for, and one for the whole */
     VkFence fence;
 };
 
 /* Turns the list of entries into command buffers; on failure what was made is released by tlvk__recording_destroy. */
 tlvk_status tlvk__recording_encode(tlvk__recording *rec);
-/* Estimated duration on this device. */
+/* Estimated duration on this device at speed 1. */
 double tlvk__entry_ms(const tlvk__device *d, const tlvk__entry *e);
 
 #endif

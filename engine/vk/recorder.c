@@ -155,7 +155,7 @@ static tlvk_status append(tlvk__recorder *r, tlvk__entry e, const tlvk__binding 
         memcpy(rec->push + rec->push_count, push, e.push_bytes);
     rec->push_count += e.push_bytes;
 
-    double ms = tlvk__entry_ms(rec->device, &e), cut_ms = rec->desc.cut_ms > 0 ? rec->desc.cut_ms : DEFAULT_CUT_MS;
+    double ms = tlvk__entry_ms(rec->device, &e), cut_ms = (rec->desc.cut_ms > 0 ? rec->desc.cut_ms : DEFAULT_CUT_MS) * rec->device->speed;
     if (rec->submissions == 0)
         rec->submissions = 1;
     else if (!rec->desc.single_submission && r->submission_ms + ms > cut_ms) {

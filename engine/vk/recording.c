@@ -3,6 +3,7 @@
 
 #include "core/platform.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 void tlvk__recording_destroy(tlvk__recording *rec) {
@@ -56,42 +57,49 @@ tlvk_status tlvk__recording_submit(tlvk__recording *rec) {
     return TLVK_OK;
 }
 
-static tlvk_status read_timestamps(tlvk__recording *rec) {
+/* Times of the entries, where asked for, and of the whole: the pool holds two stamps each, the whole's last. */
+static tlvk_status read_timestamps(tlvk__recording *rec, double *whole_ms) {
     tlvk__device *d = rec->device;
-    uint64_t *ticks = tlvk__calloc(rec->entry_count * 2, sizeof *ticks);
+    size_t pairs = rec->query_pairs;
+    uint64_t *ticks = tlvk__calloc(pairs * 2, sizeof *ticks);
     if (!ticks)
         return tlvk__fail(TLVK_ERROR_MEMORY, "reading timestamps: no memory");
-    VkResult result = d->vk.vkGetQueryPoolResults(d->handle, rec->queries, 0, (uint32_t)rec->entry_count * 2, rec->entry_count * 2 * sizeof *ticks, ticks,
-                                                  sizeof *ticks, VK_QUERY_RESULT_64_BIT);
+    VkResult result = d->vk.vkGetQueryPoolResults(d->handle, rec->queries, 0, (uint32_t)pairs * 2, pairs * 2 * sizeof *ticks, ticks, sizeof *ticks,
+                                                  VK_QUERY_RESULT_64_BIT);
     uint64_t mask = d->physical.queue_timestamp_bits >= 64 ? UINT64_MAX : ((uint64_t)1 << d->physical.queue_timestamp_bits) - 1;
-    for (size_t i = 0; result == VK_SUCCESS && i < rec->entry_count; i++)
-        rec->entries[i].ms = (double)((ticks[2 * i + 1] - ticks[2 * i]) & mask) * d->caps.timestamp_ns * 1e-6;
+    for (size_t i = 0; result == VK_SUCCESS && i < pairs; i++) {
+        double ms = (double)((ticks[2 * i + 1] - ticks[2 * i]) & mask) * d->caps.timestamp_ns * 1e-6;
+        *(i + 1 == pairs ? whole_ms : &rec->entries[i].ms) = ms;
+    }
     free(ticks);
     return result == VK_SUCCESS ? TLVK_OK : fail_running(rec, result, "reading the timestamps of");
 }
 
 /* Moves the device's speed halfway (geometrically) to what this run showed, so that later recordings are cut better. A first run that
  * compiles shaders makes the device look slow, which is the harmless side; runs too short to measure are left out. */
-static void learn_speed(tlvk__recording *rec) {
-    double ms = (tlvk__now_seconds() - rec->submitted_at) * 1e3;
-    if (ms < 5 || rec->estimated_ms < 5)
+static void learn_speed(tlvk__recording *rec, double ms) {
+    if (ms < 2 || rec->estimated_ms <= 0)
         return;
-    double factor = TLVK__MIN(TLVK__MAX(rec->estimated_ms / ms, 0.25), 4.0);
-    double root = factor > 1 ? 1 + (factor - 1) / 2 : 1 / (1 + (1 / factor - 1) / 2);
-    rec->device->flops_per_ms *= root;
-    rec->device->bytes_per_ms *= root;
+    double speed = sqrt(rec->device->speed * (rec->estimated_ms / ms));
+    rec->device->speed = TLVK__MIN(TLVK__MAX(speed, 1e-3), 1e4);
 }
 
 tlvk_status tlvk__recording_wait(tlvk__recording *rec) {
     if (!rec->in_flight)
         return TLVK_OK;
     tlvk__device *d = rec->device;
+    bool was_done = tlvk__recording_done(rec);
     VkResult result = d->vk.vkWaitForFences(d->handle, 1, &rec->fence, VK_TRUE, UINT64_MAX);
+    double now = tlvk__now_seconds(), started = TLVK__MAX(rec->submitted_at, d->done_at);
     rec->in_flight = false;
+    d->done_at = now;
     if (result != VK_SUCCESS)
         return fail_running(rec, result, "running");
-    learn_speed(rec);
-    return rec->timestamps && rec->entry_count ? read_timestamps(rec) : TLVK_OK;
+    /* By the clock, only a wait that had to wait tells when the work ended. */
+    double whole_ms = was_done ? 0 : (now - started) * 1e3;
+    tlvk_status status = rec->queries ? read_timestamps(rec, &whole_ms) : TLVK_OK;
+    learn_speed(rec, whole_ms);
+    return status;
 }
 
 bool tlvk__recording_done(tlvk__recording *rec) {
