@@ -110,6 +110,14 @@ static tlvk_status fail_errno(const char *what, const char *path) {
     return tlvk__fail(errno == ENOMEM ? TLVK_ERROR_MEMORY : TLVK_ERROR_FILE, "%s \"%s\": %s", what, path, strerror(errno));
 }
 
+bool tlvk__file_seek(FILE *f, uint64_t offset) { return offset <= (uint64_t)INT64_MAX && fseeko(f, (off_t)offset, SEEK_SET) == 0; }
+
+bool tlvk__file_size(FILE *f, uint64_t *size) {
+    off_t end = fseeko(f, 0, SEEK_END) == 0 ? ftello(f) : -1;
+    if (end >= 0) *size = (uint64_t)end;
+    return end >= 0;
+}
+
 FILE *tlvk__file_open(const char *path, const char *mode) {
     FILE *f = fopen(path, mode);
     if (!f)

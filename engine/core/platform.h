@@ -35,6 +35,8 @@ bool tlvk__is_folder(const char *path);
 bool tlvk__is_file(const char *path);
 tlvk_status tlvk__make_folders(const char *path); /* mkdir -p */
 FILE *tlvk__file_open(const char *path, const char *mode);
+bool tlvk__file_seek(FILE *f, uint64_t offset);      /* from the start; files over 2 GiB too */
+bool tlvk__file_size(FILE *f, uint64_t *size);
 
 typedef struct tlvk__dir_entry { char *name; bool folder; bool link; } tlvk__dir_entry; /* folder: of what a link points to; link: the entry is a symbolic link */
 tlvk_status tlvk__list_folder(const char *path, tlvk__dir_entry **entries, size_t *count); /* sorted by bytes; "." and ".." left out; links followed */

@@ -1,0 +1,271 @@
+/* lower.c - flat graph to steps: the activation of a layer becomes an epilogue where the operation has one and the gradient can be told
+ * from the output, a step of its own otherwise; a frozen BatchNormalization behind a convolution becomes its epilogue's scale and shift. */
+#include "plan/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_trained(const tlvk__plan *plan, const tlvk__variable *v)
+{
+    return plan->desc.trained && plan->desc.trained(v, plan->desc.user);
+}
+
+/* A step's own mode (keras/src/layers/layer.py: the call's training argument wins over the model's; a frozen BatchNormalization infers). */
+static bool step_training(const tlvk__plan *plan, const tlvk__flat_call *c)
+{
+    if (plan->desc.mode != TLVK__PLAN_TRAIN && c->mode != TLVK_CALL_TRAINING) return false;
+    if (c->mode == TLVK_CALL_INFERENCE) return false;
+    if ((c->op->flags & TLVK__OP_STATE) && !c->layer_trainable) return false;
+    return true;
+}
+
+static tlvk_status new_tensor(tlvk__plan *plan, const tlvk__shape *shape, int *out)
+{
+    plan_tensor *t = &plan->tensors[plan->tensor_count];
+    memset(t, 0, sizeof *t);
+    t->shape = *shape;
+    t->producer = NO_STEP;
+    t->root = t->grad_root = plan->tensor_count;
+    t->first = t->grad_first = plan_end_position(plan);
+    t->last = t->grad_last = -2;
+    *out = plan->tensor_count++;
+    return tlvk__tensor_from_shape(shape, &t->t);
+}
+
+static tlvk_status lower_call(tlvk__plan *plan, const tlvk__flat_call *c)
+{
+    plan_step *s = &plan->steps[plan->step_count];
+    memset(s, 0, sizeof *s);
+    s->op = c->op;
+    s->attrs = c->attrs;
+    s->path = c->path;
+    s->output = c->output;
+    s->stream = c->stream;
+    s->training = step_training(plan, c);
+    s->input_count = c->input_count;
+    s->inputs = tlvk__calloc((size_t)TLVK__MAX(c->input_count, 1), sizeof *s->inputs);
+    if (!s->inputs) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
+    memcpy(s->inputs, c->inputs, (size_t)c->input_count * sizeof *s->inputs);
+    s->variable_count = c->variable_count;
+    s->constant = true;
+    for (int i = 0; i < c->variable_count; i++) {
+        s->variables[i] = c->variables[i];
+        s->layouts[i] = c->variables[i]->spec.layout;
+        s->trained[i] = c->trainable[i] && is_trained(plan, c->variables[i]);
+        if (is_trained(plan, c->variables[i])) s->constant = false;
+    }
+    if ((s->op->flags & TLVK__OP_STATE) && s->training) s->constant = false;
+    plan->step_count++;
+    return TLVK_OK;
+}
+
+/* Makes the activation of step `s` a step of its own behind it. */
+static tlvk_status split_activation(tlvk__plan *plan, int index)
+{
+    plan_step *s = &plan->steps[index], *a = &plan->steps[plan->step_count];
+    int z;
+    tlvk_status st = new_tensor(plan, &plan->tensors[s->output].shape, &z);
+    if (st) return st;
+    memset(a, 0, sizeof *a);
+    a->op = &tlvk__op_activation;
+    tlvk__activation_attrs attrs;
+    memset(&attrs, 0, sizeof attrs);
+    a->op->defaults(&attrs);
+    attrs.activation = s->activation;
+    memcpy(a->own_attrs.bytes, &attrs, sizeof attrs);
+    a->attrs = a->own_attrs.bytes;
+    a->path = s->path;
+    a->training = s->training;
+    a->constant = true;
+    a->inputs = tlvk__calloc(1, sizeof *a->inputs);
+    if (!a->inputs) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
+    a->inputs[0] = z;
+    a->input_count = 1;
+    a->output = s->output;
+    s->output = z;
+    s->activation = tlvk__activation_of(TLVK_LINEAR);
+    plan->step_count++;
+    return TLVK_OK;
+}
+
+static void count_consumers(tlvk__plan *plan)
+{
+    for (int i = 0; i < plan->tensor_count; i++) {
+        plan->tensors[i].consumers = 0;
+        plan->tensors[i].producer = NO_STEP;
+        plan->tensors[i].active = false;
+    }
+    for (int i = 0; i < plan->step_count; i++) {
+        plan_step *s = &plan->steps[i];
+        if (s->removed) continue;
+        plan->tensors[s->output].producer = i;
+        for (int k = 0; k < s->input_count; k++) {
+            plan->tensors[s->inputs[k]].consumers++;
+            if (plan->tensors[s->inputs[k]].active) plan->tensors[s->output].active = true;
+        }
+        for (int k = 0; k < s->variable_count; k++) {
+            if (s->trained[k]) plan->tensors[s->output].active = true;
+        }
+        if (!s->op->backward && !s->view) plan->tensors[s->output].active = false;
+    }
+    for (int i = 0; i < plan->output_count; i++) plan->tensors[plan->outputs[i]].consumers++;
+}
+
+static bool is_activation_layer(const tlvk__op *op)
+{
+    return op == &tlvk__op_activation || op == &tlvk__op_relu || op == &tlvk__op_leaky_relu || op == &tlvk__op_elu;
+}
+
+/* The step whose only reader is `s`, if it can take an epilogue behind its linear part. */
+static plan_step *fusible_producer(tlvk__plan *plan, const plan_step *s)
+{
+    const plan_tensor *x = &plan->tensors[s->inputs[0]];
+    if (x->producer == NO_STEP || x->consumers != 1) return NULL;
+    plan_step *p = &plan->steps[x->producer];
+    if (!(p->op->flags & TLVK__OP_EPILOGUE) || p->activation.kind != TLVK_LINEAR) return NULL;
+    return p;
+}
+
+static void take_output(tlvk__plan *plan, plan_step *p, plan_step *s)
+{
+    s->removed = true;
+    p->output = s->output;
+    plan->tensors[p->output].producer = (int)(p - plan->steps);
+}
+
+/* Folds steps into the epilogue of their producer, in order, so that conv -> norm -> activation becomes one step. */
+static void fuse(tlvk__plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        plan_step *s = &plan->steps[i];
+        if (s->op == &tlvk__op_batch_normalization && !s->training && s->constant) {
+            plan_step *p = fusible_producer(plan, s);
+            if (!p || p->norm_attrs) continue;
+            const tlvk__batch_normalization_attrs *a = s->attrs;
+            int k = 0;
+            p->norm_attrs = a;
+            p->norm[0] = a->scale ? s->variables[k++] : NULL;
+            p->norm[1] = a->center ? s->variables[k++] : NULL;
+            p->norm[2] = s->variables[k];
+            p->norm[3] = s->variables[k + 1];
+            take_output(plan, p, s);
+        } else if (is_activation_layer(s->op)) {
+            tlvk__activation a = s->op->activation ? s->op->activation(s->attrs) : ((const tlvk__activation_attrs *)s->attrs)->activation;
+            plan_step *p = fusible_producer(plan, s);
+            bool passes_gradient = plan->desc.mode == TLVK__PLAN_TRAIN && plan->tensors[s->output].active;
+            if (!p || !tlvk__activation_elementwise(a.kind) || (passes_gradient && !tlvk__activation_from_output(a.kind))) continue;
+            p->activation = a;
+            take_output(plan, p, s);
+        }
+    }
+}
+
+/* Keras computes cross-entropies from the values before a last softmax or sigmoid (keras/src/backend/tensorflow/nn.py, _get_logits):
+ * the loss then takes that step's input, and the step itself has no reader left. */
+static void find_logits(tlvk__plan *plan)
+{
+    if (plan->desc.mode == TLVK__PLAN_PREDICT) return;
+    plan->logits = plan->desc.loss.from_logits;
+    if (plan->logits) return;
+    plan_tensor *y = &plan->tensors[plan->outputs[0]];
+    if (y->producer == NO_STEP || y->consumers != 1) return;
+    plan_step *s = &plan->steps[y->producer];
+    tlvk_activation_kind kind;
+    if (s->op == &tlvk__op_softmax) kind = TLVK_SOFTMAX;
+    else if (s->op == &tlvk__op_activation) kind = ((const tlvk__activation_attrs *)s->attrs)->activation.kind;
+    else return;
+    tlvk_loss_kind loss = plan->desc.loss.kind;
+    bool categorical = kind == TLVK_SOFTMAX && (loss == TLVK_CATEGORICAL_CROSSENTROPY || loss == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY);
+    bool binary = kind == TLVK_SIGMOID && loss == TLVK_BINARY_CROSSENTROPY;
+    if (!categorical && !binary) return;
+    s->removed = true;
+    plan->outputs[0] = s->inputs[0];
+    plan->logits = true;
+}
+
+/* Removes steps nothing reads; state updates of a training step stay. */
+static void prune(tlvk__plan *plan)
+{
+    for (int i = plan->step_count - 1; i >= 0; i--) {
+        plan_step *s = &plan->steps[i];
+        if (s->removed) continue;
+        bool state = (s->op->flags & TLVK__OP_STATE) && s->training;
+        if (plan->tensors[s->output].consumers > 0 || state) continue;
+        s->removed = true;
+        for (int k = 0; k < s->input_count; k++) plan->tensors[s->inputs[k]].consumers--;
+    }
+    int kept = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        if (plan->steps[i].removed) {
+            free(plan->steps[i].inputs);
+            continue;
+        }
+        if (kept != i) {
+            plan->steps[kept] = plan->steps[i];
+            if (plan->steps[kept].attrs == plan->steps[i].own_attrs.bytes) plan->steps[kept].attrs = plan->steps[kept].own_attrs.bytes;
+        }
+        kept++;
+    }
+    plan->step_count = kept;
+}
+
+static tlvk_status lower_steps(tlvk__plan *plan)
+{
+    const tlvk__flat *flat = plan->desc.flat;
+    for (int i = 0; i < flat->call_count; i++) {
+        tlvk_status st = lower_call(plan, &flat->calls[i]);
+        if (st) return st;
+        int index = plan->step_count - 1;
+        plan_step *s = &plan->steps[index];
+        tlvk__activation a = tlvk__activation_of(TLVK_LINEAR);
+        if (!is_activation_layer(s->op) && s->op->activation) a = s->op->activation(s->attrs);
+        s->activation = a;
+        if (a.kind == TLVK_LINEAR) continue;
+        /* Activity is not known yet, so in training every activation that cannot be an epilogue there is split off; fuse() joins it
+         * again where no gradient passes. */
+        bool epilogue = (s->op->flags & TLVK__OP_EPILOGUE) && tlvk__activation_elementwise(a.kind) &&
+                        (plan->desc.mode != TLVK__PLAN_TRAIN || tlvk__activation_from_output(a.kind));
+        if (!epilogue && (st = split_activation(plan, index))) return st;
+    }
+    return TLVK_OK;
+}
+
+static void mark_views(tlvk__plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        plan_step *s = &plan->steps[i];
+        s->view = s->op->view && s->input_count == 1 && s->op->view(s->attrs, s->training, &plan->tensors[s->inputs[0]].t, &plan->tensors[s->output].t);
+        if (s->view) plan->tensors[s->output].root = plan->tensors[s->inputs[0]].root;
+    }
+}
+
+tlvk_status tlvk__plan_lower(tlvk__plan *plan)
+{
+    const tlvk__flat *flat = plan->desc.flat;
+    size_t calls = (size_t)flat->call_count, tensors = (size_t)flat->tensor_count;
+    plan->steps = tlvk__calloc(2 * calls + 1, sizeof *plan->steps);
+    plan->tensors = tlvk__calloc(tensors + calls + 1, sizeof *plan->tensors);
+    tlvk__shape *shapes = tlvk__calloc(tensors + 1, sizeof *shapes);
+    if (!plan->steps || !plan->tensors || !shapes) {
+        free(shapes);
+        return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory for %d calls", flat->call_count);
+    }
+    tlvk_status st = tlvk__flat_shapes(flat, plan->desc.inputs, shapes);
+    for (int i = 0, t; !st && i < flat->tensor_count; i++) st = new_tensor(plan, &shapes[i], &t);
+    free(shapes);
+    if (st) return st;
+    plan->input_count = flat->input_count;
+    plan->output_count = flat->output_count;
+    memcpy(plan->inputs, flat->inputs, sizeof plan->inputs);
+    memcpy(plan->outputs, flat->outputs, sizeof plan->outputs);
+    if ((st = lower_steps(plan))) return st;
+    count_consumers(plan);
+    find_logits(plan);
+    count_consumers(plan);
+    fuse(plan);
+    count_consumers(plan);
+    prune(plan);
+    mark_views(plan);
+    count_consumers(plan);
+    return TLVK_OK;
+}

@@ -1,0 +1,197 @@
+/* memory.c - how long everything lives, and where it lies.
+ *
+ * Time is counted in positions: forward of step i, then the loss, then the backward of the steps in reverse, then the update. Each tensor
+ * is alive from its first writing to its last reading; the largest are placed first, each at the lowest offset where nothing alive at the
+ * same time lies. A tensor larger than one allocation is cut into segments of whole samples, each an item of its own. */
+#include "plan/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ALIGNMENT 256u                     /* the largest minStorageBufferOffsetAlignment the specification allows */
+#define LARGEST_BLOCK (UINT64_C(1) << 31)  /* kept below what 32-bit offsets of vec4 can name with ease */
+
+static uint64_t block_limit(const tlvk__plan *plan)
+{
+    uint64_t limit = TLVK__MIN(plan->caps.max_allocation_bytes, LARGEST_BLOCK);
+    return limit / ALIGNMENT * ALIGNMENT;
+}
+
+static tlvk_status add_item(tlvk__plan *plan, uint64_t bytes, int first, int last)
+{
+    plan_memory_item *grown = tlvk__grow(plan->items, &plan->item_capacity, plan->item_count + 1, sizeof *plan->items);
+    if (!grown) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
+    plan->items = grown;
+    plan->items[plan->item_count++] = (plan_memory_item){ .bytes = tlvk__round_up(bytes, ALIGNMENT), .first = first, .last = last };
+    return TLVK_OK;
+}
+
+/* A region that is not a tensor: scratch, aux, packed weights. */
+static tlvk_status add_region(tlvk__plan *plan, plan_storage *storage, uint64_t bytes, int first, int last, const char *path)
+{
+    if (bytes == 0) return TLVK_OK;
+    if (bytes > block_limit(plan)) {
+        return tlvk__fail(TLVK_ERROR_MEMORY, "%s: needs %llu bytes of working memory in one piece, the device allocates at most %llu", path,
+                          (unsigned long long)bytes, (unsigned long long)block_limit(plan));
+    }
+    storage->first_item = (int)plan->item_count;
+    storage->item_count = 1;
+    return add_item(plan, bytes, first, last);
+}
+
+static tlvk_status add_tensor(tlvk__plan *plan, plan_storage *storage, tlvk__tensor *t, int first, int last)
+{
+    uint64_t bytes;
+    if (!tlvk__tensor_bytes(t, &bytes)) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: a tensor of %lld x %lld x %lld numbers is too large to count", (long long)t->n, (long long)t->rows, (long long)t->c);
+    if (bytes == 0) return TLVK_OK;
+    uint64_t sample = bytes / (uint64_t)t->n, limit = block_limit(plan);
+    if (sample > limit) {
+        return tlvk__fail(TLVK_ERROR_MEMORY, "plan: one sample of a tensor of %lld x %lld numbers takes %llu bytes, the device allocates at most %llu",
+                          (long long)t->rows, (long long)t->c, (unsigned long long)sample, (unsigned long long)limit);
+    }
+    storage->segment_n = TLVK__MIN(t->n, (int64_t)(limit / sample));
+    storage->first_item = (int)plan->item_count;
+    for (int64_t n = 0; n < t->n; n += storage->segment_n) {
+        tlvk_status st = add_item(plan, (uint64_t)TLVK__MIN(storage->segment_n, t->n - n) * sample, first, last);
+        if (st) return st;
+        storage->item_count++;
+    }
+    return TLVK_OK;
+}
+
+static void live(plan_tensor *tensors, int index, int position)
+{
+    plan_tensor *root = &tensors[tensors[index].root];
+    root->first = TLVK__MIN(root->first, position);
+    root->last = TLVK__MAX(root->last, position);
+}
+
+static void grad_live(plan_tensor *tensors, int index, int position)
+{
+    plan_tensor *root = &tensors[tensors[index].grad_root];
+    root->grad_first = TLVK__MIN(root->grad_first, position);
+    root->grad_last = TLVK__MAX(root->grad_last, position);
+}
+
+static bool epilogue_reads_output(const plan_step *s) { return s->activation.kind != TLVK_LINEAR; }
+
+static void step_lifetimes(tlvk__plan *plan, int i)
+{
+    plan_step *s = &plan->steps[i];
+    plan_tensor *t = plan->tensors;
+    int back = plan_backward_position(plan, i);
+    live(t, s->output, i);
+    for (int k = 0; k < s->input_count; k++) live(t, s->inputs[k], i);
+    if (!s->backward) return;
+    grad_live(t, s->output, back);
+    for (int k = 0; k < s->input_count; k++) {
+        if (!s->dx_skip[k] || (s->view && t[s->inputs[k]].active)) grad_live(t, s->inputs[k], back);
+    }
+    if (s->view) return;
+    unsigned reads = s->op->backward_reads ? s->op->backward_reads(s->attrs, s->training, s->want_dx, s->want_dw) : 0;
+    if (reads & TLVK__READS_X) {
+        for (int k = 0; k < s->input_count; k++) live(t, s->inputs[k], back);
+    }
+    if ((reads & TLVK__READS_Y) || epilogue_reads_output(s)) live(t, s->output, back);
+}
+
+static void lifetimes(tlvk__plan *plan)
+{
+    for (int i = 0; i < plan->tensor_count; i++) {
+        plan_tensor *t = &plan->tensors[i];
+        t->first = t->grad_first = plan_end_position(plan);
+        t->last = t->grad_last = -2;
+    }
+    for (int i = 0; i < plan->input_count; i++) live(plan->tensors, plan->inputs[i], -1);
+    for (int i = 0; i < plan->step_count; i++) step_lifetimes(plan, i);
+    for (int i = 0; i < plan->output_count; i++) {
+        if (plan->desc.mode == TLVK__PLAN_PREDICT) live(plan->tensors, plan->outputs[i], plan_end_position(plan));
+        else live(plan->tensors, plan->outputs[i], plan_loss_position(plan));
+        if (plan->tensors[plan->outputs[i]].grad_wanted && plan->tensors[plan->outputs[i]].active) grad_live(plan->tensors, plan->outputs[i], plan_loss_position(plan));
+    }
+}
+
+static tlvk_status step_regions(tlvk__plan *plan, int i)
+{
+    plan_step *s = &plan->steps[i];
+    int back = plan_backward_position(plan, i);
+    tlvk_status st = TLVK_OK;
+    if (s->view || !s->op->needs) return TLVK_OK;
+    tlvk__op_call call;
+    tlvk__plan_call(plan, s, s->backward, &call);
+    if ((st = s->op->needs(&plan->caps, &call, s->backward && s->want_dx, s->backward && s->want_dw, &s->needs))) return tlvk__fail_context(st, "%s", s->path);
+    for (int k = 0; !st && k < TLVK__MAX_AUX; k++) st = add_region(plan, &s->aux[k], s->needs.aux_bytes[k], i, s->backward ? back : i, s->path);
+    if (!st) st = add_region(plan, &s->forward_scratch, s->needs.forward_scratch_bytes, i, i, s->path);
+    if (!st && s->backward) st = add_region(plan, &s->backward_scratch, s->needs.backward_scratch_bytes, back, back, s->path);
+    if (!st && !s->constant) st = add_region(plan, &s->packed, s->needs.packed_bytes, i, i, s->path);
+    return st;
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const plan_memory_item *x = *(plan_memory_item *const *)a, *y = *(plan_memory_item *const *)b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return x < y ? -1 : 1;
+}
+
+/* Lowest offset in `block` at which `item` overlaps nothing that is placed there and alive at the same time. */
+static uint64_t lowest_gap(plan_memory_item *const *placed, size_t count, const plan_memory_item *item, int block)
+{
+    uint64_t at = 0;
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        for (size_t i = 0; i < count; i++) {
+            const plan_memory_item *p = placed[i];
+            bool together = p->block == block && p->first <= item->last && item->first <= p->last;
+            if (together && p->offset < at + item->bytes && at < p->offset + p->bytes) {
+                at = p->offset + p->bytes;
+                moved = true;
+            }
+        }
+    }
+    return at;
+}
+
+static tlvk_status place_items(tlvk__plan *plan)
+{
+    plan_memory_item **order = tlvk__calloc(plan->item_count + 1, sizeof(plan_memory_item *));
+    plan->block_bytes = tlvk__calloc(plan->item_count + 1, sizeof *plan->block_bytes);
+    if (!order || !plan->block_bytes) {
+        free(order);
+        return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
+    }
+    for (size_t i = 0; i < plan->item_count; i++) order[i] = &plan->items[i];
+    qsort(order, plan->item_count, sizeof(plan_memory_item *), larger_first);
+    uint64_t limit = block_limit(plan);
+    for (size_t i = 0; i < plan->item_count; i++) {
+        plan_memory_item *item = order[i];
+        for (item->block = 0;; item->block++) {
+            item->offset = lowest_gap(order, i, item, item->block);
+            if (item->offset + item->bytes <= limit) break;
+        }
+        plan->block_count = TLVK__MAX(plan->block_count, item->block + 1);
+        plan->block_bytes[item->block] = TLVK__MAX(plan->block_bytes[item->block], item->offset + item->bytes);
+    }
+    free(order);
+    return TLVK_OK;
+}
+
+tlvk_status tlvk__plan_place(tlvk__plan *plan)
+{
+    lifetimes(plan);
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && i < plan->tensor_count; i++) {
+        plan_tensor *t = &plan->tensors[i];
+        if (t->root == i && t->last >= t->first) st = add_tensor(plan, &t->storage, &t->t, t->first, t->last);
+        t->grad = t->t;
+        if (!st && t->grad_root == i && t->grad_last >= t->grad_first) st = add_tensor(plan, &t->grad_storage, &t->grad, t->grad_first, t->grad_last);
+    }
+    for (int i = 0; !st && i < plan->step_count; i++) st = step_regions(plan, i);
+    if (!st && plan->desc.mode != TLVK__PLAN_PREDICT) {
+        tlvk__loss_call call;
+        tlvk__plan_loss_call(plan, &call);
+        st = add_region(plan, &plan->loss_scratch, tlvk__loss_scratch_bytes(&call), plan_loss_position(plan), plan_loss_position(plan), "loss");
+    }
+    return st ? st : place_items(plan);
+}

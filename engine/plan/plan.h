@@ -1,0 +1,82 @@
+/* plan.h - from a flat graph, the set of trained variables and a batch to a schedule: what is fused, who needs a gradient, where every
+ * tensor lies, and exactly which dispatches are recorded.
+ *
+ * Freezing is omission: a reverse pass marks what trained variables need; what has no reader is not planned, gets no memory and is never
+ * recorded. Nothing branches at run time; another trainable set or batch is another plan.
+ *
+ * A plan lives in three stages: tlvk__plan_create knows every size and allocates nothing on the device; tlvk__plan_bind puts its tensors
+ * into memory the caller made; tlvk__plan_record turns it into dispatches. */
+#ifndef TLVK_PLAN_H
+#define TLVK_PLAN_H
+
+#include "graph/graph.h"
+#include "ops/loss.h"
+#include "ops/optimizer.h"
+
+/* --- who is trained ------------------------------------------------------------------------------------------------------------------ */
+typedef enum tlvk__plan_mode {
+    TLVK__PLAN_PREDICT,  /* forward; outputs are copied to the host */
+    TLVK__PLAN_EVALUATE, /* forward and loss */
+    TLVK__PLAN_TRAIN     /* forward in training mode, loss, backward, update */
+} tlvk__plan_mode;
+
+typedef struct tlvk__plan_desc {
+    const tlvk__flat *flat;          /* borrowed; must outlive the plan */
+    const tlvk__caps *caps;          /* borrowed */
+    const tlvk__shape *inputs;       /* one per flat input, batch and all dims known */
+    tlvk__plan_mode mode;
+    bool (*trained)(const tlvk__variable *v, void *user); /* variables that change while this plan's memory lives; NULL: none */
+    void *user;
+    tlvk_loss loss;                  /* kind resolved; not read for PREDICT */
+    tlvk_metric_kind metric;
+    bool update;                     /* TRAIN: record the optimizer's update (false: gradients only, for tests) */
+} tlvk__plan_desc;
+
+typedef struct tlvk__plan tlvk__plan;
+tlvk_status tlvk__plan_create(const tlvk__plan_desc *desc, tlvk__plan **out);
+void tlvk__plan_destroy(tlvk__plan *plan);
+
+/* --- what it will take ---------------------------------------------------------------------------------------------------------------- */
+/* Bytes of arena block i (each at most caps.max_allocation_bytes); 0 past the last. Plans that do not run at the same time share blocks. */
+uint64_t tlvk__plan_block_bytes(const tlvk__plan *plan, int block);
+/* Variables the plan reads, and whether it trains them; returns false past the last. */
+bool tlvk__plan_variable(const tlvk__plan *plan, int index, tlvk__variable **v, tlvk__layout *layout, bool *trained);
+/* Things prepared once from variables that do not change: packed weights, and scale and shift of frozen BatchNormalizations. The same key
+ * in two plans is the same thing. Returns false past the last. */
+typedef struct tlvk__prepared { uint64_t key; uint64_t bytes; } tlvk__prepared;
+bool tlvk__plan_prepared(const tlvk__plan *plan, int index, tlvk__prepared *prepared);
+const tlvk__tensor *tlvk__plan_input(const tlvk__plan *plan, int index);   /* sizes; storage after bind */
+const tlvk__tensor *tlvk__plan_output(const tlvk__plan *plan, int index);
+const tlvk__shape *tlvk__plan_output_shape(const tlvk__plan *plan, int index);
+const tlvk__tensor *tlvk__plan_target(const tlvk__plan *plan);             /* sizes of the targets the loss wants; NULL for PREDICT */
+double tlvk__plan_flops(const tlvk__plan *plan);
+
+/* --- memory ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct tlvk__plan_memory {
+    tlvk__buffer *const *blocks; int block_count;
+    /* device tensors of a variable: its value, and its gradient where it is trained (NULL otherwise); both stay valid while the plan is bound */
+    tlvk_status (*variable)(void *user, const tlvk__variable *v, const tlvk__tensor **w, const tlvk__tensor **dw);
+    tlvk__span (*prepared)(void *user, uint64_t key);
+    void *user;
+} tlvk__plan_memory;
+tlvk_status tlvk__plan_bind(tlvk__plan *plan, const tlvk__plan_memory *memory);
+
+/* --- recording ------------------------------------------------------------------------------------------------------------------------------ */
+typedef struct tlvk__plan_io {           /* one slot's host side */
+    tlvk__span inputs[TLVK_MAX_IO];      /* UPLOAD memory, padded layout (tlvk__activation_pack); copied to the device first */
+    tlvk__span target, sample_weight;    /* UPLOAD memory, padded layout */
+    tlvk__span step_params;              /* UPLOAD memory */
+    tlvk__span metrics;                  /* DOWNLOAD memory, TLVK__METRIC_WORDS floats */
+    tlvk__span outputs[TLVK_MAX_IO];     /* DOWNLOAD memory, padded layout; PREDICT */
+    const tlvk__update_call *update;     /* TRAIN with update, and EVALUATE for the penalty: everything but step_params and metrics, which are this slot's */
+} tlvk__plan_io;
+/* Records what is prepared once (keys not in `done`); run it before the first step and after the variables were uploaded again. */
+tlvk_status tlvk__plan_record_prepare(tlvk__plan *plan, tlvk__recorder *r, bool (*done)(void *user, uint64_t key), void *user);
+tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io);
+
+/* --- the frozen prefix -------------------------------------------------------------------------------------------------------------------- */
+/* Splits a graph where training starts: `prefix` holds the calls that no trained variable, random layer or state update stands before; its outputs
+ * are the tensors the rest reads, and the inputs of `suffix` in the same order. *found is false when the prefix would be empty. */
+tlvk_status tlvk__flat_split(const tlvk__flat *flat, bool (*trained)(const tlvk__variable *v, void *user), void *user, tlvk__flat *prefix, tlvk__flat *suffix, bool *found);
+
+#endif

@@ -1,0 +1,87 @@
+/* program.h - the planner's own view: steps and tensors. Private to engine/plan. */
+#ifndef TLVK_PROGRAM_H
+#define TLVK_PROGRAM_H
+
+#include "plan/plan.h"
+
+#define NO_STEP (-1)
+
+typedef struct plan_memory_item { uint64_t bytes; int first, last; int block; uint64_t offset; } plan_memory_item; /* alive in positions [first, last] */
+
+typedef struct plan_storage {      /* where one tensor, gradient or region lies: one item per segment */
+    int first_item, item_count;    /* item_count 0: none */
+    int64_t segment_n;
+    tlvk__span *segments;          /* filled by bind */
+} plan_storage;
+
+typedef struct plan_tensor {
+    tlvk__shape shape;
+    tlvk__tensor t, grad;
+    int producer;                  /* step; NO_STEP for inputs */
+    int consumers;                 /* steps that read it, outputs of the program counted once more */
+    int root;                      /* tensor whose memory this is (itself, or what a view looks at) */
+    int grad_root;
+    bool active;                   /* a trained variable stands before it: has a gradient */
+    bool grad_wanted;
+    int first, last;               /* positions, on roots */
+    int grad_first, grad_last;
+    plan_storage storage, grad_storage;
+} plan_tensor;
+
+typedef struct plan_step {
+    const tlvk__op *op; const void *attrs;
+    union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } own_attrs; /* of steps the planner makes itself */
+    const char *path;
+    int *inputs; int input_count; int output;
+    tlvk__variable *variables[TLVK__MAX_VARIABLES]; tlvk__layout layouts[TLVK__MAX_VARIABLES];
+    bool trained[TLVK__MAX_VARIABLES]; int variable_count;
+    bool training;                 /* this step's own mode */
+    uint32_t stream;
+    tlvk__activation activation;   /* epilogue */
+    const void *norm_attrs; tlvk__variable *norm[4]; /* BatchNormalization folded into the epilogue; norm[2] is moving_mean */
+    bool removed, view;
+    bool constant;                 /* none of its variables is trained: weights are packed once */
+    bool backward; bool want_dx, want_dw;
+    bool dx_accumulate[TLVK__MAX_INPUTS], dx_skip[TLVK__MAX_INPUTS]; /* skip: not wanted, or memory shared with dy */
+    tlvk__op_needs needs;
+    plan_storage aux[TLVK__MAX_AUX], forward_scratch, backward_scratch, packed;
+    const tlvk__tensor *w[TLVK__MAX_VARIABLES], *dw[TLVK__MAX_VARIABLES]; /* bound */
+    bool dw_accumulate[TLVK__MAX_VARIABLES];
+    const tlvk__tensor *norm_w[4];
+    tlvk__tensor scale, shift; tlvk__span norm_spans[2];
+    tlvk__span prepared;           /* bound packed weights where constant */
+} plan_step;
+
+struct tlvk__plan {
+    tlvk__plan_desc desc;
+    tlvk__caps caps;
+    plan_step *steps; int step_count;
+    plan_tensor *tensors; int tensor_count;
+    int inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; int input_count, output_count;
+    bool logits;                   /* the loss takes values before the last activation */
+    tlvk__tensor target, weight;   /* sizes */
+    tlvk__variable **variables; tlvk__layout *layouts; bool *trained; int variable_count;
+    tlvk__prepared *prepared; int prepared_count;
+    plan_memory_item *items; size_t item_count, item_capacity;
+    uint64_t *block_bytes; int block_count;
+    plan_storage loss_scratch;
+    bool bound;
+};
+
+/* lower.c: flat graph -> steps, with activations split off or fused and frozen BatchNormalizations folded. */
+tlvk_status tlvk__plan_lower(tlvk__plan *plan);
+/* gradient.c: marks what the backward pass needs. */
+tlvk_status tlvk__plan_mark(tlvk__plan *plan);
+/* memory.c: lifetimes -> items -> block offsets. */
+tlvk_status tlvk__plan_place(tlvk__plan *plan);
+/* Positions in time: forward of step i, the loss, backward of step i. */
+static inline int plan_loss_position(const tlvk__plan *p) { return p->step_count; }
+static inline int plan_backward_position(const tlvk__plan *p, int step) { return 2 * p->step_count - step; }
+static inline int plan_end_position(const tlvk__plan *p) { return 2 * p->step_count + 1; }
+/* Fills a call for recording; before bind the tensors have sizes only. */
+void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, tlvk__op_call *call);
+uint64_t tlvk__plan_packed_key(const plan_step *s);
+uint64_t tlvk__plan_norm_key(const plan_step *s);
+void tlvk__plan_loss_call(const tlvk__plan *plan, tlvk__loss_call *call);
+
+#endif

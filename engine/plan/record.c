@@ -1,0 +1,184 @@
+/* record.c - a bound plan to dispatches: inputs in, forward, loss, backward, update, outputs out; nothing that is not planned. */
+#include "plan/program.h"
+
+#include <string.h>
+
+static tlvk__span region(const plan_storage *storage)
+{
+    return storage->item_count && storage->segments ? storage->segments[0] : (tlvk__span){ 0 };
+}
+
+void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, tlvk__op_call *call)
+{
+    memset(call, 0, sizeof *call);
+    call->attrs = s->attrs;
+    call->layer = s->path;
+    call->training = s->training;
+    call->stream = s->stream;
+    call->inputs = s->input_count;
+    call->y = &plan->tensors[s->output].t;
+    call->epilogue.activation = s->activation;
+    if (s->norm_attrs) {
+        call->epilogue.scale = &s->scale;
+        call->epilogue.shift = &s->shift;
+    }
+    for (int k = 0; k < s->input_count; k++) call->x[k] = &plan->tensors[s->inputs[k]].t;
+    for (int k = 0; k < s->variable_count; k++) call->w[k] = s->w[k];
+    for (int k = 0; k < TLVK__MAX_AUX; k++) call->aux[k] = region(&s->aux[k]);
+    call->scratch = region(backward ? &s->backward_scratch : &s->forward_scratch);
+    call->packed = s->constant ? s->prepared : region(&s->packed);
+    if (!backward) return;
+    call->dy = &plan->tensors[s->output].grad;
+    for (int k = 0; k < s->input_count; k++) {
+        call->dx[k] = s->dx_skip[k] ? NULL : &plan->tensors[s->inputs[k]].grad;
+        call->dx_accumulate[k] = s->dx_accumulate[k];
+    }
+    for (int k = 0; k < s->variable_count; k++) {
+        call->dw[k] = s->dw[k];
+        call->dw_accumulate[k] = s->dw_accumulate[k];
+    }
+}
+
+void tlvk__plan_loss_call(const tlvk__plan *plan, tlvk__loss_call *call)
+{
+    memset(call, 0, sizeof *call);
+    const plan_tensor *y = &plan->tensors[plan->outputs[0]];
+    call->kind_and_options = plan->desc.loss;
+    call->logits = plan->logits;
+    call->metric = plan->desc.metric;
+    call->y = &y->t;
+    call->target = &plan->target;
+    call->sample_weight = &plan->weight;
+    call->dy = plan->desc.mode == TLVK__PLAN_TRAIN && y->active ? &y->grad : NULL;
+    call->scratch = region(&plan->loss_scratch);
+    call->layer = "loss";
+}
+
+static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, tlvk__span params)
+{
+    if (s->view) return TLVK_OK;
+    tlvk__op_call call;
+    tlvk__plan_call(plan, s, false, &call);
+    call.step_params = params;
+    tlvk_status st = TLVK_OK;
+    if (s->op->pack && !s->constant && s->needs.packed_bytes) st = s->op->pack(r, &call);
+    if (!st) st = s->op->forward(r, &call);
+    return st ? tlvk__fail_context(st, "%s", s->path) : TLVK_OK;
+}
+
+/* A view that is not the first to write its input's gradient adds its own, number by number. */
+static tlvk_status record_view_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r)
+{
+    if (s->dx_skip[0]) return TLVK_OK;
+    const tlvk__tensor *dx = &plan->tensors[s->inputs[0]].grad, *dy = &plan->tensors[s->output].grad;
+    tlvk__tensor same = *dx;
+    same.segments = dy->segments;
+    same.segment_count = dy->segment_count;
+    same.segment_n = dy->segment_n;
+    return tlvk__record_add(r, dx, &same, dx, s->path);
+}
+
+static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, tlvk__span params)
+{
+    if (!s->backward) return TLVK_OK;
+    if (s->view) return record_view_backward(plan, s, r);
+    tlvk__op_call call;
+    tlvk__plan_call(plan, s, true, &call);
+    call.step_params = params;
+    tlvk_status st = TLVK_OK;
+    if (s->activation.kind != TLVK_LINEAR || s->norm_attrs) {
+        const tlvk__tensor *dy = &plan->tensors[s->output].grad;
+        st = tlvk__record_activation_backward(r, &s->activation, call.y, dy, s->norm_attrs ? &s->scale : NULL, dy, s->path);
+    }
+    if (!st) st = s->op->backward(r, &call);
+    return st ? tlvk__fail_context(st, "%s (backward)", s->path) : TLVK_OK;
+}
+
+static tlvk_status record_tensor_copy(tlvk__recorder *r, const tlvk__tensor *t, tlvk__span host, bool to_host)
+{
+    uint64_t done = 0;
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && i < t->segment_count; i++) {
+        int64_t n = TLVK__MIN(t->segment_n, t->n - (int64_t)i * t->segment_n);
+        uint64_t bytes = (uint64_t)(n * tlvk__sample_floats(t)) * sizeof(float);
+        tlvk__span device = { .buffer = t->segments[i].buffer, .offset = t->segments[i].offset, .bytes = bytes };
+        tlvk__span part = { .buffer = host.buffer, .offset = host.offset + done, .bytes = bytes };
+        st = to_host ? tlvk__record_copy(r, device, part) : tlvk__record_copy(r, part, device);
+        done += bytes;
+    }
+    return st;
+}
+
+static void bind_host_tensor(tlvk__tensor *t, const tlvk__span *span)
+{
+    t->segments = span;
+    t->segment_count = 1;
+    t->segment_n = t->n;
+}
+
+static tlvk_status record_loss(const tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io)
+{
+    tlvk__loss_call call;
+    tlvk__plan_loss_call(plan, &call);
+    tlvk__tensor target = plan->target, weight = plan->weight;
+    bind_host_tensor(&target, &io->target);
+    bind_host_tensor(&weight, &io->sample_weight);
+    call.target = &target;
+    call.sample_weight = &weight;
+    call.metrics = io->metrics;
+    return tlvk__record_loss(r, &call);
+}
+
+/* Evaluation's loss contains the penalty of the weights as they are. */
+static tlvk_status record_penalty(tlvk__recorder *r, const tlvk__plan_io *io)
+{
+    tlvk__update_call update = *io->update;
+    update.metrics = io->metrics;
+    return update.regularized ? tlvk__record_penalty(r, &update) : TLVK_OK;
+}
+
+static tlvk_status record_update(tlvk__recorder *r, const tlvk__plan_io *io)
+{
+    tlvk__update_call update = *io->update;
+    update.step_params = io->step_params;
+    update.metrics = io->metrics;
+    return tlvk__record_update(r, &update);
+}
+
+tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io)
+{
+    if (!plan->bound) return tlvk__fail(TLVK_ERROR_INTERNAL, "plan: recorded before it was bound");
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && i < plan->input_count; i++) {
+        if (plan->tensors[plan->inputs[i]].t.segment_count) st = record_tensor_copy(r, &plan->tensors[plan->inputs[i]].t, io->inputs[i], false);
+    }
+    for (int i = 0; !st && i < plan->step_count; i++) st = record_step_forward(plan, &plan->steps[i], r, io->step_params);
+    if (!st && plan->desc.mode == TLVK__PLAN_PREDICT) {
+        for (int i = 0; !st && i < plan->output_count; i++) st = record_tensor_copy(r, &plan->tensors[plan->outputs[i]].t, io->outputs[i], true);
+        return st;
+    }
+    if (!st) st = record_loss(plan, r, io);
+    if (!st && plan->desc.mode == TLVK__PLAN_EVALUATE && io->update) st = record_penalty(r, io);
+    if (st || plan->desc.mode != TLVK__PLAN_TRAIN) return st;
+    for (int i = plan->step_count - 1; !st && i >= 0; i--) st = record_step_backward(plan, &plan->steps[i], r, io->step_params);
+    if (!st && plan->desc.update) st = record_update(r, io);
+    return st;
+}
+
+tlvk_status tlvk__plan_record_prepare(tlvk__plan *plan, tlvk__recorder *r, bool (*done)(void *user, uint64_t key), void *user)
+{
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && i < plan->step_count; i++) {
+        plan_step *s = &plan->steps[i];
+        if (s->view) continue;
+        if (s->constant && s->needs.packed_bytes && !done(user, tlvk__plan_packed_key(s))) {
+            tlvk__op_call call;
+            tlvk__plan_call(plan, s, false, &call);
+            st = s->op->pack(r, &call);
+        }
+        if (!st && s->norm_attrs && !done(user, tlvk__plan_norm_key(s))) {
+            st = tlvk__record_batch_norm_affine(r, s->norm_attrs, s->norm_w, NULL, &s->scale, &s->shift, s->path);
+        }
+    }
+    return st;
+}

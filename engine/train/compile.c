@@ -1,0 +1,134 @@
+/* compile.c - optimizer, loss and metrics of a model, and the session kept between calls.
+ *
+ * As in Keras, compiling again keeps the weights and starts the optimizer anew. A session is made again when the trainable set, the batch
+ * shape's reach or weights of frozen layers changed on the host; the optimizer's state of variables trained before and after is carried over. */
+#include "train/training.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void training_destroy(tlvk__training *t)
+{
+    if (!t) return;
+    tlvk__session_destroy(t->session);
+    free(t);
+}
+
+tlvk_context *tlvk__model_context(const tlvk_model *model) { return model ? model->ctx : NULL; }
+
+static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc)
+{
+    tlvk__training *t = tlvk__calloc(1, sizeof *t);
+    if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
+    tlvk_status st = tlvk__optimizer_resolve(&desc->optimizer, &t->optimizer);
+    t->loss = desc->loss;
+    if (!st && !(desc->loss.label_smoothing >= 0 && desc->loss.label_smoothing < 1)) {
+        st = tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: label_smoothing %g is not in [0, 1)", (double)desc->loss.label_smoothing);
+    }
+    if (!st && desc->loss.label_smoothing > 0 && desc->loss.kind == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY) {
+        st = tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: label_smoothing needs categorical_crossentropy, not sparse_categorical_crossentropy");
+    }
+    t->metric = desc->metrics[0];
+    if (st) {
+        free(t);
+        return st;
+    }
+    tlvk__plateau_begin(&t->plateau, &t->optimizer);
+    if (model->training) model->training_destroy(model->training);
+    model->training = t;
+    model->training_destroy = training_destroy;
+    return TLVK_OK;
+}
+
+tlvk_status tlvk_model_compile(tlvk_model *model, const tlvk_compile_desc *desc)
+{
+    if (!model || !desc) return tlvk__context_fail(tlvk__model_context(model), tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_compile: no model or no descriptor"));
+    return tlvk__context_fail(model->ctx, compile(model, desc));
+}
+
+/* --- the session kept with the model ------------------------------------------------------------------------------------------------------- */
+
+static tlvk_status trainable_key(tlvk_model *model, uint64_t *key)
+{
+    tlvk__flat flat;
+    tlvk_status st = tlvk__model_flatten(model, &flat);
+    if (st) return st;
+    tlvk__hash h;
+    tlvk__hash_init(&h);
+    for (int i = 0; i < flat.call_count; i++) {
+        const tlvk__flat_call *c = &flat.calls[i];
+        tlvk__hash_add(&h, &c->layer_trainable, sizeof c->layer_trainable);
+        for (int k = 0; k < c->variable_count; k++) {
+            tlvk__hash_add(&h, &c->variables[k]->id, sizeof c->variables[k]->id);
+            tlvk__hash_add(&h, &c->trainable[k], sizeof c->trainable[k]);
+        }
+    }
+    *key = h.h[0] ^ h.h[1];
+    tlvk__flat_free(&flat);
+    return TLVK_OK;
+}
+
+/* Optimizer slots of variables that both sessions train move from one to the other. */
+static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots)
+{
+    tlvk__variable *a, *b;
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && tlvk__session_trained(to, i, &b); i++) {
+        for (int k = 0; !st && tlvk__session_trained(from, k, &a); k++) {
+            if (a != b) continue;
+            float *dense = tlvk__calloc(a->elements, sizeof *dense);
+            if (!dense) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory", a->name);
+            for (int slot = 0; !st && slot < slots; slot++) {
+                st = tlvk__session_read_slot(from, k, slot, dense);
+                if (!st) st = tlvk__session_write_slot(to, i, slot, dense);
+            }
+            free(dense);
+        }
+    }
+    return st;
+}
+
+tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, tlvk__session **out)
+{
+    tlvk__training *t = model->training;
+    uint64_t key;
+    tlvk_status st = trainable_key(model, &key);
+    if (st) return st;
+    bool same_task = t->session && tlvk__session_same_task(t->session, task->loss, task->metric);
+    if (same_task && t->trainable_key == key && tlvk__session_current(t->session)) {
+        *out = t->session;
+        return TLVK_OK;
+    }
+    tlvk__session_desc d = { .training = true, .optimizer = t->optimizer, .loss = task->loss, .metric = task->metric, .input = task->input };
+    d.input.dim[0] = batch;
+    tlvk__session *fresh;
+    st = tlvk__session_create(model, &d, &fresh);
+    if (!st && t->session) st = carry_slots(t->session, fresh, tlvk__optimizer_slots(&t->optimizer));
+    if (st) return st;
+    tlvk__session_destroy(t->session);
+    t->session = fresh;
+    t->trainable_key = key;
+    *out = fresh;
+    return TLVK_OK;
+}
+
+double tlvk__model_penalty(const tlvk_model *model)
+{
+    int count = tlvk__model_variables(model, NULL, NULL, 0);
+    tlvk__variable **list = tlvk__calloc((size_t)count + 1, sizeof(tlvk__variable *));
+    bool *trainable = tlvk__calloc((size_t)count + 1, sizeof *trainable);
+    double sum = 0;
+    if (list && trainable) tlvk__model_variables(model, list, trainable, count);
+    for (int i = 0; list && trainable && i < count; i++) {
+        tlvk_regularizer r = list[i]->spec.regularizer;
+        const float *values;
+        if (!trainable[i] || (r.l1 == 0 && r.l2 == 0) || tlvk__variable_values(list[i], &values)) continue;
+        for (size_t k = 0; k < list[i]->elements; k++) {
+            double w = (double)values[k];
+            sum += (double)r.l1 * (w < 0 ? -w : w) + (double)r.l2 * w * w;
+        }
+    }
+    free(list);
+    free(trainable);
+    return sum;
+}

@@ -1,0 +1,35 @@
+/* pool.c - see pool.h: a bump allocator over buffers of 64 MiB, or of the size asked where that is larger. */
+#include "train/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define POOL_BUFFER (UINT64_C(64) << 20)
+#define POOL_ALIGN 256u
+
+tlvk_status tlvk__pool_take(tlvk__pool *pool, uint64_t bytes, tlvk__span *out)
+{
+    bytes = tlvk__round_up(TLVK__MAX(bytes, (uint64_t)1), POOL_ALIGN);
+    if (pool->count == 0 || pool->room - pool->used < bytes) {
+        tlvk__buffer **grown = tlvk__grow(pool->buffers, &pool->capacity, pool->count + 1, sizeof *pool->buffers);
+        if (!grown) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory", pool->what);
+        pool->buffers = grown;
+        uint64_t limit = tlvk__device_caps(pool->device)->max_allocation_bytes;
+        uint64_t room = TLVK__MAX(bytes, TLVK__MIN(POOL_BUFFER, limit));
+        tlvk_status st = tlvk__buffer_create(pool->device, TLVK__BUFFER_DEVICE, room, pool->what, &pool->buffers[pool->count]);
+        if (st) return st;
+        pool->count++;
+        pool->room = room;
+        pool->used = 0;
+    }
+    *out = (tlvk__span){ .buffer = pool->buffers[pool->count - 1], .offset = pool->used, .bytes = bytes };
+    pool->used += bytes;
+    return TLVK_OK;
+}
+
+void tlvk__pool_free(tlvk__pool *pool)
+{
+    for (size_t i = 0; i < pool->count; i++) tlvk__buffer_destroy(pool->buffers[i]);
+    free(pool->buffers);
+    memset(pool, 0, sizeof *pool);
+}

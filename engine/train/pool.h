@@ -1,0 +1,11 @@
+/* pool.h - many small device regions out of few allocations. Nothing is given back before the pool goes. */
+#ifndef TLVK_POOL_H
+#define TLVK_POOL_H
+
+#include "vk/vk.h"
+
+typedef struct tlvk__pool { tlvk__device *device; const char *what; tlvk__buffer **buffers; size_t count, capacity; uint64_t used, room; } tlvk__pool;
+tlvk_status tlvk__pool_take(tlvk__pool *pool, uint64_t bytes, tlvk__span *out); /* offset a multiple of 256; bytes at most max_allocation_bytes */
+void tlvk__pool_free(tlvk__pool *pool);
+
+#endif

@@ -1,0 +1,65 @@
+/* session.h - a model at work on a device: its variables in device memory, its plans, and slots in which steps run.
+ *
+ * Hides: chunks of trained variables, where constants and prepared weights lie, the shared arena, and re-recording when it grows.
+ * A session is made for one compiled model and one trainable set. While it lives, trained variables change on the device only;
+ * tlvk__session_read brings them back to the host. One thread. */
+#ifndef TLVK_SESSION_H
+#define TLVK_SESSION_H
+
+#include "plan/plan.h"
+
+tlvk_status tlvk__context_device(tlvk_context *ctx, tlvk__device **out); /* opened at the first call; the context's */
+
+typedef struct tlvk__session tlvk__session;
+typedef enum tlvk__network { TLVK__WHOLE, TLVK__PREFIX, TLVK__SUFFIX, TLVK__NETWORK_COUNT } tlvk__network;
+
+typedef struct tlvk__session_desc {
+    bool training;                  /* false: predict and evaluate only; every variable is constant */
+    tlvk_optimizer optimizer;       /* resolved */
+    tlvk_loss loss; tlvk_metric_kind metric;
+    tlvk__shape input;              /* of one batch, as the data gives it: to find out which variables the loss reaches */
+    bool timestamps;                /* recordings carry timestamps */
+} tlvk__session_desc;
+tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *desc, tlvk__session **out);
+void tlvk__session_destroy(tlvk__session *s);
+bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric);
+bool tlvk__session_current(const tlvk__session *s);     /* no variable was changed on the host behind its back */
+bool tlvk__session_regularized(const tlvk__session *s); /* its steps report a penalty */
+bool tlvk__session_has_prefix(const tlvk__session *s);
+const tlvk__flat *tlvk__session_flat(const tlvk__session *s, tlvk__network network);
+/* Hash of the prefix: its operations, attributes and weights; the key of cached features together with the picture's own hash. */
+tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash);
+
+/* Trained variables and moving statistics, device -> the model's host values. Waits for running steps. */
+tlvk_status tlvk__session_read(tlvk__session *s);
+/* Optimizer slots of trained variable i, dense, Keras's order; for checkpoints. Returns false past the last. */
+bool tlvk__session_trained(const tlvk__session *s, int index, tlvk__variable **v);
+/* Variable i that changes while the session trains, moving statistics too; NULL past the last. */
+tlvk__variable *tlvk__session_moving(const tlvk__session *s, int index);
+tlvk_status tlvk__session_read_slot(tlvk__session *s, int index, int slot, float *dense);
+tlvk_status tlvk__session_write_slot(tlvk__session *s, int index, int slot, const float *dense);
+/* Device copies of trained variables and moving statistics are taken from the host again (a checkpoint was loaded). */
+tlvk_status tlvk__session_upload(tlvk__session *s);
+/* Gradient of trained variable i after a TRAIN step without update; for tests. */
+tlvk_status tlvk__session_read_gradient(tlvk__session *s, int index, float *dense);
+uint64_t tlvk__session_peak_bytes(const tlvk__session *s);
+
+/* --- runners: one network in one mode at one batch, recorded for two slots ------------------------------------------------------------ */
+typedef struct tlvk__runner tlvk__runner;
+#define TLVK__SLOTS 2
+/* Made at the first call and kept; inputs are full shapes, batch included, one per input of the network. */
+tlvk_status tlvk__session_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__runner **out);
+/* Host memory of a slot, valid while the slot is not in flight. Padded layouts; the dense forms are what most callers want. */
+void tlvk__runner_put_input(tlvk__runner *r, int slot, int input, const float *dense);      /* n samples, dense */
+void tlvk__runner_put_target(tlvk__runner *r, int slot, const float *dense);                /* as tlvk__plan_target, dense */
+float *tlvk__runner_sample_weights(tlvk__runner *r, int slot);                              /* n entries, stride TLVK__LANES; 1 by default */
+tlvk__step_params *tlvk__runner_params(tlvk__runner *r, int slot);
+tlvk_status tlvk__runner_submit(tlvk__runner *r, int slot);
+tlvk_status tlvk__runner_wait(tlvk__runner *r, int slot);                                   /* at once when it is not in flight */
+bool tlvk__runner_busy(const tlvk__runner *r, int slot);
+const float *tlvk__runner_metrics(const tlvk__runner *r, int slot);                         /* TLVK__METRIC_WORDS, after a wait */
+void tlvk__runner_get_output(const tlvk__runner *r, int slot, int output, float *dense);    /* PREDICT, after a wait */
+const tlvk__plan *tlvk__runner_plan(const tlvk__runner *r);
+tlvk__recording *tlvk__runner_recording(tlvk__runner *r, int slot);
+
+#endif

@@ -1,0 +1,81 @@
+/* training.h - what compile leaves with a model, and the pieces of fit, evaluate and predict. Private to engine/train. */
+#ifndef TLVK_TRAINING_H
+#define TLVK_TRAINING_H
+
+#include "core/platform.h"
+#include "data/data.h"
+#include "train/features.h"
+#include "train/session.h"
+
+struct tlvk__training {
+    tlvk_optimizer optimizer;      /* resolved */
+    tlvk_loss loss;                /* as compiled; kind may be AUTO until data is seen */
+    tlvk_metric_kind metric;       /* TLVK_ACCURACY until data is seen */
+    int64_t steps;                 /* optimizer steps done since compile */
+    tlvk__plateau plateau;
+    tlvk__session *session;        /* kept between calls while the trainable set, the shapes and foreign changes of weights allow it */
+    uint64_t trainable_key;        /* of the set the session was made for */
+};
+
+/* --- what model and data agree on ------------------------------------------------------------------------------------------------------ */
+typedef struct tlvk__task {
+    tlvk_loss loss;                /* resolved */
+    tlvk_metric_kind metric;       /* resolved; TLVK_METRIC_NONE where not asked for */
+    tlvk__shape input, output;     /* one sample, dim[0] = 1 */
+    int target_width;              /* floats of one sample's target as the loss wants it */
+} tlvk__task;
+/* Checks that the model takes the data's samples and the loss its labels; texts say which size was expected where. */
+tlvk_status tlvk__task_resolve(const tlvk_model *model, const tlvk_dataset *data, tlvk_loss loss, tlvk_metric_kind metric, tlvk__task *task);
+/* Target of one sample as the loss wants it: class numbers become one-hot for a categorical loss, and the other way round. */
+void tlvk__task_target(const tlvk__task *task, const tlvk_dataset *data, int64_t sample, float *target);
+
+/* --- one pass over data ------------------------------------------------------------------------------------------------------------------- */
+typedef struct tlvk__sums { double loss, correct, counted; int64_t samples; } tlvk__sums; /* loss: summed over samples, penalty included */
+double tlvk__sums_loss(const tlvk__sums *s);
+double tlvk__sums_accuracy(const tlvk__sums *s); /* NaN without an accuracy */
+
+typedef struct tlvk__pass {
+    tlvk_context *ctx;
+    tlvk__session *session;
+    const tlvk__task *task;
+    tlvk_dataset *data;
+    tlvk__features *features;      /* NULL: pictures through the whole network; else the suffix on cached features */
+    tlvk__plan_mode mode;          /* TRAIN or EVALUATE */
+    const int64_t *order; int64_t count;
+    int64_t first;                 /* readable samples of the order that were done before, a multiple of batch */
+    int batch;
+    const float *class_weight; int class_weight_count;
+    double penalty;                /* of weights that do not change in this pass (EVALUATE without a training session) */
+    /* TRAIN: called before each step is submitted, to fill step_params; after each finished step with the running sums. */
+    void (*begin_step)(void *user, tlvk__step_params *params);
+    tlvk_verdict (*end_step)(void *user, const tlvk__sums *sums, int64_t samples_done);
+    void *user;
+} tlvk__pass;
+/* sums are added to. TLVK_ERROR_CANCELLED after tlvk_cancel, with all submitted steps finished and counted. */
+tlvk_status tlvk__pass_run(const tlvk__pass *pass, tlvk__sums *sums, int64_t *samples_done);
+
+/* --- pieces -------------------------------------------------------------------------------------------------------------------------------- */
+tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, tlvk__session **out); /* kept in model->training */
+tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_dataset *data, int batch, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user);
+double tlvk__model_penalty(const tlvk_model *model); /* l1, l2 of trainable layers, from host values */
+tlvk_context *tlvk__model_context(const tlvk_model *model);
+
+/* --- history and checkpoints ------------------------------------------------------------------------------------------------------------------ */
+struct tlvk_history { tlvk_logs *logs; size_t count, capacity; };
+tlvk_status tlvk__history_add(tlvk_history *h, const tlvk_logs *logs);
+
+typedef struct tlvk__progress {    /* where a fit stands; written to checkpoints as it is */
+    int32_t epoch;                 /* the one running or to run next */
+    int32_t wait;                  /* early stopping: epochs without a better value */
+    int64_t samples_done;          /* of this epoch, in its order */
+    int64_t steps;                 /* optimizer steps since compile */
+    uint64_t seed;
+    tlvk__sums sums;               /* of this epoch so far */
+    double best;                   /* early stopping */
+    double best_score;             /* of the kept best weights; NaN: none yet */
+    tlvk__plateau plateau;
+} tlvk__progress;
+tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, const tlvk__training *training, const tlvk__progress *p, const tlvk_history *h, float *const *best);
+tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, const tlvk__training *training, tlvk__progress *p, tlvk_history *h, float **best);
+
+#endif
