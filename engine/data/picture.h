@@ -24,7 +24,10 @@ tlvk_status tlvk__picture_probe(const uint8_t *bytes, size_t size, tlvk__picture
 
 /* Decodes to `channels` bytes per pixel (1, 3, 4), rows top down. *pixels is freed with tlvk__pixels_free. What TensorFlow's decode_image does:
  * grey is repeated, alpha dropped, missing alpha 255, 16-bit samples cut to their upper byte, first frame of a GIF, EXIF rotation ignored.
- * Colour to grey: JPEG gives its luma plane; other kinds libpng's weights, (9797 r + 19234 g + 3737 b) >> 15. */
+ * Colour to grey: JPEG gives its luma plane; other kinds libpng's weights, (9797 r + 19234 g + 3737 b) >> 15.
+ * Against TensorFlow 2.21: PNG, BMP and GIF are equal to the byte, but for a 1-bit PNG as RGBA (alpha 255 here, 1 there) and a 16-bit colour PNG
+ * as grey (one level at most). JPEG differs because decode_image uses libjpeg's fast integer transform: 153 photographs at 224 x 224 differ by 0.95
+ * levels in the mean and 8 at most, and by 0.014 in the mean from libjpeg's accurate transform (dct_method INTEGER_ACCURATE). */
 tlvk_status tlvk__picture_decode(const uint8_t *bytes, size_t size, int channels, uint8_t **pixels, int *width_px, int *height_px);
 void tlvk__pixels_free(uint8_t *pixels);
 
