@@ -1,0 +1,202 @@
+/* conv2d.c - Conv2D: attributes, shapes, recording through the implicit products of gemm.h, cases. Reference: conv2d_reference.c.
+ * Fields: keras/src/layers/convolutional/base_conv.py, tf_keras/src/layers/convolutional/base_conv.py. */
+#include "ops/conv2d.h"
+
+#include "ops/gemm.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void defaults(void *attrs) {
+    tlvk__conv2d_attrs *a = attrs;
+    a->kernel_size[0] = a->kernel_size[1] = 1;
+    a->strides[0] = a->strides[1] = a->dilation_rate[0] = a->dilation_rate[1] = 1;
+    a->groups = 1;
+    a->use_bias = true;
+}
+
+static tlvk__kernel_window window_of(const tlvk__conv2d_attrs *a) {
+    return (tlvk__kernel_window){a->kernel_size, a->strides, a->dilation_rate, a->padding};
+}
+
+static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y) {
+    const tlvk__conv2d_attrs *a = attrs;
+    tlvk__kernel_window k = window_of(a);
+    int64_t out[2];
+    tlvk_status s = tlvk__window_shape("Conv2D", &k, inputs, x, out);
+    if (s)
+        return s;
+    if (a->filters < 1)
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Conv2D of %d filters: it needs at least 1", a->filters);
+    if (a->groups != 1)
+        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "a Conv2D with groups=%d: only groups=1 is supported", a->groups);
+    *y = (tlvk__shape){4, {x->dim[0], out[0], out[1], a->filters}};
+    return TLVK_OK;
+}
+
+static int variables(const void *attrs, int inputs, const tlvk__shape *x, tlvk__variable_spec *specs) {
+    const tlvk__conv2d_attrs *a = attrs;
+    (void)inputs;
+    tlvk__shape kernel = {4, {a->kernel_size[0], a->kernel_size[1], x->dim[3], a->filters}};
+    specs[0] = tlvk__weights_spec("kernel", kernel, TLVK__LAYOUT_MATRIX, &a->kernel_initializer, TLVK_GLOROT_UNIFORM, &a->kernel_regularizer);
+    if (a->use_bias)
+        specs[1] = tlvk__weights_spec("bias", (tlvk__shape){1, {a->filters}}, TLVK__LAYOUT_VECTOR, &a->bias_initializer, TLVK_ZEROS, &a->bias_regularizer);
+    return a->use_bias ? 2 : 1;
+}
+
+static tlvk__activation activation(const void *attrs) {
+    return ((const tlvk__conv2d_attrs *)attrs)->activation;
+}
+
+static unsigned backward_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
+    (void)attrs;
+    (void)training;
+    (void)want_dx;
+    return want_dw ? TLVK__READS_X : 0;
+}
+
+static tlvk__gemm_call gemm_call_of(const tlvk__op_call *call) {
+    const tlvk__conv2d_attrs *a = call->attrs;
+    const tlvk__tensor *x = call->x[0], *y = call->y;
+    tlvk__kernel_window k = window_of(a);
+    return (tlvk__gemm_call){
+        .call = call, .operation = "conv2d", .packs = true,
+        .shape = {.h = x->h, .w = x->w, .oh = y->h, .ow = y->w, .kh = a->kernel_size[0], .kw = a->kernel_size[1], .stride = {a->strides[0], a->strides[1]},
+                  .dilation = {a->dilation_rate[0], a->dilation_rate[1]}, .pad = {tlvk__window_pad(&k, 0, x->h, y->h), tlvk__window_pad(&k, 1, x->w, y->w)},
+                  .cin_vecs = x->pitch / TLVK__LANES, .cout_vecs = y->pitch / TLVK__LANES, .cout = y->c}};
+}
+
+static double flops(const tlvk__op_call *call) {
+    const tlvk__conv2d_attrs *a = call->attrs;
+    return 2.0 * a->kernel_size[0] * a->kernel_size[1] * (double)call->x[0]->c * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
+}
+
+static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
+    tlvk__gemm_call g = gemm_call_of(call);
+    return tlvk__gemm_needs(caps, &g, want_dx, want_dw, out);
+}
+
+static tlvk_status pack(tlvk__recorder *r, const tlvk__op_call *call) {
+    tlvk__gemm_call g = gemm_call_of(call);
+    return tlvk__gemm_pack(r, &g);
+}
+
+static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
+    tlvk__gemm_call g = gemm_call_of(call);
+    return tlvk__gemm_forward(r, &g);
+}
+
+static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
+    tlvk__gemm_call g = gemm_call_of(call);
+    tlvk_status s = TLVK_OK;
+    if (call->dw[0])
+        s = tlvk__gemm_backward_weights(r, &g);
+    if (!s && call->dw[1])
+        s = tlvk__gemm_backward_bias(r, &g);
+    if (!s && call->dx[0])
+        s = tlvk__gemm_backward_data(r, &g);
+    return s;
+}
+
+/* --- cases: edges of every rule first, then layers of published networks ------------------------------------------------------------------- */
+
+typedef struct conv_case { int n, h, w, c, filters, kernel[2], stride[2], dilation[2]; tlvk_padding padding; bool no_bias; const char *network; } conv_case;
+
+static const conv_case cases[] = {
+    {1, 1, 1, 1, 1, {1, 1}, {1, 1}, {1, 1}, TLVK_VALID, false, NULL},
+    {2, 1, 1, 5, 7, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {1, 5, 7, 3, 2, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {2, 7, 5, 3, 10, {3, 3}, {2, 2}, {1, 1}, TLVK_SAME, false, NULL},
+    {3, 8, 6, 2, 5, {3, 3}, {2, 2}, {1, 1}, TLVK_SAME, true, NULL},
+    {1, 9, 8, 7, 3, {2, 2}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {2, 9, 8, 4, 8, {4, 2}, {2, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {5, 7, 7, 5, 4, {5, 5}, {3, 3}, {1, 1}, TLVK_SAME, false, NULL},
+    {2, 11, 13, 3, 6, {5, 3}, {3, 2}, {1, 1}, TLVK_VALID, false, NULL},
+    {2, 10, 9, 6, 5, {3, 3}, {1, 1}, {2, 2}, TLVK_SAME, false, NULL},
+    {1, 11, 9, 3, 9, {3, 2}, {1, 1}, {3, 2}, TLVK_VALID, false, NULL},
+    {4, 6, 6, 10, 12, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {3, 7, 5, 13, 33, {1, 1}, {2, 2}, {1, 1}, TLVK_SAME, false, NULL},
+    {2, 6, 7, 9, 31, {1, 1}, {3, 3}, {1, 1}, TLVK_VALID, true, NULL},
+    {1, 3, 31, 17, 32, {1, 7}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {1, 33, 3, 31, 65, {7, 1}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {1, 5, 5, 3, 4, {5, 5}, {1, 1}, {1, 1}, TLVK_VALID, false, NULL},
+    {2, 4, 4, 2, 3, {7, 7}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {1, 16, 17, 64, 64, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL},
+    {2, 12, 11, 24, 40, {3, 3}, {2, 2}, {1, 1}, TLVK_VALID, false, NULL},
+    {1, 3, 3, 3, 4, {1, 1}, {4, 4}, {1, 1}, TLVK_VALID, false, NULL},
+    {1, 224, 224, 3, 64, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block1_conv1"},
+    {1, 224, 224, 64, 64, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block1_conv2"},
+    {1, 112, 112, 64, 128, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block2_conv1"},
+    {1, 56, 56, 128, 256, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block3_conv1"},
+    {4, 56, 56, 256, 256, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block3_conv2"},
+    {1, 28, 28, 512, 512, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block4_conv2"},
+    {2, 14, 14, 512, 512, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block5_conv1"},
+    {1, 230, 230, 3, 64, {7, 7}, {2, 2}, {1, 1}, TLVK_VALID, false, "ResNet50 conv1"},
+    {2, 56, 56, 64, 256, {1, 1}, {1, 1}, {1, 1}, TLVK_VALID, false, "ResNet50 conv2 expand"},
+    {2, 56, 56, 256, 128, {1, 1}, {2, 2}, {1, 1}, TLVK_VALID, false, "ResNet50 conv3 reduce"},
+    {4, 7, 7, 512, 2048, {1, 1}, {1, 1}, {1, 1}, TLVK_VALID, false, "ResNet50 conv5 expand"},
+    {1, 225, 225, 3, 16, {3, 3}, {2, 2}, {1, 1}, TLVK_VALID, true, "MobileNetV2 0.35 Conv1"},
+    {2, 112, 112, 16, 8, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "MobileNetV2 0.35 project"},
+    {2, 56, 56, 8, 48, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "MobileNetV2 0.35 expand"},
+    {4, 7, 7, 112, 1280, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "MobileNetV2 0.35 Conv_1"},
+    {2, 56, 56, 144, 24, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "MobileNetV2 project"},
+    {2, 28, 28, 192, 64, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "MobileNetV2 project 28"},
+    {2, 28, 28, 256, 256, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "MobileNet pw_5"},
+    {2, 19, 19, 728, 728, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "Xception block5 pointwise"},
+    {2, 17, 17, 160, 192, {1, 7}, {1, 1}, {1, 1}, TLVK_SAME, true, "InceptionV3 1x7"},
+    {2, 17, 17, 160, 192, {7, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "InceptionV3 7x1"},
+    {1, 149, 149, 32, 32, {3, 3}, {1, 1}, {1, 1}, TLVK_VALID, true, "InceptionV3 stem"},
+};
+
+/* Epilogues in turn, so that each meets many shapes. */
+static void case_epilogue(int index, tlvk__op_case *c) {
+    static const tlvk_activation_kind kinds[] = {TLVK_LINEAR, TLVK_RELU, TLVK_RELU6, TLVK_SIGMOID, TLVK_LEAKY_RELU, TLVK_LINEAR, TLVK_ELU};
+    c->epilogue = tlvk__activation_of(kinds[index % (int)TLVK__COUNT(kinds)]);
+    c->scale_shift = index % 3 == 1;
+}
+
+static bool test_case(int index, tlvk__op_case *c) {
+    if (index >= (int)TLVK__COUNT(cases))
+        return false;
+    const conv_case *k = &cases[index];
+    tlvk__conv2d_attrs a = {0};
+    defaults(&a);
+    a.filters = k->filters;
+    memcpy(a.kernel_size, k->kernel, sizeof a.kernel_size);
+    memcpy(a.strides, k->stride, sizeof a.strides);
+    memcpy(a.dilation_rate, k->dilation, sizeof a.dilation_rate);
+    a.padding = k->padding;
+    a.use_bias = !k->no_bias;
+    memcpy(c->attrs.bytes, &a, sizeof a);
+    c->inputs = 1;
+    c->x[0] = (tlvk__shape){4, {k->n, k->h, k->w, k->c}};
+    c->real_size = k->network != NULL;
+    if (k->network)
+        c->epilogue = tlvk__activation_of(TLVK_RELU);
+    else
+        case_epilogue(index, c);
+    tlvk__kernel_window window = window_of(&a);
+    char text[64];
+    tlvk__window_text(&window, text, sizeof text);
+    snprintf(c->name, sizeof c->name, "%s%s%s %dx%dx%dx%d->%d", k->network ? k->network : "", k->network ? " " : "", text, k->n, k->h, k->w, k->c, k->filters);
+    return true;
+}
+
+#define FIELD(name, kind) {.key = #name, .type = TLVK__FIELD_##kind, .offset = offsetof(tlvk__conv2d_attrs, name)}
+static const tlvk__field fields[] = {
+    FIELD(filters, INT), FIELD(kernel_size, PAIR), FIELD(strides, PAIR), FIELD(padding, PADDING),
+    {.key = "data_format", .type = TLVK__FIELD_MUST, .must = "\"channels_last\""},
+    FIELD(dilation_rate, PAIR), FIELD(groups, INT), FIELD(activation, ACTIVATION), FIELD(use_bias, BOOL),
+    FIELD(kernel_initializer, INITIALIZER), FIELD(bias_initializer, INITIALIZER), FIELD(kernel_regularizer, REGULARIZER), FIELD(bias_regularizer, REGULARIZER),
+    {.key = "activity_regularizer", .type = TLVK__FIELD_MUST, .must = "null"},
+    {.key = "kernel_constraint", .type = TLVK__FIELD_MUST, .must = "null"},
+    {.key = "bias_constraint", .type = TLVK__FIELD_MUST, .must = "null"},
+    {0},
+};
+
+const tlvk__op tlvk__op_conv2d = {
+    .class_name = "Conv2D", .snake_name = "conv2d", .flags = TLVK__OP_EPILOGUE, .min_inputs = 1, .max_inputs = 1,
+    .attr_bytes = sizeof(tlvk__conv2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
+    .backward_reads = backward_reads, .flops = flops, .needs = needs, .pack = pack, .forward = forward, .backward = backward,
+    .reference_forward = tlvk__conv2d_reference_forward, .reference_backward = tlvk__conv2d_reference_backward, .test_case = test_case,
+};

@@ -1,0 +1,118 @@
+/* conv2d_reference.c - Conv2D in double, one product at a time: y[n,i,j,o] = b[o] + sum over k,l,c of x[n, i*s + k*d - p, ..., c] * w[k,l,c,o]. */
+#include "ops/conv2d.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct numbers { int64_t n, h, w, c, oh, ow, o, kh, kw; const int *stride, *dilation; int64_t pad[2]; } numbers;
+
+static numbers numbers_of(const tlvk__conv2d_attrs *a, const tlvk__shape *x, const tlvk__shape *y) {
+    tlvk__kernel_window k = {a->kernel_size, a->strides, a->dilation_rate, a->padding};
+    return (numbers){x->dim[0], x->dim[1], x->dim[2], x->dim[3], y->dim[1], y->dim[2], y->dim[3], a->kernel_size[0], a->kernel_size[1], a->strides, a->dilation_rate,
+                     {tlvk__window_pad(&k, 0, x->dim[1], y->dim[1]), tlvk__window_pad(&k, 1, x->dim[2], y->dim[2])}};
+}
+
+/* Calls visit(user, x pixel, y pixel, tap) for every meeting of an input pixel and an output pixel. */
+typedef void visit_fn(void *user, const numbers *s, int64_t x_pixel, int64_t y_pixel, int64_t tap);
+static void each_meeting(const numbers *s, visit_fn *visit, void *user) {
+    for (int64_t n = 0; n < s->n; n++)
+        for (int64_t i = 0; i < s->oh; i++)
+            for (int64_t j = 0; j < s->ow; j++)
+                for (int64_t k = 0; k < s->kh; k++)
+                    for (int64_t l = 0; l < s->kw; l++) {
+                        int64_t y, x;
+                        if (tlvk__window_at(i, k, s->stride[0], s->dilation[0], s->pad[0], s->h, &y) &&
+                            tlvk__window_at(j, l, s->stride[1], s->dilation[1], s->pad[1], s->w, &x))
+                            visit(user, s, (n * s->h + y) * s->w + x, (n * s->oh + i) * s->ow + j, k * s->kw + l);
+                    }
+}
+
+static void forward_visit(void *user, const numbers *s, int64_t x_pixel, int64_t y_pixel, int64_t tap) {
+    const tlvk__ref_call *call = user;
+    const double *x = call->x[0]->v + x_pixel * s->c, *w = call->w[0]->v + tap * s->c * s->o;
+    double *y = call->y->v + y_pixel * s->o, *e = call->y->e ? call->y->e + y_pixel * s->o : NULL;
+    for (int64_t c = 0; c < s->c; c++)
+        for (int64_t o = 0; o < s->o; o++) {
+            double term = x[c] * w[c * s->o + o];
+            y[o] += term;
+            if (e)
+                e[o] += fabs(term);
+        }
+}
+
+tlvk_status tlvk__conv2d_reference_forward(const tlvk__ref_call *call) {
+    numbers s = numbers_of(call->attrs, &call->x[0]->shape, &call->y->shape);
+    const tlvk__ref_tensor *bias = call->w[1];
+    size_t count = tlvk__ref_count(call->y);
+    for (size_t i = 0; i < count; i++) {
+        call->y->v[i] = bias ? bias->v[i % (size_t)s.o] : 0;
+        if (call->y->e)
+            call->y->e[i] = fabs(call->y->v[i]);
+    }
+    each_meeting(&s, forward_visit, (void *)call);
+    for (size_t i = 0; call->y->e && i < count; i++)
+        call->y->e[i] = tlvk__dot_bound((double)(s.kh * s.kw * s.c), call->y->e[i]);
+    return TLVK_OK;
+}
+
+static void zero(tlvk__ref_tensor *t) {
+    size_t count = tlvk__ref_count(t);
+    memset(t->v, 0, count * sizeof(double));
+    if (t->e)
+        memset(t->e, 0, count * sizeof(double));
+}
+
+static void bound(tlvk__ref_tensor *t, double terms) {
+    size_t count = tlvk__ref_count(t);
+    for (size_t i = 0; t->e && i < count; i++)
+        t->e[i] = tlvk__dot_bound(terms, t->e[i]);
+}
+
+static void data_visit(void *user, const numbers *s, int64_t x_pixel, int64_t y_pixel, int64_t tap) {
+    const tlvk__ref_call *call = user;
+    const double *dy = call->dy->v + y_pixel * s->o, *w = call->w[0]->v + tap * s->c * s->o;
+    double *dx = call->dx[0]->v + x_pixel * s->c, *e = call->dx[0]->e ? call->dx[0]->e + x_pixel * s->c : NULL;
+    for (int64_t c = 0; c < s->c; c++) {
+        double sum = 0, magnitude = 0;
+        for (int64_t o = 0; o < s->o; o++) {
+            double term = dy[o] * w[c * s->o + o];
+            sum += term;
+            magnitude += fabs(term);
+        }
+        dx[c] += sum;
+        if (e)
+            e[c] += magnitude;
+    }
+}
+
+static void weights_visit(void *user, const numbers *s, int64_t x_pixel, int64_t y_pixel, int64_t tap) {
+    const tlvk__ref_call *call = user;
+    const double *dy = call->dy->v + y_pixel * s->o, *x = call->x[0]->v + x_pixel * s->c;
+    int64_t at = tap * s->c * s->o;
+    double *dw = call->dw[0]->v + at, *e = call->dw[0]->e ? call->dw[0]->e + at : NULL;
+    for (int64_t c = 0; c < s->c; c++)
+        for (int64_t o = 0; o < s->o; o++) {
+            double term = x[c] * dy[o];
+            dw[c * s->o + o] += term;
+            if (e)
+                e[c * s->o + o] += fabs(term);
+        }
+}
+
+tlvk_status tlvk__conv2d_reference_backward(const tlvk__ref_call *call) {
+    numbers s = numbers_of(call->attrs, &call->x[0]->shape, &call->dy->shape);
+    if (call->dx[0]) {
+        zero(call->dx[0]);
+        each_meeting(&s, data_visit, (void *)call);
+        bound(call->dx[0], (double)(s.kh * s.kw * s.o));
+    }
+    if (call->dw[0]) {
+        zero(call->dw[0]);
+        each_meeting(&s, weights_visit, (void *)call);
+        bound(call->dw[0], (double)(s.n * s.oh * s.ow));
+    }
+    if (call->dw[1])
+        tlvk__reference_bias(call->dy, call->dw[1]);
+    return TLVK_OK;
+}

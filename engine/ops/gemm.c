@@ -1,0 +1,282 @@
+/* gemm.c - the choice of tile core, packing of weights, and the forward product of Conv2D and Dense.
+ * Hides: which core a device runs and its tile sizes; that weights may be larger than one binding. Shaders: conv2d_gemm, gemm_pack. */
+#include "ops/gemm.h"
+
+#include <stdio.h>
+
+bool tlvk__texel_operands(const tlvk__caps *caps) {
+    return caps->max_texels >= caps->max_binding_bytes / 16 && caps->texel_align > 0 && caps->storage_align % caps->texel_align == 0;
+}
+
+/* The static table. Columns: subgroup size, then TM, TV, KC for layers of pictures, then for layers with few rows per sample (Dense), whose
+ * cost is reading w: a small TM wastes little where the batch is small. Measured in docs/kernels.md for 8; 4, 16 and 32 chosen so that a
+ * lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills every lane with at least one vec4 of A. */
+static const struct { int sg, tm, tv, kc, small_tm, small_tv, small_kc; } sgb_tiles[] = {
+    {4, 8, 1, 8, 8, 1, 8}, {8, 32, 1, 8, 8, 2, 8}, {16, 16, 1, 16, 8, 1, 16}, {32, 8, 1, 16, 8, 1, 16}};
+enum { SMALL_ROWS = 8, GROUP_SUBGROUPS = 4, PORTABLE_GROUP = 64, PORTABLE_VECS = 8, PORTABLE_KC = 16 };
+
+static tlvk__tile portable_tile(bool small) {
+    int tm = small ? 2 : 8;
+    return (tlvk__tile){.tm = tm, .kc = PORTABLE_KC, .wg = PORTABLE_GROUP, .rows = 8 * tm, .vecs = PORTABLE_VECS, .rows_per_group = 8 * tm};
+}
+
+tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass pass) {
+    bool small = pass != TLVK__GEMM_WEIGHTS && s->oh * s->ow <= SMALL_ROWS;
+    for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(sgb_tiles); i++) {
+        if (sgb_tiles[i].sg != (int)caps->subgroup_size)
+            continue;
+        tlvk__tile t = {.sgb = true, .sg = sgb_tiles[i].sg, .tm = sgb_tiles[i].tm, .tv = sgb_tiles[i].tv, .kc = sgb_tiles[i].kc};
+        if (small) {
+            t.tm = sgb_tiles[i].small_tm;
+            t.tv = sgb_tiles[i].small_tv;
+            t.kc = sgb_tiles[i].small_kc;
+        }
+        int64_t columns = pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs;
+        t.vecs = t.sg * t.tv;
+        if (t.vecs > PORTABLE_VECS && 2 * columns <= t.vecs)
+            break; /* a wide subgroup would idle on half of its columns */
+        t.wg = GROUP_SUBGROUPS * t.sg;
+        t.rows = t.tm;
+        t.rows_per_group = GROUP_SUBGROUPS * t.tm;
+        return t;
+    }
+    return portable_tile(small);
+}
+
+int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d) {
+    int n = 0;
+    snprintf(name, 64, "%s_%s%s%s%s", base, t->sgb ? "sgb" : "portable", t->sgb && tlvk__texel_operands(caps) ? "_texel" : "", *form ? "_" : "", form);
+    d->shader = name;
+    d->specs[n++] = (tlvk__spec){"WG", (uint32_t)t->wg};
+    d->specs[n++] = (tlvk__spec){"TM", (uint32_t)t->tm};
+    if (t->sgb) {
+        d->specs[n++] = (tlvk__spec){"SG", (uint32_t)t->sg};
+        d->specs[n++] = (tlvk__spec){"TV", (uint32_t)t->tv};
+        d->specs[n++] = (tlvk__spec){"KC", (uint32_t)t->kc};
+        d->required_subgroup_size = (uint32_t)t->sg;
+    }
+    return n;
+}
+
+tlvk_status tlvk__next_weight_part(const tlvk__caps *caps, const tlvk__tensor *w, int64_t taps, int64_t cin_vecs, tlvk__weight_part *p, bool *more) {
+    int64_t tap_rows = cin_vecs * TLVK__LANES;
+    tlvk__piece piece = {p->row0, p->row1};
+    tlvk_status s = tlvk__next_piece(caps, &w, 1, w->n, &piece, more);
+    if (s || !*more)
+        return s;
+    p->row0 = piece.n0;
+    p->tap = piece.n0 / tap_rows;
+    if (piece.n0 == 0 && piece.n1 == w->n) {
+        p->row1 = w->n;
+        p->taps = taps;
+        p->c0 = 0;
+        p->c1 = cin_vecs;
+        return TLVK_OK;
+    }
+    /* Rows go by fours, the vec4 that the other operand is read in. */
+    int64_t rows = TLVK__MAX((piece.n1 - piece.n0) / TLVK__LANES * TLVK__LANES, (int64_t)TLVK__LANES);
+    p->row1 = TLVK__MIN(piece.n0 + rows, (p->tap + 1) * tap_rows);
+    p->taps = 1;
+    p->c0 = (p->row0 - p->tap * tap_rows) / TLVK__LANES;
+    p->c1 = (p->row1 - p->tap * tap_rows) / TLVK__LANES;
+    if (p->row0 / w->segment_n != (p->row1 - 1) / w->segment_n)
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "a weight tensor of %lld rows lies in segments of %lld rows: they must be multiples of 4", (long long)w->n, (long long)w->segment_n);
+    return TLVK_OK;
+}
+
+double tlvk__gemm_flops(const tlvk__conv_shape *s, int64_t samples) {
+    return 2.0 * (double)samples * (double)(s->oh * s->ow) * (double)(s->kh * s->kw) * (double)(s->cin_vecs * TLVK__LANES) * (double)(s->cout_vecs * TLVK__LANES);
+}
+
+/* --- packing ---------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct packed_order { int64_t k, k_padded, panels, panel_vecs; uint64_t panel_bytes; } packed_order;
+
+static packed_order packed_order_of(const tlvk__conv_shape *s, const tlvk__tile *t) {
+    packed_order o = {.k = s->kh * s->kw * s->cin_vecs * TLVK__LANES, .panel_vecs = t->vecs, .panels = tlvk__div_up(s->cout_vecs, t->vecs)};
+    o.k_padded = tlvk__div_up(o.k, t->kc) * t->kc;
+    o.panel_bytes = (uint64_t)(o.k_padded * o.panel_vecs) * 16;
+    return o;
+}
+
+static bool is_packed(const tlvk__caps *caps, const tlvk__gemm_call *g, tlvk__tile *t) {
+    *t = tlvk__gemm_tile(caps, &g->shape, TLVK__GEMM_FORWARD);
+    return g->packs && t->sgb;
+}
+
+/* Panels that one binding holds beside its alignment. */
+static int64_t panels_per_binding(const tlvk__caps *caps, const packed_order *o) {
+    return (int64_t)((caps->max_binding_bytes - caps->storage_align) / o->panel_bytes);
+}
+
+tlvk_status tlvk__gemm_needs(const tlvk__caps *caps, const tlvk__gemm_call *g, bool want_dx, bool want_dw, tlvk__op_needs *needs) {
+    (void)want_dx;
+    tlvk__tile t;
+    if (is_packed(caps, g, &t)) {
+        packed_order o = packed_order_of(&g->shape, &t);
+        needs->packed_bytes = (uint64_t)o.panels * o.panel_bytes;
+        if (panels_per_binding(caps, &o) < 1)
+            return tlvk__fail(TLVK_ERROR_MEMORY, "%s: the weights of %d outputs take %llu bytes, more than the device binds at once (%llu)", g->call->layer,
+                              4 * t.vecs, (unsigned long long)o.panel_bytes, (unsigned long long)caps->max_binding_bytes);
+    }
+    needs->forward_scratch_bytes = g->call->epilogue.scale ? (uint64_t)g->shape.cout_vecs * 32 : 0;
+    if (want_dw)
+        needs->backward_scratch_bytes = tlvk__gemm_weights_scratch(caps, g);
+    return TLVK_OK;
+}
+
+tlvk_status tlvk__gemm_pack(tlvk__recorder *r, const tlvk__gemm_call *g) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__tensor *w = g->call->w[0];
+    tlvk__tile t;
+    if (!is_packed(caps, g, &t))
+        return TLVK_OK;
+    packed_order o = packed_order_of(&g->shape, &t);
+    int64_t span = TLVK__MIN(panels_per_binding(caps, &o), o.panels);
+    tlvk__weight_part p = {0};
+    bool more;
+    for (;;) {
+        tlvk_status s = tlvk__next_weight_part(caps, w, g->shape.kh * g->shape.kw, g->shape.cin_vecs, &p, &more);
+        if (s || !more)
+            return s;
+        for (int64_t panel = 0; panel < o.panels; panel += span) {
+            int64_t panels = TLVK__MIN(span, o.panels - panel), rows = (p.row1 == o.k ? o.k_padded : p.row1) - p.row0;
+            int64_t vecs = panels * rows * o.panel_vecs;
+            struct { uint32_t from_base, to_base, k_first, k_count, k_from, k_padded, c_vecs, c_first, panel_vecs, panels; } push = {
+                0, 0, (uint32_t)p.row0, (uint32_t)rows, (uint32_t)(p.row1 - p.row0), (uint32_t)o.k_padded, (uint32_t)g->shape.cout_vecs,
+                (uint32_t)(panel * o.panel_vecs), (uint32_t)o.panel_vecs, (uint32_t)panels};
+            tlvk__span to = {g->call->packed.buffer, g->call->packed.offset + (uint64_t)panel * o.panel_bytes, (uint64_t)panels * o.panel_bytes};
+            tlvk__dispatch d = {.shader = "gemm_pack", .specs = {{"WG", 64}}, .binding_count = 2, .push = &push, .push_bytes = sizeof push,
+                                .groups = {(uint64_t)tlvk__div_up(vecs, 64)}, .flops = 4.0 * (double)vecs, .bytes = 32.0 * (double)vecs,
+                                .operation = g->operation, .layer = g->call->layer};
+            d.bindings[0] = tlvk__tensor_window(caps, w, p.row0, p.row1, TLVK__READ, &push.from_base);
+            d.bindings[1] = tlvk__span_window(caps, to, TLVK__WRITE, &push.to_base);
+            s = tlvk__record_dispatch(r, &d);
+            if (s)
+                return s;
+        }
+    }
+}
+
+/* --- forward ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* A picture of `samples` samples seen by the forward pass, taps and channels of all of w. */
+static tlvk__gemm_push forward_push(const tlvk__conv_shape *s, int64_t samples) {
+    tlvk__gemm_push p = {.rows = (int32_t)(samples * s->oh * s->ow), .grid_h = (int32_t)s->oh, .grid_w = (int32_t)s->ow, .h = (int32_t)s->h, .w = (int32_t)s->w,
+                   .a_pitch = (int32_t)s->cin_vecs, .k_vecs = (int32_t)s->cin_vecs, .taps_h = (int32_t)s->kh, .taps_w = (int32_t)s->kw,
+                   .stride_y = (int32_t)s->stride[0], .stride_x = (int32_t)s->stride[1], .offset_y = (int32_t)-s->pad[0], .offset_x = (int32_t)-s->pad[1],
+                   .tap_y = (int32_t)s->dilation[0], .tap_x = (int32_t)s->dilation[1], .c_n = (int32_t)(s->oh * s->ow * s->cout_vecs),
+                   .c_y = (int32_t)(s->ow * s->cout_vecs), .c_x = (int32_t)s->cout_vecs, .c_vecs = (int32_t)s->cout_vecs, .b_pitch = (int32_t)s->cout_vecs};
+    tlvk__epilogue_none(s->cout, &p.epilogue);
+    return p;
+}
+
+/* Taps and channels of one part of w: A starts at the part's tap and channel. */
+static void narrow_to_part(const tlvk__conv_shape *s, const tlvk__weight_part *part, tlvk__gemm_push *p) {
+    if (part->taps == s->kh * s->kw && part->c1 - part->c0 == s->cin_vecs)
+        return;
+    int64_t ky = part->tap / s->kw, kx = part->tap % s->kw;
+    p->taps_h = p->taps_w = 1;
+    p->offset_y += (int32_t)(ky * s->dilation[0]);
+    p->offset_x += (int32_t)(kx * s->dilation[1]);
+    p->a_base += (uint32_t)part->c0;
+    p->k_vecs = (int32_t)(part->c1 - part->c0);
+}
+
+typedef struct forward_state {
+    const tlvk__caps *caps;
+    const tlvk__gemm_call *g;
+    tlvk__tile tile;
+    tlvk__piece piece;             /* samples */
+    tlvk__binding vectors;         /* of the epilogue */
+    tlvk__epilogue_push epilogue;
+    uint32_t activation;
+} forward_state;
+
+/* Columns c0 to c1 (vec4) of y, from the k that `part` holds; `last`: the epilogue follows. */
+static tlvk_status forward_dispatch(tlvk__recorder *r, const forward_state *f, const tlvk__weight_part *part, tlvk__binding b, uint32_t b_base,
+                                    int64_t c0, int64_t c1, bool last) {
+    const tlvk__conv_shape *s = &f->g->shape;
+    const tlvk__op_call *call = f->g->call;
+    char name[64];
+    bool first = part->row0 == 0, packed = f->g->packs && f->tile.sgb;
+    tlvk__gemm_push push = forward_push(s, f->piece.n1 - f->piece.n0);
+    tlvk__dispatch d = {.bindings = {{.access = 0}, b, {.access = 0}, f->vectors}, .binding_count = 4, .push = &push, .push_bytes = sizeof push,
+                        .operation = f->g->operation, .layer = call->layer};
+    int n = tlvk__gemm_dispatch(f->caps, &f->tile, "conv2d_gemm", packed ? "packed" : "rows", name, &d);
+    d.specs[n++] = (tlvk__spec){"ACCUMULATE", !first};
+    d.specs[n++] = (tlvk__spec){"ACTIVATION", last ? f->activation : 0};
+    d.bindings[0] = tlvk__tensor_window(f->caps, call->x[0], f->piece.n0, f->piece.n1, TLVK__READ, &push.a_base);
+    d.bindings[2] = tlvk__tensor_window(f->caps, call->y, f->piece.n0, f->piece.n1, first ? TLVK__WRITE : TLVK__READ_WRITE, &push.c_base);
+    push.b_base = b_base;
+    narrow_to_part(s, part, &push);
+    if (last)
+        push.epilogue = f->epilogue;
+    push.c_base += (uint32_t)c0;
+    push.c_vecs = (int32_t)(c1 - c0);
+    push.epilogue.e_base += (int32_t)c0;
+    push.epilogue.columns -= (int32_t)(c0 * TLVK__LANES);
+    d.groups[0] = (uint64_t)tlvk__div_up(push.rows, f->tile.rows_per_group);
+    d.groups[1] = (uint64_t)tlvk__div_up(push.c_vecs, f->tile.vecs);
+    double m = push.rows, k = (double)push.taps_h * push.taps_w * push.k_vecs, columns = push.c_vecs;
+    d.flops = 32.0 * m * k * columns;
+    d.bytes = 16.0 * (m * (double)(s->stride[0] * s->stride[1]) * push.k_vecs + 4 * k * columns + m * columns);
+    return tlvk__record_dispatch(r, &d);
+}
+
+/* All of y's columns from packed panels, as many at a time as a binding holds. */
+static tlvk_status forward_packed(tlvk__recorder *r, const forward_state *f) {
+    const tlvk__conv_shape *s = &f->g->shape;
+    tlvk__weight_part all = {.row1 = s->kh * s->kw * s->cin_vecs * TLVK__LANES, .taps = s->kh * s->kw, .c1 = s->cin_vecs};
+    packed_order o = packed_order_of(s, &f->tile);
+    int64_t span = TLVK__MIN(panels_per_binding(f->caps, &o), o.panels);
+    for (int64_t panel = 0; panel < o.panels; panel += span) {
+        int64_t panels = TLVK__MIN(span, o.panels - panel);
+        tlvk__span from = {f->g->call->packed.buffer, f->g->call->packed.offset + (uint64_t)panel * o.panel_bytes, (uint64_t)panels * o.panel_bytes};
+        uint32_t base;
+        tlvk__binding b = tlvk__span_window(f->caps, from, TLVK__READ, &base);
+        tlvk_status status = forward_dispatch(r, f, &all, b, base, panel * o.panel_vecs, TLVK__MIN((panel + panels) * o.panel_vecs, s->cout_vecs), true);
+        if (status)
+            return status;
+    }
+    return TLVK_OK;
+}
+
+/* y from w as it lies, the k of one part after the other: the sums go on where the part before left them. */
+static tlvk_status forward_rows(tlvk__recorder *r, const forward_state *f) {
+    const tlvk__conv_shape *s = &f->g->shape;
+    const tlvk__tensor *w = f->g->call->w[0];
+    tlvk__weight_part part = {0};
+    bool more;
+    for (;;) {
+        tlvk_status status = tlvk__next_weight_part(f->caps, w, s->kh * s->kw, s->cin_vecs, &part, &more);
+        if (status || !more)
+            return status;
+        uint32_t base;
+        tlvk__binding b = tlvk__tensor_window(f->caps, w, part.row0, part.row1, TLVK__READ, &base);
+        status = forward_dispatch(r, f, &part, b, base, 0, s->cout_vecs, part.row1 == w->n);
+        if (status)
+            return status;
+    }
+}
+
+tlvk_status tlvk__gemm_forward(tlvk__recorder *r, const tlvk__gemm_call *g) {
+    const tlvk__op_call *call = g->call;
+    forward_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
+    bool packed = is_packed(f.caps, g, &f.tile);
+    uint32_t any_base;
+    tlvk__binding any = tlvk__tensor_window(f.caps, call->w[0], 0, 1, TLVK__READ, &any_base);
+    tlvk_status s = tlvk__epilogue_bind(r, call, call->w[1], g->shape.cout, call->scratch, any, g->operation, &f.vectors, &f.epilogue, &f.activation);
+    if (s)
+        return s;
+    const tlvk__tensor *walked[] = {call->x[0], call->y};
+    bool more;
+    for (;;) {
+        s = tlvk__next_piece(f.caps, walked, 2, call->y->n, &f.piece, &more);
+        if (s || !more)
+            return s;
+        s = packed ? forward_packed(r, &f) : forward_rows(r, &f);
+        if (s)
+            return s;
+    }
+}

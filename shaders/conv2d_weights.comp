@@ -1,0 +1,65 @@
+#version 450
+// conv2d_weights.comp - weight gradient of a convolution as a matrix product: C = dw, rows (tap, input channel), columns output channels,
+// k = output pixels in ascending order. The pixels are cut into splits of whole chunks; with several splits C is their partial sums one
+// behind the other, which sum_parts.comp adds in order.
+//@ variant sgb_texel -DCORE_SGB -DTEXEL
+//@ variant sgb -DCORE_SGB
+//@ variant portable
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "gemm_tile.glsl"
+#define A_BY_ROWS_OF_K
+
+layout(constant_id = 9) const int ACCUMULATE = 0; // 1: C is added to what is there
+
+layout(push_constant) uniform Push {
+    int a_base, b_base, c_base;              // vec4
+    int rows, row_first;                     // rows of this piece of dw and the number of the first
+    int pixels, grid_h, grid_w;              // output pixels: all, and per picture
+    int h, w, a_pitch, k_vecs, taps_w;
+    int stride_y, stride_x, offset_y, offset_x, tap_y, tap_x;
+    int c_vecs;                              // columns in vec4: of dy and of dw
+    int panels, split_chunks, c_split;       // column tiles; chunks per split; vec4 from one split's C to the next
+} push;
+
+TLVK_READ_BUFFER(0, a);
+TLVK_READ_BUFFER(1, b);
+layout(binding = 2, std430) restrict buffer C { vec4 c[]; };
+
+#include "gemm_a_taps.glsl"
+
+vec4 b_load(int k, int column) {
+    return TLVK_READ(b, push.b_base + min(k, push.pixels - 1) * push.c_vecs + min(column, push.c_vecs - 1));
+}
+
+int first_row, c_first;
+
+int c_row(int r) {
+    return first_row + r < push.rows ? c_first + (first_row + r) * push.c_vecs : -1;
+}
+
+#ifdef CORE_SGB
+#include "gemm_core_sgb.glsl"
+#else
+#include "gemm_core_portable.glsl"
+#endif
+
+void main() {
+#ifdef CORE_SGB
+    int tile = int(tlvk_group_x()) * (WG / SG) + int(gl_SubgroupID);
+#else
+    int tile = int(tlvk_group_x());
+#endif
+    first_row = tile * TILE_ROWS;
+    if (first_row >= push.rows)
+        return;
+    int split = int(gl_WorkGroupID.y) / push.panels;
+    int col0 = (int(gl_WorkGroupID.y) - split * push.panels) * TILE_VECS;
+    int chunk = split * push.split_chunks;
+    int chunk_end = min(chunk + push.split_chunks, (push.pixels + KC - 1) / KC);
+    c_first = push.c_base + split * push.c_split;
+    a_begin((push.row_first + first_row) / 4, chunk * KC, push.pixels);
+    gemm_start();
+    gemm_chunks(chunk, chunk_end, col0);
+    gemm_store(col0);
+}

@@ -1,0 +1,33 @@
+// epilogue.glsl - what stands behind a matrix product: y = act(scale * z + shift) per column.
+// Needs the buffer `e` and push constants e_base, scaled, columns, alpha, max_value, threshold. scaled < 0: scale 1, shift 0, and `e` holds
+// anything with as many vec4 as columns; 0: scale 1, shift at e_base; > 0: scale at e_base, shift `scaled` vec4 behind it.
+#include "activation.glsl"
+
+// 0: piecewise linear, y > threshold ? min(y, max_value) : alpha * (y - threshold), which covers linear, relu, relu6 and leaky relu with
+// one pipeline; else a kind of tlvk_activation_kind.
+layout(constant_id = 10) const int ACTIVATION = 0;
+
+struct Epilogue { vec4 scale, shift; bvec4 kept; };
+
+// For vec4 column `column`; `columns4` is how many there are.
+Epilogue epilogue_of(int column, int columns4) {
+    Epilogue s;
+    int i = push.e_base + min(column, columns4 - 1);
+    s.scale = push.scaled > 0 ? e[i] : vec4(1.0);
+    s.shift = push.scaled < 0 ? vec4(0.0) : e[i + push.scaled];
+    s.kept = lessThan(ivec4(4 * column) + ivec4(0, 1, 2, 3), ivec4(push.columns));
+    return s;
+}
+
+float epilogue_activate(float x) {
+    if (ACTIVATION == 0)
+        return x > push.threshold ? min(x, push.max_value) : push.alpha * (x - push.threshold);
+    return tlvk_activate(ACTIVATION, push.alpha, push.max_value, push.threshold, x);
+}
+
+// The lanes behind the last column stay zero.
+vec4 epilogue_apply(Epilogue s, vec4 z) {
+    vec4 v = z * s.scale + s.shift;
+    vec4 y = vec4(epilogue_activate(v.x), epilogue_activate(v.y), epilogue_activate(v.z), epilogue_activate(v.w));
+    return mix(vec4(0.0), y, s.kept);
+}

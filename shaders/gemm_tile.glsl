@@ -1,0 +1,41 @@
+// gemm_tile.glsl - sizes of a matrix tile and who computes what in it, for the two cores.
+//
+// Both cores compute C = A * B in tiles of TILE_ROWS rows by TILE_VECS vec4 of columns, walking K in chunks of KC in ascending order: every
+// element of C is one chain of multiply-adds over k, so its bits depend neither on the tile nor on the row it stands in. With ACCUMULATE
+// what C held before is added to the finished sum.
+//   CORE_SGB: one subgroup per tile; a lane keeps TM rows x TV vec4 of C in registers, loads A_SLOTS vec4 of A per chunk and the subgroup
+//             shares them by shuffles with a constant lane. Wants full subgroups of SG lanes.
+//   portable: one workgroup of WG = 64 invocations per tile of 8*TM rows x 8 vec4; A and B pass through shared memory (at most 7 KiB).
+// A's chunk is cut into slots of one vec4; slot q of a lane is element q * TILE_LANES + tile_lane().
+#include "buffers.glsl"
+#ifdef CORE_SGB
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const int WG = 64;
+layout(constant_id = 1) const int TM = 8;
+#ifdef CORE_SGB
+layout(constant_id = 2) const int SG = 8;
+layout(constant_id = 3) const int TV = 1;
+layout(constant_id = 4) const int KC = 8;
+#define TILE_ROWS TM // a second name of a specialization constant would hide the first from reflection
+const int TILE_VECS = SG * TV;
+#define TILE_LANES SG
+int tile_lane() { return int(gl_SubgroupInvocationID); }
+#else
+const int KC = 16;
+const int TILE_ROWS = 8 * TM;
+const int TILE_VECS = 8;
+const int TILE_LANES = 64;
+int tile_lane() { return int(gl_LocalInvocationID.x); }
+#endif
+const int K_VECS = KC / 4;                                     // vec4 per chunk along k
+const int A_SLOTS = TILE_ROWS * KC / 4 / TILE_LANES;           // vec4 of A per lane and chunk
+const int B_SLOTS = TILE_VECS * KC / TILE_LANES;               // vec4 of B per lane and chunk
+
+// a / b for 0 <= a < 2^20, b > 0: exact, since (a + 0.5) / b stays 0.5 / b away from every integer, more than float division errs.
+int tlvk_small_div(int a, int b) {
+    return int((float(a) + 0.5) / float(b));
+}
