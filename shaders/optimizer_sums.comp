@@ -5,8 +5,8 @@
 #include "common.glsl"
 #include "optimizer.glsl"
 
-const uint WG = 256;
-layout(local_size_x = 256) in;
+const uint WG = 64; // a block is 256 vec4: four each
+layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint SQUARES = 0;     // squared gradients are wanted
 layout(constant_id = 1) const uint REGULARIZED = 0; // the table has l1 or l2: the penalty is wanted
 
@@ -23,18 +23,22 @@ void main() {
     uint block = tlvk_group_x(), lane = gl_LocalInvocationID.x;
     if (block >= blocks)
         return;
-    uint i = block * TLVK_BLOCK_VEC4 + lane;
     BlockRow row = table[table_base / 2 + block];
     vec2 s = vec2(0.0);
-    vec4 weight = w[w_base + i];
-    if (SQUARES != 0) {
-        vec4 g = dw[dw_base + i];
+    for (uint k = lane; k < TLVK_BLOCK_VEC4; k += WG) {
+        uint i = block * TLVK_BLOCK_VEC4 + k;
+        vec4 weight = vec4(0.0);
         if (REGULARIZED != 0)
-            g = tlvk_regularized(g, weight, row);
-        s.x = dot(g, g);
+            weight = w[w_base + i];
+        if (SQUARES != 0) {
+            vec4 g = dw[dw_base + i];
+            if (REGULARIZED != 0)
+                g = tlvk_regularized(g, weight, row);
+            s.x += dot(g, g);
+        }
+        if (REGULARIZED != 0)
+            s.y += row.l1 * dot(abs(weight), vec4(1.0)) + row.l2 * dot(weight, weight);
     }
-    if (REGULARIZED != 0)
-        s.y = row.l1 * dot(abs(weight), vec4(1.0)) + row.l2 * dot(weight, weight);
     shared_sums[lane] = s;
     barrier();
     for (uint half_width = WG / 2; half_width > 0; half_width /= 2) {

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #define SUM_BYTES 16 /* one vec4 per block */
+#define TABLE_ALIGN 64
 
 enum { ROLE_FIRST = 0, ROLE_SECOND, ROLE_THIRD, ROLE_COUNT };
 enum { KIND_ADAM = 0, KIND_SGD, KIND_RMSPROP };                          /* of shaders/optimizer_update.comp */
@@ -156,21 +157,34 @@ uint64_t tlvk__update_scratch_bytes(const tlvk__update_call *call) {
     return tlvk__round_up(total_blocks(call) * SUM_BYTES, 256) + factors_span(call).bytes;
 }
 
-static tlvk_status check_call(const tlvk__caps *caps, const tlvk__update_call *call) {
-    const uint64_t align = 64;
-    bool passes = call->regularized || clip_of(call->optimizer) >= CLIP_NORM, fits = call->step_params.offset % align == 0;
+static tlvk_status fits_or_fail(bool fits) {
+    return fits ? TLVK_OK : tlvk__fail(TLVK_ERROR_INTERNAL, "a span of the optimizer's update is too small, too large or not aligned");
+}
+
+static uint64_t chunk_bytes(const tlvk__chunk *c) { return (uint64_t)c->blocks * TLVK__BLOCK * sizeof(float); }
+
+/* What the passes before the update need; also all that an evaluation has. */
+static tlvk_status check_passes(const tlvk__caps *caps, const tlvk__update_call *call) {
+    bool fits = call->scratch.bytes >= tlvk__update_scratch_bytes(call) && call->metrics.bytes >= TLVK__METRIC_WORDS * sizeof(float) &&
+                total_blocks(call) * SUM_BYTES <= caps->max_binding_bytes;
     for (int i = 0; i < call->chunk_count; i++) {
         const tlvk__chunk *c = &call->chunks[i];
-        uint64_t bytes = (uint64_t)c->blocks * TLVK__BLOCK * sizeof(float);
-        fits = fits && c->table.offset % align == 0 && c->table.bytes >= (uint64_t)c->blocks * sizeof(tlvk__block_row);
-        fits = fits && c->w.bytes >= bytes && c->dw.bytes >= bytes && bytes <= caps->max_binding_bytes;
-        for (int slot = 0; slot < tlvk__optimizer_slots(call->optimizer); slot++)
-            fits = fits && c->slots[slot].bytes >= bytes;
+        fits = fits && c->table.offset % TABLE_ALIGN == 0 && c->table.bytes >= (uint64_t)c->blocks * sizeof(tlvk__block_row) &&
+               c->w.bytes >= chunk_bytes(c) && chunk_bytes(c) <= caps->max_binding_bytes;
     }
-    if (passes)
-        fits = fits && call->scratch.bytes >= tlvk__update_scratch_bytes(call) && call->metrics.bytes >= TLVK__METRIC_WORDS * sizeof(float) &&
-               total_blocks(call) * SUM_BYTES <= caps->max_binding_bytes;
-    return fits ? TLVK_OK : tlvk__fail(TLVK_ERROR_INTERNAL, "a span of the optimizer's update is too small, too large or not aligned");
+    return fits_or_fail(fits);
+}
+
+static tlvk_status check_update(const tlvk__caps *caps, const tlvk__update_call *call) {
+    bool fits = call->step_params.offset % sizeof(tlvk__step_params) == 0;
+    for (int i = 0; i < call->chunk_count; i++) {
+        const tlvk__chunk *c = &call->chunks[i];
+        fits = fits && c->table.offset % TABLE_ALIGN == 0 && c->table.bytes >= (uint64_t)c->blocks * sizeof(tlvk__block_row) &&
+               c->w.bytes >= chunk_bytes(c) && c->dw.bytes >= chunk_bytes(c) && chunk_bytes(c) <= caps->max_binding_bytes;
+        for (int slot = 0; slot < tlvk__optimizer_slots(call->optimizer); slot++)
+            fits = fits && c->slots[slot].bytes >= chunk_bytes(c);
+    }
+    return fits_or_fail(fits);
 }
 
 static tlvk__span block_span(tlvk__span s, uint32_t blocks) {
@@ -269,21 +283,26 @@ static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call
 tlvk_status tlvk__record_penalty(tlvk__recorder *r, const tlvk__update_call *call) {
     if (!call->regularized || call->chunk_count == 0)
         return TLVK_OK;
-    tlvk_status s = record_sums(r, call, false);
+    tlvk_status s = check_passes(tlvk__device_caps(tlvk__recorder_device(r)), call);
+    if (!s)
+        s = record_sums(r, call, false);
     return s ? s : record_finish(r, call, CLIP_NONE);
 }
 
 tlvk_status tlvk__record_update(tlvk__recorder *r, const tlvk__update_call *call) {
     if (call->chunk_count == 0)
         return TLVK_OK;
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     uint32_t clip = clip_of(call->optimizer);
-    bool norms = clip >= CLIP_NORM;
-    tlvk_status s = check_call(tlvk__device_caps(tlvk__recorder_device(r)), call);
-    if (!s && (norms || call->regularized))
+    bool norms = clip >= CLIP_NORM, passes = norms || call->regularized;
+    tlvk_status s = check_update(caps, call);
+    if (!s && passes)
+        s = check_passes(caps, call);
+    if (!s && passes)
         s = record_sums(r, call, norms);
     if (!s && norms)
         s = record_norms(r, call);
-    if (!s && (norms || call->regularized))
+    if (!s && passes)
         s = record_finish(r, call, clip);
     for (int i = 0; !s && i < call->chunk_count; i++)
         s = record_chunk(r, call, &call->chunks[i]);

@@ -42,7 +42,8 @@ uint64_t tlvk__update_scratch_bytes(const tlvk__update_call *call);
  *   w -= w * weight_decay * learning_rate;  w and slots by the optimizer's formula.
  * Rows that are zero in w, dw and slots stay zero. */
 tlvk_status tlvk__record_update(tlvk__recorder *r, const tlvk__update_call *call);
-/* Word PENALTY alone, of the weights as they are; for evaluation, whose loss contains it too. Reads w and table. Nothing when not regularized. */
+/* Word PENALTY alone, of the weights as they are; for evaluation, whose loss contains it too. Needs w and table of the chunks, metrics and scratch;
+ * records nothing when not regularized. */
 tlvk_status tlvk__record_penalty(tlvk__recorder *r, const tlvk__update_call *call);
 /* Learning rate before optimizer step `step` (from 0) of `total_steps`; plateau: what the callback has left of it is in `current`. Formulas:
  * keras/src/optimizers/schedules/learning_rate_schedule.py (CosineDecay, ExponentialDecay). */
