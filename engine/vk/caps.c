@@ -184,10 +184,17 @@ void tlvk__physical_read(const tlvk__instance *instance, VkPhysicalDevice handle
     read_optional(instance, out, &subgroup);
 }
 
+void tlvk__caps_fixed_memory(tlvk__caps *caps) {
+    caps->memory_bytes = (uint64_t)4 << 30;
+    caps->max_allocation_bytes = (uint64_t)1 << 30;
+    caps->unified = true;
+}
+
 void tlvk__caps_fixed(tlvk__caps *caps) {
     *caps = (tlvk__caps){.name = "dry device", .driver = "none", .api = "1.1.0", .type = "integrated", .api_version = VK_API_VERSION_1_1,
-                         .memory_bytes = (uint64_t)4 << 30, .max_binding_bytes = (uint64_t)128 << 20, .max_allocation_bytes = (uint64_t)1 << 30,
+                         .max_binding_bytes = (uint64_t)128 << 20,
                          .max_texels = 65536, .max_groups = {65535, 65535, 65535}, .max_invocations = 256, .max_group_size = {256, 256, 64},
                          .max_shared_bytes = 32768, .max_push_bytes = 128, .max_storage_buffers = 16, .storage_align = 256, .texel_align = 256,
-                         .subgroup_size = 32, .timestamps = false, .unified = true};
+                         .subgroup_size = 32};
+    tlvk__caps_fixed_memory(caps);
 }

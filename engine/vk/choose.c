@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int rank(VkPhysicalDeviceType type) {
-    switch (type) {
+/* A device without memory only compiles (Mesa's drivers without hardware are such); it is taken when asked for, or when it is alone. */
+static int rank(const tlvk__physical *p) {
+    if (p->memory.memoryTypeCount == 0)
+        return -1;
+    switch (p->type) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return 4;
     case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return 3;
     case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return 2;
@@ -44,8 +47,6 @@ static const char *unusable(const tlvk__physical *p) {
         return "not usable: it has no Vulkan 1.1";
     if (p->queue_family < 0)
         return "not usable: no queue of it computes";
-    if (p->caps.memory_bytes == 0)
-        return "not usable: it has no device-local memory";
     return NULL;
 }
 
@@ -67,7 +68,7 @@ static int pick(const tlvk__physical *devices, int count, const char *asked) {
             continue;
         if (asked && (is_number(asked) ? atoi(asked) != i : !contains_ignoring_case(devices[i].caps.name, asked)))
             continue;
-        if (best < 0 || rank(devices[i].type) > rank(devices[best].type))
+        if (best < 0 || rank(&devices[i]) > rank(&devices[best]))
             best = i;
     }
     return best;
@@ -89,10 +90,11 @@ static void write_reasons(const tlvk__physical *devices, int count, const char *
             snprintf(reason, size, "chosen: %s", count == 1 ? "the only device" : "the best kind of device here");
         else if (asked)
             snprintf(reason, size, "not chosen: %s asks for \"%.100s\"", from, asked);
-        else if (chosen >= 0 && rank(devices[i].type) == rank(devices[chosen].type))
+        else if (chosen >= 0 && rank(&devices[i]) == rank(&devices[chosen]))
             snprintf(reason, size, "not chosen: as good as device %d, which comes first", chosen);
         else
-            snprintf(reason, size, "not chosen: %s comes after %s", infos[i].type, chosen >= 0 ? devices[chosen].caps.type : "others");
+            snprintf(reason, size, "not chosen: %s comes after %s", rank(&devices[i]) < 0 ? "a device that only compiles" : infos[i].type,
+                     chosen >= 0 ? devices[chosen].caps.type : "others");
     }
 }
 

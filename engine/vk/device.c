@@ -122,6 +122,9 @@ static tlvk_status start(tlvk__device *d, const tlvk__device_desc *desc) {
     if (status == TLVK_OK) {
         d->physical = devices[chosen];
         d->caps = d->physical.caps;
+        d->dry = d->physical.memory.memoryTypeCount == 0;
+        if (d->dry)
+            tlvk__caps_fixed_memory(&d->caps);
     }
     free(devices);
     if (status != TLVK_OK)
@@ -177,7 +180,7 @@ tlvk_status tlvk__device_dry(const tlvk__caps *caps, tlvk__device **out) {
 void tlvk__device_destroy(tlvk__device *d) {
     if (!d)
         return;
-    if (d->handle)
+    if (d->handle && !d->dry)
         d->vk.vkDeviceWaitIdle(d->handle);
     tlvk__pipelines_close(d);
     if (d->handle) {

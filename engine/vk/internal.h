@@ -51,6 +51,7 @@ typedef struct tlvk__physical {
 } tlvk__physical;
 
 void tlvk__physical_read(const tlvk__instance *instance, VkPhysicalDevice handle, bool floor, tlvk__physical *out);
+void tlvk__caps_fixed_memory(tlvk__caps *caps); /* of a device that has none: what a dry device pretends */
 const char *tlvk__type_name(VkPhysicalDeviceType type);
 
 /* --- choose.c ----------------------------------------------------------------------------------------------------------------- */
@@ -115,7 +116,7 @@ void tlvk__pipeline_cache_close(tlvk__device *d);                           /* s
 /* --- device.c ----------------------------------------------------------------------------------------------------------------- */
 struct tlvk__device {
     tlvk__caps caps;
-    bool dry;
+    bool dry; /* records, but allocates and runs nothing; with a handle (a driver without hardware) it compiles pipelines */
     tlvk__instance instance;
     tlvk__physical physical;
     VkDevice handle;

@@ -44,7 +44,7 @@ static tlvk_status get_shader(tlvk__device *d, const char *name, int *index) {
         tlvk_status status = tlvk__reflect(&tlvk__shaders[i], &s->info);
         if (status == TLVK_OK && s->info.push_bytes > d->caps.max_push_bytes)
             status = tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": %u bytes of push constants, the device takes %u", name, s->info.push_bytes, d->caps.max_push_bytes);
-        if (status == TLVK_OK && !d->dry)
+        if (status == TLVK_OK && d->handle)
             status = make_layouts(d, s, &tlvk__shaders[i]);
         if (status != TLVK_OK)
             return status;
@@ -161,13 +161,13 @@ tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, 
     status = check_local_size(d, &key, dispatch->shader, local);
     if (status == TLVK_OK)
         status = check_subgroup(d, dispatch->shader, key.subgroup_size);
-    if (status == TLVK_OK && !d->dry)
+    if (status == TLVK_OK && d->handle)
         status = compile(d, &key, dispatch->shader, local);
     if (status != TLVK_OK)
         return status;
     tlvk__pipeline *made = tlvk__calloc(1, sizeof *made);
     if (!made) {
-        if (!d->dry)
+        if (d->handle)
             d->vk.vkDestroyPipeline(d->handle, key.handle, NULL);
         return tlvk__fail(TLVK_ERROR_MEMORY, "shader \"%s\": no memory", dispatch->shader);
     }
@@ -187,7 +187,7 @@ tlvk_status tlvk__pipelines_open(tlvk__device *d, const char *cache_folder) {
     p->shaders = tlvk__calloc((size_t)p->shader_count, sizeof *p->shaders);
     if (!p->shaders)
         return tlvk__fail(TLVK_ERROR_MEMORY, "opening a device: no memory for the table of shaders");
-    return d->dry ? TLVK_OK : tlvk__pipeline_cache_open(d, cache_folder);
+    return d->handle ? tlvk__pipeline_cache_open(d, cache_folder) : TLVK_OK;
 }
 
 void tlvk__pipelines_close(tlvk__device *d) {
