@@ -148,6 +148,9 @@ tlvk_status tlvk__dataset_sample_hash(tlvk_dataset *d, int64_t sample, tlvk__has
         tlvk__hash h;
         if (d->paths) {
             tlvk_status st = tlvk__picture_hash_file(&d->spec, d->paths[sample], &h);
+            if (st == TLVK_ERROR_MEMORY) {
+                return st; /* says nothing about the picture */
+            }
             if (st) {
                 char *why = tlvk__strdup(tlvk__fail_text());
                 tlvk_status noted = why ? tlvk__dataset_mark_failed(d, sample, why) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for an error's text");
