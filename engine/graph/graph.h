@@ -1,8 +1,9 @@
 /* graph.h - layers and models as a host-side graph. No Vulkan here.
  *
  * Calls, layers and variables are three things: a layer may be called twice, a variable shared. A node is one call of a layer.
- * Ownership: models count their layers, layers count their variables and nested models; nodes are small and stay with the context until it
- * goes, but a node lets go of its layer when no model uses it any more, and then answers with an error instead of a crash. */
+ * Ownership: models count their layers, layers count their variables and nested models; a layer that was called but is in no model yet is
+ * held by the context. Nodes are small and stay with the context until it goes, but a node lets go of its layer when no model uses the layer
+ * any more, and then answers with an error instead of a crash. docs/graph.md tells it at length. */
 #ifndef TLVK_GRAPH_H
 #define TLVK_GRAPH_H
 
@@ -39,6 +40,8 @@ struct tlvk_layer {
     bool built;
     tlvk__shape built_shape;       /* of the first input */
     tlvk__variable **variables; int variable_count; /* in Keras's creation order */
+    struct tlvk_node **calls; int call_count; size_t call_capacity; /* its nodes in order of creation, Keras's _inbound_nodes; not counted */
+    bool pending;                  /* called, but in no model so far: the context holds one reference */
 };
 
 struct tlvk_node {                 /* one call */
@@ -49,13 +52,15 @@ struct tlvk_node {                 /* one call */
     tlvk_tensor *inputs; int input_count;
     tlvk__shape *outputs; int output_count;  /* shapes; operations have one output, models may have several */
     tlvk_status error; char *error_text;     /* a failed call: travels to everything built on it */
+    int call_index;                /* its place in layer->calls */
+    struct tlvk__opening *opening; /* inner layers of a model call, expressed on its inputs; NULL until asked for (open.c) */
 };
 
 typedef struct tlvk__training tlvk__training; /* compile and fit state, owned by engine/train */
 
 struct tlvk_model {
-    int references;
-    tlvk_context *ctx;             /* counted */
+    int references;                /* handles: tlvk_model_create, tlvk__model_retain */
+    tlvk_context *ctx;             /* counted while there are handles */
     uint64_t id;
     char *name;
     bool sequential;
@@ -67,10 +72,19 @@ struct tlvk_model {
     int keras_version;             /* major version of the file it came from; 3 when built here */
     char *optimizer_config;        /* JSON text of training_config as read, or NULL; kept for saving */
     tlvk__training *training; void (*training_destroy)(tlvk__training *);
+    tlvk_layer *hidden_input;      /* the InputLayer of a Sequential, which `layers` leaves out as Keras does; counted; NULL else */
+    int uses;                      /* layers that wrap this model: they keep it, but not its context */
+    tlvk_layer **wrappers; int wrapper_count; size_t wrapper_capacity; /* those layers; not counted */
+    int nesting;                   /* levels of models inside it; at most TLVK__MAX_NESTING */
+    int64_t flat_calls;            /* calls when everything is opened; at most TLVK__MAX_FLAT_CALLS */
 };
 
+/* A file may nest models so that opening them grows without bound; beyond these a model is refused. */
+#define TLVK__MAX_NESTING 32
+#define TLVK__MAX_FLAT_CALLS 1000000
+
 tlvk_model *tlvk__model_retain(tlvk_model *m);
-void tlvk__model_release(tlvk_model *m);
+void tlvk__model_release(tlvk_model *m); /* takes NULL, as tlvk__layer_release does */
 tlvk_layer *tlvk__layer_retain(tlvk_layer *l);
 void tlvk__layer_release(tlvk_layer *l);
 
@@ -86,7 +100,8 @@ tlvk_tensor tlvk__error_tensor(tlvk_context *ctx, tlvk_status status, const char
 const tlvk__shape *tlvk__tensor_shape_of(tlvk_tensor x); /* NULL for an error tensor */
 typedef struct tlvk__model_build { const char *name; bool sequential; const tlvk_tensor *inputs; int input_count; const tlvk_tensor *outputs; int output_count; } tlvk__model_build;
 tlvk_status tlvk__model_build_from(tlvk_context *ctx, const tlvk__model_build *b, tlvk_model **out);
-/* The innermost feature extractor whose layers slices count: from the output inwards, the nested model with the most layers, else the model itself. */
+/* The innermost feature extractor whose layers slices count: the nested model with the most layers (counted at every depth, if they are more
+ * than the layers beside it), and so on inwards, else the model itself. */
 const tlvk_model *tlvk__feature_extractor(const tlvk_model *model);
 
 /* --- the flat form the planner works on: nested models opened, composite operations taken apart --- */
@@ -99,8 +114,11 @@ typedef struct tlvk__flat_call {
     tlvk__variable *variables[TLVK__MAX_VARIABLES]; int variable_count;
     bool trainable[TLVK__MAX_VARIABLES]; /* the variable is trained: its layer is trainable and its spec says so */
     bool layer_trainable;
-    tlvk_call_mode mode;           /* of this call and every model call around it: INFERENCE wins over TRAINING wins over DEFAULT, outermost given first */
-    uint32_t stream;               /* numbered within the model: for random layers */
+    /* The mode given nearest to this call: its own, else that of the innermost model call around it that has one, else DEFAULT: the order that
+     * keras/src/layers/layer.py states and tf_keras keeps. Keras 3.15 as it runs (functional.py, operation_fn) lets the outermost win, so that
+     * its fit ignores every stored training=False; files that carry one mean it, so it is honoured here. */
+    tlvk_call_mode mode;
+    uint32_t stream;               /* of random layers, numbered in the order of calls; 0 for others */
 } tlvk__flat_call;
 typedef struct tlvk__flat {
     tlvk__flat_call *calls; int call_count; /* in an order in which they can run; InputLayers left out */
@@ -113,7 +131,8 @@ void tlvk__flat_free(tlvk__flat *flat);
 /* Infers all shapes again for known input shapes (batch included), into shapes[tensor_count]. */
 tlvk_status tlvk__flat_shapes(const tlvk__flat *flat, const tlvk__shape *inputs, tlvk__shape *shapes);
 
-/* Every variable once, depth first in model.layers order: what load by order, save and count walk. Returns the count; fills up to capacity. */
+/* Every variable once, depth first in model.layers order: what load by order, save and count walk. Returns the count (-1: no memory); fills up
+ * to capacity. A variable is trained when the model, its layer and its spec are trainable; models between do not matter, as in Keras 3. */
 int tlvk__model_variables(const tlvk_model *model, tlvk__variable **variables, bool *trainable, int capacity);
 
 #endif

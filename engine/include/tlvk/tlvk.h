@@ -218,6 +218,7 @@ typedef struct tlvk_net_desc {
     float alpha;                /* MobileNet's width; 0: 1 */
     uint64_t seed;              /* of random weights */
     const char *name;
+    bool logits;                /* Keras's classifier_activation=None: the classifier ends without an activation */
 } tlvk_net_desc;
 TLVK_API tlvk_status tlvk_net(tlvk_context *ctx, const char *net, const tlvk_net_desc *desc, tlvk_model **out); /* "vgg16", ... */
 TLVK_API tlvk_status tlvk_vgg16(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
@@ -236,7 +237,9 @@ TLVK_API int tlvk_model_input_count(const tlvk_model *model);
 TLVK_API int tlvk_model_output_count(const tlvk_model *model);
 TLVK_API tlvk_tensor tlvk_model_input(const tlvk_model *model, int index);
 TLVK_API tlvk_tensor tlvk_model_output(const tlvk_model *model, int index);
-/* Output of the layer of that name at any depth ("a/b/c" where a name stands twice), as a tensor to build on. */
+/* Output of the layer of that name at any depth ("a/b/c" where a name stands twice), as a tensor to build on. It is connected to this model's
+ * inputs, also where the layer lies in a nested model: the nested model's calls up to the layer are repeated on the tensors it is called on
+ * here, with the same layers and weights. So tlvk_model_create({tlvk_model_input(model, 0)} -> {that tensor and what is built on it}) works. */
 TLVK_API tlvk_tensor tlvk_layer_output(const tlvk_model *model, const char *name);
 /* Shape without the batch (TLVK_ANY where open); returns the rank, 0 for an empty tensor. */
 TLVK_API int tlvk_tensor_shape(tlvk_tensor x, int64_t shape[TLVK_MAX_DIMS]);
@@ -252,6 +255,8 @@ typedef struct tlvk_layer_info {
 TLVK_API int tlvk_model_layer_count(const tlvk_model *model);                 /* Keras's len(model.layers) */
 TLVK_API tlvk_layer *tlvk_model_layer(const tlvk_model *model, int index);    /* negative counts from the end; NULL out of range */
 TLVK_API tlvk_layer *tlvk_model_find_layer(const tlvk_model *model, const char *name); /* any depth; NULL when absent or ambiguous */
+/* Below tlvk_model_layer_count, `index` is that of tlvk_model_layer; the layers of nested models follow, depth first, each once, until
+ * TLVK_ERROR_ARGUMENT tells that there are no more. The texts belong to the model. */
 TLVK_API tlvk_status tlvk_model_layer_info(const tlvk_model *model, int index, tlvk_layer_info *info);
 TLVK_API tlvk_model *tlvk_layer_model(tlvk_layer *layer); /* the model a nested-model layer wraps, borrowed; NULL for others */
 TLVK_API const char *tlvk_layer_name(const tlvk_layer *layer);
