@@ -6,9 +6,9 @@
 
 /* y = a(x) elementwise, y may be x; tensors of equal size. */
 tlvk_status tlvk__record_activation(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *x, const tlvk__tensor *y, const char *layer);
-/* dx = dy * a'(x), or dx += dy * a'(x). */
-tlvk_status tlvk__record_activation_backward_x(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *x, const tlvk__tensor *dy,
-                                               const tlvk__tensor *dx, bool accumulate, const char *layer);
+/* dz = dy * a' * scale[c], or dz += it; a' from t, the input (from_x) or the output of a. scale NULL: ones. dz may be dy when not accumulating. */
+tlvk_status tlvk__record_activation_slope(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *t, bool from_x, const tlvk__tensor *dy,
+                                          const tlvk__tensor *scale, const tlvk__tensor *dz, bool accumulate, const char *layer);
 /* y = softmax over the channels of each row; and dx = y * (dy - sum(dy * y)), or dx +=. */
 tlvk_status tlvk__record_softmax(tlvk__recorder *r, const tlvk__tensor *x, const tlvk__tensor *y, const char *layer);
 tlvk_status tlvk__record_softmax_backward(tlvk__recorder *r, const tlvk__tensor *y, const tlvk__tensor *dy, const tlvk__tensor *dx, bool accumulate,
@@ -21,6 +21,8 @@ double tlvk__activation_bound(const tlvk__activation *a, double x, double e);
 double tlvk__activation_slope_bound(const tlvk__activation *a, double x, double e, bool from_output);
 
 /* What Activation, ReLU, LeakyReLU, ELU and Softmax have in common; attrs is tlvk__activation_attrs. */
+tlvk__activation tlvk__activation_op_activation(const void *attrs); /* a missing max_value made infinite */
+bool tlvk__activation_op_view(const void *attrs, bool training, const tlvk__tensor *x, const tlvk__tensor *y);
 tlvk_status tlvk__activation_op_shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y);
 unsigned tlvk__activation_op_backward_reads(const void *attrs, bool training, bool want_dx, bool want_dw);
 double tlvk__activation_op_flops(const tlvk__op_call *call);

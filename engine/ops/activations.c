@@ -204,12 +204,12 @@ tlvk_status tlvk__record_activation(tlvk__recorder *r, const tlvk__activation *a
                   tlvk__float_bits(a->threshold)}, .word_count = 5});
 }
 
-static tlvk_status record_backward(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *t, bool from_x, const tlvk__tensor *dy,
-                                   const tlvk__tensor *scale, const tlvk__tensor *dz, bool accumulate, const char *layer) {
+tlvk_status tlvk__record_activation_slope(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *t, bool from_x, const tlvk__tensor *dy,
+                                          const tlvk__tensor *scale, const tlvk__tensor *dz, bool accumulate, const char *layer) {
     return tlvk__record_walk(r, &(tlvk__walk){
         .shader = "activation_backward", .operation = "activation_backward", .layer = layer,
         .specs = {{"KIND", (uint32_t)a->kind}, {"FROM_X", from_x}, {"SCALED", scale != NULL}, {"ACCUMULATE", accumulate}},
-        .operands = {{t, TLVK__READ, false}, {dy, TLVK__READ, false}, {scale, TLVK__READ, true},
+        .operands = {{a->kind == TLVK_LINEAR ? NULL : t, TLVK__READ, false}, {dy, TLVK__READ, false}, {scale, TLVK__READ, true},
                      {dz, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 4,
         .n = dy->n, .items = tlvk__sample_vec4s(dy), .flops = 8.0 * (double)dy->n * (double)tlvk__sample_floats(dy),
         .words = {(uint32_t)(dy->pitch / TLVK__LANES), tlvk__float_bits(a->alpha), tlvk__float_bits(a->max_value), tlvk__float_bits(a->threshold)},
@@ -220,10 +220,5 @@ tlvk_status tlvk__record_activation_backward(tlvk__recorder *r, const tlvk__acti
                                              const tlvk__tensor *scale, const tlvk__tensor *dz, const char *layer) {
     if (!tlvk__activation_from_output(a->kind))
         return tlvk__fail(TLVK_ERROR_INTERNAL, "%s: the gradient of %s cannot be told from its output", layer, tlvk__activation_name(a->kind));
-    return record_backward(r, a, a->kind == TLVK_LINEAR ? NULL : y, false, dy, scale, dz, false, layer);
-}
-
-tlvk_status tlvk__record_activation_backward_x(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *x, const tlvk__tensor *dy,
-                                               const tlvk__tensor *dx, bool accumulate, const char *layer) {
-    return record_backward(r, a, a->kind == TLVK_LINEAR ? NULL : x, true, dy, NULL, dx, accumulate, layer);
+    return tlvk__record_activation_slope(r, a, y, false, dy, scale, dz, false, layer);
 }

@@ -59,6 +59,15 @@ tlvk_status tlvk__record_add(tlvk__recorder *r, const tlvk__tensor *a, const tlv
         .n = sum->n, .items = tlvk__sample_vec4s(sum), .flops = (double)sum->n * (double)tlvk__sample_floats(sum)});
 }
 
+double tlvk__elementwise_flops(const tlvk__op_call *call) {
+    return (double)call->y->n * (double)call->y->rows * (double)call->y->c;
+}
+
+size_t tlvk__ref_count(const tlvk__ref_tensor *t) {
+    int64_t count = 0;
+    return tlvk__shape_elements(&t->shape, &count) ? (size_t)count : 0;
+}
+
 tlvk_status tlvk__expect_image(const char *class_name, int inputs, const tlvk__shape *x) {
     char text[128];
     if (inputs != 1)

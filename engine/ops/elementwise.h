@@ -52,6 +52,10 @@ static inline tlvk__span tlvk__span_part(tlvk__span span, uint64_t offset, uint6
 /* The unit roundoff of float32, for error models. */
 #define TLVK__U 0x1p-24
 
+/* One operation per element of y. */
+double tlvk__elementwise_flops(const tlvk__op_call *call);
+/* Number of elements of a reference tensor, whose shape is known and fits. */
+size_t tlvk__ref_count(const tlvk__ref_tensor *t);
 /* Error text for an operation given something else than one image (n, h, w, c); TLVK_OK for an image. */
 tlvk_status tlvk__expect_image(const char *class_name, int inputs, const tlvk__shape *x);
 

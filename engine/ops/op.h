@@ -58,6 +58,7 @@ typedef struct tlvk__field {
     const char *must;            /* JSON text of the accepted (MUST) or written (IGNORE) value; NULL otherwise. Written back when saving. */
     const char *const *choices;  /* CHOICE: names, ends at NULL */
     bool keras3_only, legacy_only; /* which file generation it is written to; both are read */
+    bool read_only;              /* accepted when read, never written: a key that some Keras versions do not know */
 } tlvk__field;
 
 typedef struct tlvk__initializer { tlvk_initializer_kind kind; float value /* constant; deviation or half range; scale */; float mean; int mode, distribution; /* VarianceScaling: fan_in 0, fan_out 1, fan_avg 2; truncated_normal 0, untruncated 1, uniform 2 */ } tlvk__initializer;
@@ -136,6 +137,7 @@ typedef struct tlvk__op_case {     /* one setting to test or time */
     tlvk__activation epilogue; bool scale_shift; /* for TLVK__OP_EPILOGUE operations */
     bool real_size;                /* a layer of a real network: left out of the quick self-test, used by bench */
     bool distinct;                 /* inputs must have no equal values (max pooling) */
+    bool coarse;                   /* inputs are quarters, so that equal values meet (ties of a maximum) */
     bool positive;                 /* inputs in (0.1, 1) instead of (-1, 1) */
 } tlvk__op_case;
 
@@ -186,5 +188,9 @@ typedef struct tlvk__check { double max_error, bound, worst; /* worst = max over
 /* Runs forward, then backward with everything wanted, of one case with inputs from `seed`. `force_piece_samples` > 0 lowers the binding limit so that
  * operands are walked in pieces of that many samples. The status tells of failures to run; wrong values are in `result`. */
 tlvk_status tlvk__check_case(tlvk__device *d, const tlvk__op *op, const tlvk__op_case *c, uint64_t seed, int64_t force_piece_samples, tlvk__check *result);
+
+/* Times one direction (0 forward, 1 backward data, 2 backward weights) of a case: `repeats` wall times of a warm recording in ms. *flops as counted
+ * by op->flops; *there is false when the operation has no such direction. */
+tlvk_status tlvk__time_case(tlvk__device *d, const tlvk__op *op, const tlvk__op_case *c, int direction, int repeats, double *ms, double *flops, bool *there);
 
 #endif

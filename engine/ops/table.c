@@ -5,6 +5,18 @@
 
 static const tlvk__op *const operations[] = {
     &tlvk__op_input,
+    &tlvk__op_activation,
+    &tlvk__op_relu,
+    &tlvk__op_leaky_relu,
+    &tlvk__op_elu,
+    &tlvk__op_softmax,
+    &tlvk__op_max_pooling2d,
+    &tlvk__op_average_pooling2d,
+    &tlvk__op_global_average_pooling2d,
+    &tlvk__op_global_max_pooling2d,
+    &tlvk__op_zero_padding2d,
+    &tlvk__op_cropping2d,
+    &tlvk__op_dropout,
     &tlvk__op_dropout,
 };
 

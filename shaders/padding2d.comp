@@ -1,0 +1,24 @@
+#version 450
+// y[oy][ox] = x[oy - top][ox - left] where that is inside, else 0: padding with top, left > 0, cropping with top, left < 0.
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+
+layout(local_size_x = 64) in;
+layout(constant_id = 0) const uint ACCUMULATE = 0;
+layout(binding = 0) readonly buffer X { vec4 x[]; };
+layout(binding = 1) buffer Y { vec4 y[]; };
+layout(push_constant) uniform Push { uint base[2]; uint items; uint columns; uint h, w, oh, ow; int top, left; };
+
+void main() {
+    uint i = tlvk_group_x() * 64 + gl_LocalInvocationID.x;
+    if (i >= items)
+        return;
+    uint column = i % columns, t = i / columns;
+    int ix = int(t % ow) - left;
+    t /= ow;
+    int iy = int(t % oh) - top;
+    vec4 v = ACCUMULATE != 0 ? y[base[1] + i] : vec4(0.0);
+    if (iy >= 0 && iy < int(h) && ix >= 0 && ix < int(w))
+        v += x[base[0] + ((t / oh * h + uint(iy)) * w + uint(ix)) * columns + column];
+    y[base[1] + i] = v;
+}
