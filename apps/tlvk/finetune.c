@@ -14,7 +14,7 @@ typedef struct finetune_job {
     finetune_phase *phases;
     int phase_count;
     const char *checkpoint;
-    char *own_checkpoint;        /* beside the output, where none was named; goes when the run is done */
+    char *own_checkpoint;        /* OUTPUT.checkpoint; goes when the run is done */
     double began;
 } finetune_job;
 
@@ -163,18 +163,13 @@ static int prepare(finetune_job *job) {
 
 /* --- training --------------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct watch { cli_progress progress; bool json; int epochs; double best_accuracy; double last_accuracy; } watch;
+typedef struct watch { cli_progress progress; bool json; int epochs; double best_accuracy, last_accuracy; } watch;
 
 static tlvk_verdict on_event(const tlvk_event *event, void *user) {
     watch *w = user;
     cli_progress_event(&w->progress, event);
     if (event->kind == TLVK_EVENT_EPOCH_END) {
         const tlvk_logs *l = &event->logs;
-        w->epochs = event->epoch + 1;
-        w->last_accuracy = l->val_accuracy;
-        if (!(w->best_accuracy >= l->val_accuracy)) {
-            w->best_accuracy = l->val_accuracy;
-        }
         if (w->json) {
             cli_print_json(json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "epoch", event->epoch + 1, "loss", cli_json_number(l->loss), "accuracy",
                                      cli_json_number(l->accuracy), "val_loss", cli_json_number(l->val_loss), "val_accuracy",
@@ -202,6 +197,22 @@ static tlvk_status compile(const finetune_job *job, const finetune_phase *phase)
     return tlvk_model_compile(job->network.model, &desc);
 }
 
+/* Each phase has a checkpoint of its own: FILE, FILE.2, FILE.3. A new text. */
+static char *checkpoint_of(const finetune_job *job, int phase) {
+    return phase ? cli_format("%s.%d", job->checkpoint, phase + 1) : cli_format("%s", job->checkpoint);
+}
+
+static void remove_checkpoints(const finetune_job *job) {
+    for (int i = 0; i < job->phase_count; i++) {
+        char *path = checkpoint_of(job, i);
+        if (path && cli_exists(path)) {
+            remove(path);
+        }
+        free(path);
+    }
+}
+
+/* One phase. A resumed run walks through the phases that were finished too: each gives back its weights and its history at once. */
 static tlvk_status fit(finetune_job *job, int phase, int first_epoch, const float *weights, watch *w, tlvk_history **history) {
     const finetune_options *o = job->o;
     const finetune_phase *p = &job->phases[phase];
@@ -209,9 +220,8 @@ static tlvk_status fit(finetune_job *job, int phase, int first_epoch, const floa
     if (!st) {
         st = compile(job, p);
     }
-    if (st) {
-        return st;
-    }
+    char *checkpoint = checkpoint_of(job, phase);
+    char *resume = o->resume && phase ? cli_format("%s.%d", o->resume, phase + 1) : NULL;
     const tlvk_fit_desc desc = {
         .epochs = first_epoch + (int)p->epochs,
         .initial_epoch = first_epoch,
@@ -222,41 +232,75 @@ static tlvk_status fit(finetune_job *job, int phase, int first_epoch, const floa
         .class_weight_count = weights ? tlvk_dataset_class_count(job->train) : 0,
         .early_stopping_patience = (int)o->early_stopping,
         .restore_best_weights = o->save_best != 0,
-        .checkpoint = job->checkpoint,
-        .resume = phase == 0 ? o->resume : NULL,
+        .checkpoint = checkpoint,
+        .resume = phase == 0 ? o->resume : resume && cli_exists(resume) ? resume : NULL,
         .keep_base_inference = o->batch_norm == TLVK_CALL_INFERENCE,
         .callback = on_event,
         .callback_user = w,
     };
-    return tlvk_model_fit(job->network.model, job->train, &desc, history);
+    tlvk_history *more = NULL;
+    if (!st) {
+        st = tlvk_model_fit(job->network.model, job->train, &desc, &more);
+    }
+    if (!st && *history) {
+        st = tlvk_history_append(*history, more);
+        tlvk_history_destroy(more);
+    } else if (!st) {
+        *history = more;
+    } else {
+        tlvk_history_destroy(more);
+    }
+    free(checkpoint);
+    free(resume);
+    return st;
 }
 
-static int train(finetune_job *job, watch *w) {
+static int train(finetune_job *job, watch *w, tlvk_history **history) {
     const finetune_options *o = job->o;
     float *weights = o->class_weight_auto ? balanced_weights(job->train) : NULL;
     if (o->class_weight_auto && !weights) {
         cli_message("out of memory");
         return CLI_FAILED;
     }
-    tlvk_history *history = NULL;
+    if (!o->resume) {
+        remove_checkpoints(job);
+    }
     tlvk_status st = TLVK_OK;
     for (int i = 0, first = 0; !st && i < job->phase_count; first += (int)job->phases[i++].epochs) {
-        st = cli_was_interrupted() ? TLVK_ERROR_CANCELLED : fit(job, i, first, weights, w, &history);
+        st = cli_was_interrupted() ? TLVK_ERROR_CANCELLED : fit(job, i, first, weights, w, history);
     }
     free(weights);
     cli_progress_break();
     cli_report_failed(job->train);
+    if (job->validation) {
+        cli_report_failed(job->validation);
+    }
     int status = CLI_GO_ON;
     if (st) {
         status = cli_fail(job->ctx, st, CLI_WORKING);
         if (cli_exists(job->checkpoint)) {
             cli_message("a checkpoint is kept; the same command with --resume %s goes on from there", job->checkpoint);
         }
-    } else if (o->history && (st = tlvk_history_save_csv(history, o->history)) != TLVK_OK) {
-        status = cli_fail(job->ctx, st, CLI_WRITING);
+    } else if (o->history && (st = tlvk_history_save_csv(*history, o->history)) != TLVK_OK) {
+        status = cli_fail(NULL, st, CLI_WRITING);
     }
-    tlvk_history_destroy(history);
     return status;
+}
+
+/* Best and last accuracy over all epochs, those of a run that was resumed too. */
+static void read_history(const tlvk_history *history, watch *w) {
+    w->epochs = tlvk_history_epochs(history);
+    w->best_accuracy = w->last_accuracy = NAN;
+    for (int i = 0; i < w->epochs; i++) {
+        tlvk_logs logs;
+        if (tlvk_history_logs(history, i, &logs)) {
+            return;
+        }
+        w->last_accuracy = logs.val_accuracy;
+        if (!(w->best_accuracy >= logs.val_accuracy)) {
+            w->best_accuracy = logs.val_accuracy;
+        }
+    }
 }
 
 static int save(finetune_job *job, const watch *w) {
@@ -274,8 +318,8 @@ static int save(finetune_job *job, const watch *w) {
         return CLI_FAILED;
     }
     double seconds = cli_seconds() - job->began;
-    if (job->own_checkpoint) {
-        remove(job->own_checkpoint);
+    if (!job->o->checkpoint && !strcmp(job->checkpoint, job->own_checkpoint)) {
+        remove_checkpoints(job);
     }
     if (job->o->common.json) {
         cli_print_json(json_pack("{s:o, s:i, s:o, s:o}", "output", cli_json_text(output), "epochs", w->epochs, "seconds", cli_json_number(seconds),
@@ -289,15 +333,15 @@ static int save(finetune_job *job, const watch *w) {
 }
 
 static int finetune(const cli_command *command, const finetune_options *o) {
-    finetune_job job = {.o = o, .began = cli_seconds(), .checkpoint = o->checkpoint};
-    watch w = {.json = o->common.json, .best_accuracy = NAN, .last_accuracy = NAN};
+    finetune_job job = {.o = o, .began = cli_seconds()};
+    watch w = {.json = o->common.json};
+    tlvk_history *history = NULL;
     int status = finetune_phases(command, o, &job.phases, &job.phase_count);
-    if (status == CLI_GO_ON && !o->checkpoint) {
-        job.checkpoint = job.own_checkpoint = cli_format("%s.checkpoint", o->output);
-        if (!job.checkpoint) {
-            cli_message("out of memory");
-            status = CLI_FAILED;
-        }
+    job.own_checkpoint = cli_format("%s.checkpoint", o->output);
+    job.checkpoint = o->checkpoint ? o->checkpoint : o->resume ? o->resume : job.own_checkpoint;
+    if (status == CLI_GO_ON && !job.own_checkpoint) {
+        cli_message("out of memory");
+        status = CLI_FAILED;
     }
     if (status == CLI_GO_ON) {
         status = cli_open_context(&o->common, &job.ctx);
@@ -307,11 +351,13 @@ static int finetune(const cli_command *command, const finetune_options *o) {
     }
     if (status == CLI_GO_ON) {
         cli_progress_start(&w.progress, job.validation != NULL);
-        status = train(&job, &w);
+        status = train(&job, &w, &history);
     }
     if (status == CLI_GO_ON) {
+        read_history(history, &w);
         status = save(&job, &w);
     }
+    tlvk_history_destroy(history);
     tlvk_dataset_destroy(job.validation);
     tlvk_dataset_destroy(job.train);
     tlvk_model_destroy(job.network.model);
@@ -363,6 +409,9 @@ static int check_options(const cli_command *command, finetune_options *o) {
     }
     if (cli_is_net(o->spec) && o->head != HEAD_NONE) {
         o->no_top = true;
+    }
+    if (o->then.count && o->checkpoint && o->resume && strcmp(o->checkpoint, o->resume)) {
+        return cli_usage(command, "with --then, --checkpoint and --resume name the same file");
     }
     if (ends_with(o->output, ".keras")) {
         return cli_usage(command, "--output %s: writing .keras is not in this version; name it .h5", o->output);

@@ -85,17 +85,27 @@ void finetune_phases_free(finetune_phase *phases, int count) {
     free(phases);
 }
 
+/* "base" is the network below a new head, and what the library tells from the head where the model keeps its own. */
+static tlvk_status set_trainable(tlvk_model *model, const char *spec, bool trainable, int head_layers) {
+    if (!strcmp(spec, "base") && head_layers > 0) {
+        tlvk_layer_set_trainable(tlvk_model_layer(model, -head_layers - 1), trainable);
+        return TLVK_OK;
+    }
+    return tlvk_model_set_trainable(model, spec, trainable);
+}
+
 tlvk_status finetune_freeze(tlvk_model *model, const cli_list *specs, int head_layers) {
     tlvk_status st = tlvk_model_set_trainable(model, "*", true);
     if (!st && specs->count && specs->items[0][0] == '!') {
-        st = tlvk_model_set_trainable(model, "base", false);
+        st = set_trainable(model, "base", false, head_layers);
     }
     for (int i = 0; !st && i < specs->count; i++) {
         const char *spec = specs->items[i];
+        bool unfreeze = *spec == '!';
         if (!strcmp(spec, "none")) {
             st = tlvk_model_set_trainable(model, "*", true);
         } else {
-            st = tlvk_model_set_trainable(model, *spec == '!' ? spec + 1 : spec, *spec == '!');
+            st = set_trainable(model, spec + unfreeze, unfreeze, head_layers);
         }
     }
     for (int i = 1; !st && i <= head_layers; i++) {

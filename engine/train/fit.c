@@ -87,7 +87,7 @@ static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__t
 static void begin_step(void *user, tlvk__step_params *params)
 {
     fit_state *f = user;
-    int64_t total = f->steps_per_epoch * f->epochs;
+    int64_t total = f->steps_per_epoch * (f->epochs - f->desc->initial_epoch);
     f->rate = tlvk__schedule_rate(&f->training->optimizer, f->training->steps, total, f->progress.plateau.rate);
     memset(params, 0, sizeof *params);
     params->seed[0] = (uint32_t)f->progress.seed;
@@ -201,7 +201,8 @@ static tlvk_status end_epoch(fit_state *f, tlvk_logs *logs, bool *stop)
 
 static tlvk_status run_epochs(fit_state *f)
 {
-    bool stop = false;
+    /* A checkpoint of a fit that had stopped early has nothing left to do. */
+    bool stop = f->desc->early_stopping_patience > 0 && f->progress.wait >= f->desc->early_stopping_patience;
     while (!stop && f->progress.epoch < f->epochs) {
         f->epoch_began = tlvk__now_seconds();
         if (send(f, TLVK_EVENT_EPOCH_BEGIN, 0, f->steps_per_epoch, NULL) == TLVK_STOP) return TLVK_OK;
@@ -260,8 +261,9 @@ static tlvk_status set_up(fit_state *f)
         st = tlvk__checkpoint_read(d->resume, f->session, f->training, &f->progress, f->history, f->best);
         if (!st) f->training->steps = f->progress.steps;
     }
-    if (!st) st = make_features(f, f->train, &f->task, &f->features);
-    if (!st && d->validation) st = make_features(f, d->validation, &f->val_task, &f->val_features);
+    bool to_do = f->progress.epoch < f->epochs;
+    if (!st && to_do) st = make_features(f, f->train, &f->task, &f->features);
+    if (!st && to_do && d->validation) st = make_features(f, d->validation, &f->val_task, &f->val_features);
     if (st) return st;
     int64_t val_size = d->validation ? tlvk_dataset_size(d->validation) : 0;
     f->order = tlvk__calloc((size_t)tlvk_dataset_size(f->train) + 1, sizeof *f->order);

@@ -24,6 +24,13 @@ tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs 
     return TLVK_OK;
 }
 
+tlvk_status tlvk_history_append(tlvk_history *history, const tlvk_history *more)
+{
+    tlvk_status st = history && more ? TLVK_OK : tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_append: no history");
+    for (size_t i = 0; !st && i < more->count; i++) st = tlvk__history_add(history, &more->logs[i]);
+    return tlvk__context_fail(NULL, st);
+}
+
 /* A number as CSV: empty where there is none, enough digits to give the same double back. */
 static int put_number(char *at, size_t room, double v)
 {

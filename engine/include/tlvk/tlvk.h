@@ -413,6 +413,8 @@ TLVK_API tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x
 TLVK_API int tlvk_history_epochs(const tlvk_history *history);
 TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs);
 TLVK_API tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path);
+/* Puts the epochs of `more` behind those of `history`: phases of one training. */
+TLVK_API tlvk_status tlvk_history_append(tlvk_history *history, const tlvk_history *more);
 TLVK_API void tlvk_history_destroy(tlvk_history *history);
 
 /* --- self-test and measurements --------------------------------------------------------------------------------------------------- */
