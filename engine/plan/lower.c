@@ -160,13 +160,12 @@ static void fuse(tlvk__plan *plan)
     }
 }
 
-/* Keras computes cross-entropies from the values before a last softmax or sigmoid (keras/src/backend/tensorflow/nn.py, _get_logits):
- * the loss then takes that step's input, and the step itself has no reader left. */
+/* Keras computes cross-entropies from the values before a last softmax or sigmoid, whatever from_logits says
+ * (keras/src/backend/tensorflow/nn.py, _get_logits): the loss then takes that step's input, and the step itself has no reader left. */
 static void find_logits(tlvk__plan *plan)
 {
     if (plan->desc.mode == TLVK__PLAN_PREDICT) return;
     plan->logits = plan->desc.loss.from_logits;
-    if (plan->logits) return;
     plan_tensor *y = &plan->tensors[plan->outputs[0]];
     if (y->producer == NO_STEP || y->consumers != 1) return;
     plan_step *s = &plan->steps[y->producer];
@@ -181,6 +180,7 @@ static void find_logits(tlvk__plan *plan)
     s->removed = true;
     plan->outputs[0] = s->inputs[0];
     plan->logits = true;
+    plan->desc.loss.from_logits = false; /* metrics look at what the model would have put out */
 }
 
 /* Removes steps nothing reads; state updates of a training step stay. */

@@ -96,7 +96,7 @@ static tlvk_status make_part(splitter *s, bool suffix, const int *inputs, int in
 
 static tlvk_status split(splitter *s, tlvk__flat *prefix, tlvk__flat *suffix, bool *found)
 {
-    int frontier[TLVK_MAX_IO], count;
+    int frontier[TLVK_MAX_IO], count = 0;
     tlvk_status st = find_frontier(s, frontier, &count);
     if (st || count == 0 || count > TLVK_MAX_IO) return st;
     bool computed = false;

@@ -63,10 +63,9 @@ static tlvk_status missing_samples(fill_state *s, int64_t **order, int64_t *coun
     for (int64_t i = 0; i < size; i++) {
         tlvk__hash content;
         if (tlvk__dataset_is_failed(s->data, i) || tlvk__features_has(s->features, i)) continue;
-        if (tlvk__features_on_disk(s->features)) {
-            if (tlvk__dataset_sample_hash(s->data, i, &content)) continue; /* unreadable: named in the dataset's list */
-            if (tlvk__features_lookup(s->features, i, &content)) continue;
-        }
+        /* One whose hash cannot be told goes to the reader, which leaves it out or, when strict, says why it ends. */
+        bool hashed = tlvk__features_on_disk(s->features) && tlvk__dataset_sample_hash(s->data, i, &content) == TLVK_OK;
+        if (hashed && tlvk__features_lookup(s->features, i, &content)) continue;
         (*order)[(*count)++] = i;
     }
     return TLVK_OK;

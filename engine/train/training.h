@@ -60,6 +60,9 @@ tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_
 double tlvk__model_penalty(const tlvk_model *model); /* l1, l2 of trainable layers, from host values */
 tlvk_context *tlvk__model_context(const tlvk_model *model);
 
+/* A session and a runner on random data for trace and bench; sparse cross-entropy over the model's output, Adam. */
+tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bool timestamps, tlvk__session **session, tlvk__runner **runner);
+
 /* --- history and checkpoints ------------------------------------------------------------------------------------------------------------------ */
 struct tlvk_history { tlvk_logs *logs; size_t count, capacity; };
 tlvk_status tlvk__history_add(tlvk_history *h, const tlvk_logs *logs);
