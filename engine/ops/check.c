@@ -414,6 +414,8 @@ static tlvk_status make_inputs(check *k, tlvk__rng *rng, int64_t force) {
             value_random(&k->x[i], rng, k->c->positive ? 0.1 : -1, 1);
         for (size_t v = 0; k->c->coarse && v < k->x[i].dense_count; v++)
             k->x[i].v[v] = round(k->x[i].v[v] * 4) / 4;
+        for (size_t v = 0; v < k->x[i].dense_count; v++)
+            k->x[i].v[v] = (float)(k->x[i].v[v] + (double)k->c->offset);
         s = value_set_upload(&k->x[i]);
         snprintf(name, sizeof name, "dx%d", i);
         if (!s && has_backward(k))

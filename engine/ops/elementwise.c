@@ -5,7 +5,7 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
     uint32_t push[TLVK__WALK_OPERANDS + 1 + TLVK__WALK_WORDS];
     tlvk__dispatch d = {.shader = w->shader, .operation = w->operation, .layer = w->layer, .binding_count = w->operand_count, .push = push};
     memcpy(d.specs, w->specs, sizeof w->specs);
-    int stand_in = -1;
+    int readable = -1, writable = -1;
     for (int i = 0; i < w->operand_count; i++) {
         const tlvk__operand *o = &w->operands[i];
         if (!o->t)
@@ -16,12 +16,15 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
             return tlvk__fail(TLVK_ERROR_MEMORY, "%s: an operand of %llu bytes is larger than what the device binds at once (%llu bytes)",
                               w->operation, (unsigned long long)d.bindings[i].span.bytes, (unsigned long long)caps->max_binding_bytes);
         d.bytes += (double)d.bindings[i].span.bytes * (o->access == TLVK__READ_WRITE ? 2 : 1);
-        if (stand_in < 0 && o->access == TLVK__READ)
-            stand_in = i;
+        if (readable < 0 && o->access == TLVK__READ)
+            readable = i;
+        if (writable < 0 && (o->access & TLVK__WRITE))
+            writable = i;
     }
     for (int i = 0; i < w->operand_count; i++)
         if (!w->operands[i].t) {
-            d.bindings[i] = d.bindings[stand_in];
+            d.bindings[i] = d.bindings[w->operands[i].access == TLVK__READ ? readable : writable];
+            d.bindings[i].access = w->operands[i].access;
             push[i] = 0;
         }
     uint64_t items = w->items * (uint64_t)(p->n1 - p->n0);

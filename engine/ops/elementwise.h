@@ -16,7 +16,7 @@
 #define TLVK__WALK_WORDS 20
 
 typedef struct tlvk__operand {
-    const tlvk__tensor *t; /* NULL: not there; the first read operand is bound in its place and must not be read by the shader */
+    const tlvk__tensor *t; /* NULL: not there; another operand of its access is bound in its place, and the shader must leave it alone */
     tlvk__access access;
     bool whole;            /* bound entirely at every piece (vectors of channels), instead of walked */
 } tlvk__operand;

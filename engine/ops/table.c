@@ -16,7 +16,7 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_global_max_pooling2d,
     &tlvk__op_zero_padding2d,
     &tlvk__op_cropping2d,
-    &tlvk__op_dropout,
+    &tlvk__op_batch_normalization,
     &tlvk__op_dropout,
 };
 
