@@ -357,8 +357,8 @@ static tlvk_status compare(check *k, value *a, const double *prior, const char *
         }
     for (size_t i = 0; i < a->dense_count; i++) {
         double expected = a->v[i] + (prior ? prior[i] : 0), bound = a->e[i];
-        if (prior)
-            bound += 2 * TLVK__U * (fabs(prior[i]) + fabs(a->v[i]));
+        if (prior) /* one rounding for each piece of samples that adds its share */
+            bound += 2 * TLVK__U * sqrt((double)k->dx[0].t.segment_count) * (fabs(prior[i]) + fabs(a->v[i]));
         double error = fabs((double)dense[i] - expected);
         double share = bound > 0 ? error / bound : error > 0 ? INFINITY : 0;
         if (isnan(error) || share > k->result->worst) {

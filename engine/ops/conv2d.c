@@ -88,14 +88,7 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
 
 static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__gemm_call g = gemm_call_of(call);
-    tlvk_status s = TLVK_OK;
-    if (call->dw[0])
-        s = tlvk__gemm_backward_weights(r, &g);
-    if (!s && call->dw[1])
-        s = tlvk__gemm_backward_bias(r, &g);
-    if (!s && call->dx[0])
-        s = tlvk__gemm_backward_data(r, &g);
-    return s;
+    return tlvk__gemm_backward(r, &g);
 }
 
 /* --- cases: edges of every rule first, then layers of published networks ------------------------------------------------------------------- */

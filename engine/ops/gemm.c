@@ -84,10 +84,6 @@ tlvk_status tlvk__next_weight_part(const tlvk__caps *caps, const tlvk__tensor *w
     return TLVK_OK;
 }
 
-double tlvk__gemm_flops(const tlvk__conv_shape *s, int64_t samples) {
-    return 2.0 * (double)samples * (double)(s->oh * s->ow) * (double)(s->kh * s->kw) * (double)(s->cin_vecs * TLVK__LANES) * (double)(s->cout_vecs * TLVK__LANES);
-}
-
 /* --- packing ---------------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct packed_order { int64_t k, k_padded, panels, panel_vecs; uint64_t panel_bytes; } packed_order;

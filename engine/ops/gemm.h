@@ -31,10 +31,8 @@ typedef struct tlvk__gemm_call {
 tlvk_status tlvk__gemm_needs(const tlvk__caps *caps, const tlvk__gemm_call *g, bool want_dx, bool want_dw, tlvk__op_needs *needs);
 tlvk_status tlvk__gemm_pack(tlvk__recorder *r, const tlvk__gemm_call *g);
 tlvk_status tlvk__gemm_forward(tlvk__recorder *r, const tlvk__gemm_call *g);        /* y = act(scale * (x*w + bias) + shift) */
-tlvk_status tlvk__gemm_backward_data(tlvk__recorder *r, const tlvk__gemm_call *g);  /* dx (+)= dy * w' */
-tlvk_status tlvk__gemm_backward_weights(tlvk__recorder *r, const tlvk__gemm_call *g); /* dw (+)= x' * dy */
-tlvk_status tlvk__gemm_backward_bias(tlvk__recorder *r, const tlvk__gemm_call *g);  /* db (+)= column sums of dy */
-double tlvk__gemm_flops(const tlvk__conv_shape *s, int64_t samples);
+/* Whichever of dx (+)= dy * w', dw (+)= x' * dy and db (+)= column sums of dy the call wants. */
+tlvk_status tlvk__gemm_backward(tlvk__recorder *r, const tlvk__gemm_call *g);
 
 /* --- shared by gemm.c, gemm_backward.c and depthwise_conv2d.c ------------------------------------------------------------------------- */
 

@@ -122,7 +122,7 @@ static tlvk_status data_parts(tlvk__recorder *r, const data_state *f) {
     }
 }
 
-tlvk_status tlvk__gemm_backward_data(tlvk__recorder *r, const tlvk__gemm_call *g) {
+static tlvk_status backward_data(tlvk__recorder *r, const tlvk__gemm_call *g) {
     const tlvk__conv_shape *s = &g->shape;
     data_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
     f.tile = tlvk__gemm_tile(f.caps, s, TLVK__GEMM_DATA);
@@ -223,7 +223,7 @@ static tlvk_status weights_dispatch(tlvk__recorder *r, const weights_state *f, i
     return tlvk__record_sum_parts(r, partial, splits, push.c_split, to, to_base, accumulate, f->operation, call->layer);
 }
 
-tlvk_status tlvk__gemm_backward_weights(tlvk__recorder *r, const tlvk__gemm_call *g) {
+static tlvk_status backward_weights(tlvk__recorder *r, const tlvk__gemm_call *g) {
     const tlvk__op_call *call = g->call;
     const tlvk__tensor *dw = call->dw[0], *walked[] = {call->x[0], call->dy};
     weights_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
@@ -250,7 +250,7 @@ tlvk_status tlvk__gemm_backward_weights(tlvk__recorder *r, const tlvk__gemm_call
     }
 }
 
-tlvk_status tlvk__gemm_backward_bias(tlvk__recorder *r, const tlvk__gemm_call *g) {
+static tlvk_status backward_bias(tlvk__recorder *r, const tlvk__gemm_call *g) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__op_call *call = g->call;
     char operation[48];
@@ -260,4 +260,15 @@ tlvk_status tlvk__gemm_backward_bias(tlvk__recorder *r, const tlvk__gemm_call *g
     tlvk__span scratch = {call->scratch.buffer, call->scratch.offset + used, call->scratch.bytes - used};
     snprintf(operation, sizeof operation, "%s_backward_bias", g->operation);
     return tlvk__record_column_sums(r, call->dy, call->dw[1], call->dw_accumulate[1], scratch, operation, call->layer);
+}
+
+tlvk_status tlvk__gemm_backward(tlvk__recorder *r, const tlvk__gemm_call *g) {
+    tlvk_status s = TLVK_OK;
+    if (g->call->dw[0])
+        s = backward_weights(r, g);
+    if (!s && g->call->dw[1])
+        s = backward_bias(r, g);
+    if (!s && g->call->dx[0])
+        s = backward_data(r, g);
+    return s;
 }

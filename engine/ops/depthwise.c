@@ -1,0 +1,238 @@
+/* depthwise.c - recording depthwise convolutions: forward, and the gradients with respect to input and kernel.
+ * Hides: how many outputs an invocation makes, that large kernels are cut into groups of taps, stride phases, the split sum of the kernel's
+ * gradient. Shaders: depthwise_conv2d, depthwise_weights, sum_parts. */
+#include "ops/depthwise.h"
+
+enum { GROUP = 64, MOST_TAPS = 49, MOST_PARTS = 256, LEAST_BLOCKS = 32 };
+
+/* Numbers of shaders/depthwise_conv2d.comp, in its order. */
+typedef struct depthwise_push {
+    uint32_t a_base, b_base, c_base;
+    int32_t items, grid_h, grid_w, blocks_h, blocks_w, h, w, a_pitch, b_pitch, c_vecs, offset_y, offset_x, c_n, c_y, c_x, b_tap_y, b_tap_x;
+    tlvk__epilogue_push epilogue;
+} depthwise_push;
+
+/* Outputs per invocation, rows x columns: neighbours share most of what they read. Fewer where the kernel has many taps to unroll or the
+ * channels are gathered one by one. A choice by the layer's shape alone. */
+static void outputs_of(int64_t taps, bool gathered, int64_t out[2]) {
+    out[0] = taps <= 9 && !gathered ? 2 : 1;
+    out[1] = gathered ? 1 : taps <= 25 ? 4 : 2;
+}
+
+/* One axis of a group of taps: picture position of output j's tap t is j * stride + offset + t * dilation; kernel tap w_first + t * w_step. */
+typedef struct taps { int64_t count, stride, dilation, offset, w_first, w_step; } taps;
+
+/* `a` convolved into the outputs first + j * apart (j < grid) of `c`. */
+typedef struct target {
+    const tlvk__tensor *a, *c;
+    int64_t grid[2], first[2], apart[2];
+    int64_t spread, merge;
+    bool accumulate;
+    bool epilogue;
+    const char *operation;
+} target;
+
+static tlvk_status record_taps(tlvk__recorder *r, const tlvk__depthwise_call *g, const target *t, const tlvk__piece *p, const taps tap[2], bool accumulate, bool last) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__tensor *w = g->call->w[0];
+    int64_t out[2], samples = p->n1 - p->n0, vecs = t->c->pitch / TLVK__LANES, w_vecs = w->pitch / TLVK__LANES;
+    outputs_of(tap[0].count * tap[1].count, t->spread > 1 || t->merge > 1, out);
+    int64_t blocks_h = tlvk__div_up(t->grid[0], out[0]), blocks_w = tlvk__div_up(t->grid[1], out[1]), items = samples * blocks_h * blocks_w * vecs;
+    depthwise_push push = {
+        .items = (int32_t)items, .grid_h = (int32_t)t->grid[0], .grid_w = (int32_t)t->grid[1], .blocks_h = (int32_t)blocks_h, .blocks_w = (int32_t)blocks_w,
+        .h = (int32_t)t->a->h, .w = (int32_t)t->a->w, .a_pitch = (int32_t)(t->a->pitch / TLVK__LANES), .b_pitch = (int32_t)w_vecs, .c_vecs = (int32_t)vecs,
+        .offset_y = (int32_t)tap[0].offset, .offset_x = (int32_t)tap[1].offset, .c_n = (int32_t)(t->c->rows * vecs),
+        .c_y = (int32_t)(t->apart[0] * t->c->w * vecs), .c_x = (int32_t)(t->apart[1] * vecs),
+        .b_tap_y = (int32_t)(tap[0].w_step * g->kernel[1] * w_vecs), .b_tap_x = (int32_t)(tap[1].w_step * w_vecs)};
+    tlvk__dispatch d = {
+        .shader = tlvk__texel_operands(caps) ? "depthwise_conv2d_texel" : "depthwise_conv2d_plain",
+        .specs = {{"WG", GROUP}, {"KH", (uint32_t)tap[0].count}, {"KW", (uint32_t)tap[1].count}, {"SY", (uint32_t)tap[0].stride}, {"SX", (uint32_t)tap[1].stride},
+                  {"DY", (uint32_t)tap[0].dilation}, {"DX", (uint32_t)tap[1].dilation}, {"OY", (uint32_t)out[0]}, {"OX", (uint32_t)out[1]},
+                  {"SPREAD", (uint32_t)t->spread}, {"MERGE", (uint32_t)t->merge}, {"ACCUMULATE", accumulate}, {"ACTIVATION", 0}},
+        .binding_count = 4, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, GROUP)},
+        .operation = t->operation, .layer = g->call->layer};
+    d.bindings[0] = tlvk__tensor_window(caps, t->a, p->n0, p->n1, TLVK__READ, &push.a_base);
+    d.bindings[1] = tlvk__tensor_window(caps, w, 0, w->n, TLVK__READ, &push.b_base);
+    d.bindings[2] = tlvk__tensor_window(caps, t->c, p->n0, p->n1, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, &push.c_base);
+    d.bindings[3] = d.bindings[1];
+    tlvk__epilogue_none(t->c->c, &push.epilogue);
+    if (last && t->epilogue) {
+        tlvk_status s = tlvk__epilogue_bind(r, g->call, g->call->w[1], t->c->c, g->call->scratch, d.bindings[1], t->operation, &d.bindings[3], &push.epilogue,
+                                            &d.specs[12].value);
+        if (s)
+            return s;
+    }
+    push.b_base += (uint32_t)((tap[0].w_first * g->kernel[1] + tap[1].w_first) * w_vecs);
+    push.c_base += (uint32_t)((t->first[0] * t->c->w + t->first[1]) * vecs);
+    double outputs = (double)(samples * t->grid[0] * t->grid[1] * vecs);
+    d.flops = 8.0 * outputs * (double)(tap[0].count * tap[1].count * t->merge);
+    d.bytes = 16.0 * outputs * (1.0 + (double)(tap[0].stride * tap[1].stride));
+    return tlvk__record_dispatch(r, &d);
+}
+
+/* All taps of a target, in groups that one dispatch unrolls. */
+static tlvk_status record_target(tlvk__recorder *r, const tlvk__depthwise_call *g, const target *t, const tlvk__piece *p, const taps all[2]) {
+    int64_t most_x = TLVK__MIN(all[1].count, MOST_TAPS), most_y = TLVK__MIN(all[0].count, MOST_TAPS / most_x);
+    bool accumulate = t->accumulate;
+    for (int64_t ty = 0; ty < all[0].count; ty += most_y)
+        for (int64_t tx = 0; tx < all[1].count; tx += most_x) {
+            taps part[2] = {all[0], all[1]};
+            const int64_t begin[2] = {ty, tx}, most[2] = {most_y, most_x};
+            for (int i = 0; i < 2; i++) {
+                part[i].count = TLVK__MIN(most[i], all[i].count - begin[i]);
+                part[i].offset += begin[i] * all[i].dilation;
+                part[i].w_first += begin[i] * all[i].w_step;
+            }
+            tlvk_status s = record_taps(r, g, t, p, part, accumulate, ty + most_y >= all[0].count && tx + most_x >= all[1].count);
+            if (s)
+                return s;
+            accumulate = true;
+        }
+    return TLVK_OK;
+}
+
+tlvk_status tlvk__depthwise_forward(tlvk__recorder *r, const tlvk__depthwise_call *g) {
+    const tlvk__tensor *x = g->call->x[0], *y = g->call->y, *walked[] = {x, y};
+    target t = {.a = x, .c = y, .grid = {y->h, y->w}, .apart = {1, 1}, .spread = g->mult, .merge = 1, .epilogue = true, .operation = "depthwise_conv2d"};
+    taps all[2];
+    for (int i = 0; i < 2; i++)
+        all[i] = (taps){.count = g->kernel[i], .stride = g->stride[i], .dilation = g->dilation[i], .offset = -g->pad[i], .w_step = 1};
+    tlvk__piece p = {0, 0};
+    bool more;
+    for (;;) {
+        tlvk_status s = tlvk__next_piece(tlvk__device_caps(tlvk__recorder_device(r)), walked, 2, y->n, &p, &more);
+        if (s || !more)
+            return s;
+        s = record_target(r, g, &t, &p, all);
+        if (s)
+            return s;
+    }
+}
+
+static tlvk_status backward_data(tlvk__recorder *r, const tlvk__depthwise_call *g, const tlvk__piece *p) {
+    const tlvk__tensor *dy = g->call->dy, *dx = g->call->dx[0];
+    target t = {.a = dy, .c = dx, .apart = {g->stride[0], g->stride[1]}, .spread = 1, .merge = g->mult, .accumulate = g->call->dx_accumulate[0],
+                .operation = "depthwise_conv2d_backward_data"};
+    const int64_t size[2] = {dx->h, dx->w};
+    for (int64_t py = 0; py < g->stride[0]; py++)
+        for (int64_t px = 0; px < g->stride[1]; px++) {
+            const int64_t first[2] = {py, px};
+            taps all[2];
+            bool none = false;
+            for (int i = 0; i < 2; i++) {
+                tlvk__phase f = tlvk__backward_phase(first[i], size[i], g->kernel[i], g->stride[i], g->dilation[i], g->pad[i]);
+                t.first[i] = f.first;
+                t.grid[i] = f.count;
+                all[i] = (taps){.count = f.taps, .stride = 1, .dilation = TLVK__MAX(f.step, 1), .offset = f.offset, .w_first = f.w_first, .w_step = f.w_step};
+                none = none || f.taps == 0;
+            }
+            if (t.grid[0] == 0 || t.grid[1] == 0 || (none && t.accumulate))
+                continue;
+            for (int i = 0; none && i < 2; i++) /* one tap that meets no output: zero */
+                all[i] = (taps){.count = 1, .stride = 1, .dilation = 1, .offset = -(1 << 20)};
+            tlvk_status s = record_target(r, g, &t, p, all);
+            if (s)
+                return s;
+        }
+    return TLVK_OK;
+}
+
+/* --- with respect to the kernel ------------------------------------------------------------------------------------------------------------- */
+
+/* Numbers of shaders/depthwise_weights.comp, in its order. */
+typedef struct weights_push {
+    uint32_t a_base, b_base, c_base;
+    int32_t parts, part_blocks, blocks, grid_h, grid_w, blocks_w, h, w, a_pitch, c_vecs, offset_y, offset_x, c_part, c_first, c_tap_y;
+} weights_push;
+
+typedef struct split { int64_t outputs, blocks_w, part_blocks, parts; } split;
+
+/* From the whole batch, so that it does not depend on how that is cut into pieces. */
+static split split_of(const tlvk__depthwise_call *g, int64_t samples) {
+    const tlvk__tensor *y = g->call->y;
+    split s = {.outputs = g->mult > 1 || g->kernel[0] * g->kernel[1] > 25 ? 1 : 4};
+    s.blocks_w = tlvk__div_up(y->w, s.outputs);
+    int64_t blocks = y->n * y->h * s.blocks_w;
+    s.part_blocks = TLVK__MAX((int64_t)LEAST_BLOCKS, tlvk__div_up(blocks, MOST_PARTS));
+    s.parts = tlvk__div_up(samples * y->h * s.blocks_w, s.part_blocks);
+    return s;
+}
+
+static uint64_t split_bytes(const tlvk__depthwise_call *g) {
+    split s = split_of(g, g->call->y->n);
+    return (uint64_t)(s.parts * g->kernel[0] * g->kernel[1] * g->call->y->pitch) * sizeof(float);
+}
+
+tlvk_status tlvk__depthwise_needs(const tlvk__depthwise_call *g, bool want_dw, tlvk__op_needs *needs) {
+    needs->forward_scratch_bytes = g->call->epilogue.scale ? (uint64_t)g->call->y->pitch * 2 * sizeof(float) : 0;
+    if (want_dw)
+        needs->backward_scratch_bytes = TLVK__MAX(split_bytes(g), tlvk__column_sums_bytes(g->call->y));
+    return TLVK_OK;
+}
+
+/* Partial sums of a group of taps: rows ty to ty + rows, columns tx to tx + columns of the kernel. */
+static tlvk_status record_weights(tlvk__recorder *r, const tlvk__depthwise_call *g, const tlvk__piece *p, const split *s, tlvk__span to, int64_t ty, int64_t rows,
+                                  int64_t tx, int64_t columns) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__tensor *x = g->call->x[0], *dy = g->call->dy;
+    int64_t vecs = dy->pitch / TLVK__LANES, blocks = (p->n1 - p->n0) * dy->h * s->blocks_w;
+    weights_push push = {
+        .parts = (int32_t)s->parts, .part_blocks = (int32_t)s->part_blocks, .blocks = (int32_t)blocks, .grid_h = (int32_t)dy->h, .grid_w = (int32_t)dy->w,
+        .blocks_w = (int32_t)s->blocks_w, .h = (int32_t)x->h, .w = (int32_t)x->w, .a_pitch = (int32_t)(x->pitch / TLVK__LANES), .c_vecs = (int32_t)vecs,
+        .offset_y = (int32_t)(ty * g->dilation[0] - g->pad[0]), .offset_x = (int32_t)(tx * g->dilation[1] - g->pad[1]),
+        .c_part = (int32_t)(g->kernel[0] * g->kernel[1] * vecs), .c_first = (int32_t)((ty * g->kernel[1] + tx) * vecs), .c_tap_y = (int32_t)(g->kernel[1] * vecs)};
+    tlvk__dispatch d = {
+        .shader = tlvk__texel_operands(caps) ? "depthwise_weights_texel" : "depthwise_weights_plain",
+        .specs = {{"WG", GROUP}, {"KH", (uint32_t)rows}, {"KW", (uint32_t)columns}, {"SY", (uint32_t)g->stride[0]}, {"SX", (uint32_t)g->stride[1]},
+                  {"DY", (uint32_t)g->dilation[0]}, {"DX", (uint32_t)g->dilation[1]}, {"OX", (uint32_t)s->outputs}, {"SPREAD", (uint32_t)g->mult}},
+        .binding_count = 3, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(s->parts * vecs, GROUP)},
+        .operation = "depthwise_conv2d_backward_weights", .layer = g->call->layer};
+    d.bindings[0] = tlvk__tensor_window(caps, x, p->n0, p->n1, TLVK__READ, &push.a_base);
+    d.bindings[1] = tlvk__tensor_window(caps, dy, p->n0, p->n1, TLVK__READ, &push.b_base);
+    d.bindings[2] = tlvk__span_window(caps, to, TLVK__WRITE, &push.c_base);
+    double outputs = (double)((p->n1 - p->n0) * dy->rows * vecs);
+    d.flops = 8.0 * outputs * (double)(rows * columns);
+    d.bytes = 16.0 * outputs * (1.0 + (double)(g->stride[0] * g->stride[1]));
+    return tlvk__record_dispatch(r, &d);
+}
+
+static tlvk_status backward_weights(tlvk__recorder *r, const tlvk__depthwise_call *g, const tlvk__piece *p) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__tensor *dw = g->call->dw[0];
+    split s = split_of(g, p->n1 - p->n0);
+    int64_t count = g->kernel[0] * g->kernel[1] * g->call->dy->pitch / TLVK__LANES;
+    int64_t most_x = TLVK__MIN(g->kernel[1], MOST_TAPS), most_y = TLVK__MIN(g->kernel[0], MOST_TAPS / most_x);
+    tlvk__span partial = {g->call->scratch.buffer, g->call->scratch.offset, (uint64_t)(s.parts * count) * 16};
+    for (int64_t ty = 0; ty < g->kernel[0]; ty += most_y)
+        for (int64_t tx = 0; tx < g->kernel[1]; tx += most_x) {
+            tlvk_status status = record_weights(r, g, p, &s, partial, ty, TLVK__MIN(most_y, g->kernel[0] - ty), tx, TLVK__MIN(most_x, g->kernel[1] - tx));
+            if (status)
+                return status;
+        }
+    uint32_t base;
+    tlvk__binding to = tlvk__tensor_window(caps, dw, 0, dw->n, TLVK__WRITE, &base);
+    return tlvk__record_sum_parts(r, partial, s.parts, count, to, base, g->call->dw_accumulate[0] || p->n0 > 0, "depthwise_conv2d_backward_weights", g->call->layer);
+}
+
+tlvk_status tlvk__depthwise_backward(tlvk__recorder *r, const tlvk__depthwise_call *g) {
+    const tlvk__op_call *call = g->call;
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    bool more;
+    const tlvk__tensor *weights_walk[] = {call->x[0], call->dy}, *data_walk[] = {call->dy, call->dx[0]};
+    tlvk_status s = TLVK_OK;
+    for (tlvk__piece p = {0, 0}; !s && call->dw[0];) {
+        s = tlvk__next_piece(caps, weights_walk, 2, call->dy->n, &p, &more);
+        if (s || !more)
+            break;
+        s = backward_weights(r, g, &p);
+    }
+    if (!s && call->dw[1])
+        s = tlvk__record_column_sums(r, call->dy, call->dw[1], call->dw_accumulate[1], call->scratch, "depthwise_conv2d_backward_bias", call->layer);
+    for (tlvk__piece p = {0, 0}; !s && call->dx[0];) {
+        s = tlvk__next_piece(caps, data_walk, 2, call->dy->n, &p, &more);
+        if (s || !more)
+            break;
+        s = backward_data(r, g, &p);
+    }
+    return s;
+}
