@@ -1,0 +1,242 @@
+#!/usr/bin/env bash
+# The contract of the command: every exit status, every refusal, what is on stdout and what on stderr, and that nothing half-written stays.
+# commands.sh TLVK HELPER FOLDER [TOPIC]: the command, tests/cli/helper, a folder to work in (made anew), one of the topics at the end.
+set -uo pipefail
+tlvk=$1 helper=$2 work=$3 topic=${4:-all}
+work=$work/$topic
+export TLVK_CACHE_DIR=$work/cache
+unset TLVK_DEVICE
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work" || exit 1
+checks=0 failures=0
+
+fail() {
+    failures=$((failures + 1))
+    printf 'FAILED: %s\n' "$*"
+}
+
+# expect STATUS TEXT COMMAND...: the exit status, and a text that stands in stdout or stderr ('' for none).
+expect() {
+    local wanted=$1 text=$2 got
+    shift 2
+    "$@" >out 2>err </dev/null
+    got=$?
+    checks=$((checks + 1))
+    if [[ $got != "$wanted" ]]; then
+        fail "status $got where $wanted is wanted: $*"
+        head -n 3 err
+    elif [[ -n $text ]] && ! grep -qF -- "$text" out err; then
+        fail "no '$text' said: $*"
+        head -n 3 err
+    elif [[ $got != 0 && ! -s err ]]; then
+        fail "status $got without a message: $*"
+    fi
+}
+
+# check WHAT COMMAND...: a condition on what the last command left.
+check() {
+    local what=$1
+    shift
+    checks=$((checks + 1))
+    "$@" || fail "$what"
+}
+
+json() { "$helper" json "$@" <out >values; }
+same() { cmp -s "$1" "$2"; }
+absent() { [[ ! -e $1 ]]; }
+empty() { [[ ! -s $1 ]]; }
+lines() { [[ $(wc -l <"$1") == "$2" ]]; }
+
+make_inputs() {
+    mkdir -p train/across train/down val/across val/down
+    "$helper" pictures train 13 && "$helper" pictures val 5 && "$helper" model two.h5 2 && "$helper" model three.h5 3 &&
+        "$helper" model fixed.h5 2 flatten || { echo "FAILED: the inputs were not made"; exit 1; }
+}
+
+quick=(--epochs 2 --batch-size 8 --preprocess scale)
+
+usage() {
+    expect 2 'no command' "$tlvk"
+    expect 2 'no such command' "$tlvk" paint
+    expect 2 'not in this version' "$tlvk" convert a.h5 b.h5
+    expect 2 'not in this version' "$tlvk" fetch vgg16
+    expect 0 'tlvk 0.' "$tlvk" --version
+    expect 0 'Example:' "$tlvk" --help
+    check '--help says nothing on stderr' empty err
+    local command
+    for command in devices summary predict evaluate finetune selftest bench; do
+        expect 0 'Example:' "$tlvk" "$command" --help
+        check "$command --help says nothing on stderr" empty err
+        expect 2 'no such option' "$tlvk" "$command" --paint
+    done
+    expect 2 'MODEL' "$tlvk" summary
+    expect 2 'PATH' "$tlvk" predict x.h5
+    expect 2 'DIR' "$tlvk" evaluate x.h5
+    expect 2 'MODEL' "$tlvk" finetune
+    expect 2 '--train' "$tlvk" finetune x.h5
+    expect 2 'operand' "$tlvk" devices 1
+    expect 2 'needs an argument' "$tlvk" finetune x.h5 --train
+    expect 2 '--epochs' "$tlvk" finetune x.h5 --train . --epochs 0
+    expect 2 '--epochs' "$tlvk" finetune x.h5 --train . --epochs=many
+    expect 2 '--learning-rate' "$tlvk" finetune x.h5 --train . --learning-rate -1
+    expect 2 '--learning-rate' "$tlvk" finetune x.h5 --train . --learning-rate nan
+    expect 2 '--validation-split' "$tlvk" finetune x.h5 --train . --validation-split 1.5
+    expect 2 'exclude' "$tlvk" finetune x.h5 --train . --validation . --validation-split 0.2
+    expect 2 '--optimizer' "$tlvk" finetune x.h5 --train . --optimizer lion
+    expect 2 '--head' "$tlvk" finetune x.h5 --train . --head hat
+    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --head mine.json
+    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --plot a.png
+    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --report a.html
+    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --log-dir=logs
+    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --augment flip
+    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --output mine.keras
+    expect 2 'not in this version' "$tlvk" finetune x.h5 --train pets.zip//train
+    expect 2 '.h5' "$tlvk" finetune x.h5 --train . --output mine.onnx
+    expect 2 '--image-size' "$tlvk" predict x.h5 . --image-size 224
+    expect 2 '--memory-limit' "$tlvk" finetune x.h5 --train . --memory-limit 3Q
+    expect 2 '--then' "$tlvk" finetune x.h5 --train . --then 'epochs=0'
+    expect 2 '--then' "$tlvk" finetune x.h5 --train . --then 'colour=red'
+    expect 2 'keeps' "$tlvk" finetune x.h5 --train . --head none --no-top
+}
+
+files() {
+    make_inputs
+    expect 4 'no such file' "$tlvk" summary nowhere.h5
+    expect 4 'vgg16' "$tlvk" summary resnet9000
+    printf 'no model\n' >text.h5
+    expect 4 'text.h5' "$tlvk" summary text.h5
+    : >nothing.h5
+    expect 4 'nothing.h5' "$tlvk" summary nothing.h5
+    expect 4 '' "$tlvk" summary train
+    head -c 3000 two.h5 >short.h5
+    expect 4 'short.h5' "$tlvk" summary short.h5
+    expect 4 'nowhere' "$tlvk" predict two.h5 nowhere.png
+    expect 4 'nowhere' "$tlvk" finetune two.h5 --train nowhere
+    expect 4 'not a folder' "$tlvk" finetune two.h5 --train two.h5
+    expect 4 'no such checkpoint' "$tlvk" finetune two.h5 --train train --resume nowhere
+    mkdir -p none one/only
+    cp train/across/000.bmp one/only/
+    expect 4 'none' "$tlvk" finetune two.h5 --no-top --train none "${quick[@]}"
+    expect 4 'one' "$tlvk" finetune two.h5 --no-top --train one "${quick[@]}"
+    expect 4 'classes' "$tlvk" finetune three.h5 --head none --train train "${quick[@]}"
+    expect 4 'classes' "$tlvk" evaluate three.h5 val --preprocess scale
+    printf 'a\nb\nc\n' >labels.txt
+    expect 4 'class names' "$tlvk" predict two.h5 val --labels labels.txt --preprocess scale
+    : >labels.txt
+    expect 4 'labels.txt' "$tlvk" predict two.h5 val --labels labels.txt --preprocess scale
+    expect 2 '16x16' "$tlvk" predict fixed.h5 val --image-size 32x32 --preprocess scale
+    expect 2 'no_such' "$tlvk" finetune two.h5 --cut no_such --train train "${quick[@]}"
+    expect 2 'no_such' "$tlvk" finetune two.h5 --no-top --freeze no_such --train train "${quick[@]}"
+    expect 1 'folder does not exist' "$tlvk" finetune two.h5 --train train --output nowhere/mine.h5
+    expect 1 'is a folder' "$tlvk" finetune two.h5 --train train --history val
+    check 'no output after refusals' absent model.h5
+}
+
+devices() {
+    make_inputs
+    expect 0 '' "$tlvk" devices
+    expect 0 '' "$tlvk" devices --json
+    check 'devices --json has the keys of the contract' json index name type driver api memory_bytes subgroup_size fp16 cooperative_matrix chosen
+    expect 3 '' env VK_ICD_FILENAMES=/nowhere.json VK_DRIVER_FILES=/nowhere.json "$tlvk" devices
+    expect 3 '' env VK_ICD_FILENAMES=/nowhere.json VK_DRIVER_FILES=/nowhere.json "$tlvk" predict two.h5 val --preprocess scale
+    check 'no result without a device' empty out
+    expect 3 '' "$tlvk" devices --device no-such-device
+    expect 3 '' env TLVK_DEVICE=no-such-device "$tlvk" predict two.h5 val --preprocess scale
+    expect 0 '' "$tlvk" selftest --filter dense --json
+    check 'selftest --json has the keys of the contract' json case max_error bound ok
+    expect 2 'no case' "$tlvk" selftest --filter no-such-case
+}
+
+results() {
+    make_inputs
+    expect 0 'conv_b' "$tlvk" summary two.h5
+    expect 0 '' "$tlvk" summary two.h5 --json
+    check 'summary --json has the keys of the contract' json total_params trainable_params non_trainable_params layers
+    expect 0 'warning' "$tlvk" predict two.h5 val/across/000.bmp
+    expect 0 '' "$tlvk" predict two.h5 val/across/000.bmp val --preprocess scale --top 0 --json
+    check 'predict --top 0 --json has the keys of the contract' json path scores
+    check 'one line for each picture' lines out 11
+    expect 0 'across' "$tlvk" finetune two.h5 --no-top --train train --validation val --output mine.h5 --history mine.csv --json "${quick[@]}"
+    head -n 2 out >epochs && tail -n 1 out >last
+    check 'an epoch has the keys of the contract' "$helper" json epoch loss accuracy val_loss val_accuracy seconds learning_rate <epochs >values
+    check 'the last line has the keys of the contract' "$helper" json output epochs seconds best_val_accuracy <last >values
+    check 'the history has a line for each epoch' lines mine.csv 3
+    check 'the checkpoint goes when the run is done' absent mine.h5.checkpoint
+    printf 'across\ndown\n' >wanted
+    check 'class names are written' same mine.h5.labels.txt wanted
+    expect 0 'across' "$tlvk" predict mine.h5 val/across/000.bmp --json
+    check 'what the model remembers needs no warning' empty err
+    check 'predict --json has the keys of the contract' json path top
+    expect 0 '' "$tlvk" evaluate mine.h5 val --json
+    check 'evaluate --json has the keys of the contract' json loss accuracy samples
+    expect 0 '' "$tlvk" finetune two.h5 --no-top --head flatten-256 --activation sigmoid --train train --validation-split 0.25 --output sigmoid.h5 "${quick[@]}"
+    expect 0 'down' "$tlvk" predict sigmoid.h5 val/down/000.bmp
+    expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --output phases.h5 --history phases.csv "${quick[@]}" --then 'freeze=:3,epochs=1,learning-rate=1e-4'
+    check 'phases share one history' lines phases.csv 4
+    expect 1 '' bash -c '"$0" predict two.h5 val --preprocess scale >/dev/full' "$tlvk"
+}
+
+pictures() {
+    make_inputs
+    mkdir -p mixed/across mixed/down bad/across bad/down
+    cp train/across/*.bmp mixed/across && cp train/down/*.bmp mixed/down
+    : >mixed/across/zero.bmp
+    head -c 700 train/down/000.bmp >mixed/down/cut.bmp
+    printf 'no picture' >bad/across/a.png
+    : >bad/down/b.jpg
+    expect 0 'zero.bmp' "$tlvk" finetune two.h5 --no-top --train mixed --output mixed.h5 "${quick[@]}"
+    expect 4 'zero.bmp' "$tlvk" finetune two.h5 --no-top --train mixed --output strict.h5 --strict "${quick[@]}"
+    check 'nothing is left of a strict run that ended' absent strict.h5
+    expect 4 '' "$tlvk" finetune two.h5 --no-top --train bad --output bad.h5 "${quick[@]}"
+    check 'nothing is left of a run without a picture' absent bad.h5
+    expect 0 'zero.bmp' "$tlvk" predict two.h5 mixed --preprocess scale
+    check 'pictures that cannot be read have no result' lines out 26
+    expect 4 '' "$tlvk" predict two.h5 bad --preprocess scale
+    check 'no result without a picture' empty out
+    expect 1 '' "$tlvk" predict vgg16:random val --image-size 1000000000x1000000000 --preprocess scale
+}
+
+# A full disk, as a limit on the size of a file: writing fails, the message says so, nothing stays.
+disk() {
+    make_inputs
+    expect 1 '' bash -c 'trap "" XFSZ; ulimit -f 4; exec "$0" finetune two.h5 --no-top --head flatten-256 --train train --output full.h5 --epochs 1 --preprocess scale' "$tlvk"
+    check 'no half-written model' absent full.h5
+    check 'nothing beside it' bash -c '! compgen -G "full.h5*" >/dev/null'
+}
+
+interrupt() {
+    make_inputs
+    local options=(--no-top --train train --validation val --batch-size 8 --preprocess scale --seed 3 --epochs 400 --cache off) pid status
+    set -m
+    "$tlvk" finetune two.h5 "${options[@]}" --output broken.h5 >out 2>err </dev/null &
+    pid=$!
+    for _ in $(seq 300); do
+        [[ -e broken.h5.checkpoint ]] && break
+        sleep 0.1
+    done
+    kill -INT "$pid"
+    wait "$pid"
+    status=$?
+    set +m
+    check "status $status where 130 is wanted after an interrupt" test "$status" = 130
+    check 'a checkpoint is kept' test -s broken.h5.checkpoint
+    check 'the message says how to go on' grep -qF -- '--resume broken.h5.checkpoint' err
+    check 'no model after an interrupt' absent broken.h5
+    expect 0 '' "$tlvk" finetune two.h5 "${options[@]}" --output broken.h5 --resume broken.h5.checkpoint
+    expect 0 '' "$tlvk" finetune two.h5 "${options[@]}" --output whole.h5
+    expect 0 '' "$tlvk" predict whole.h5 val --top 0
+    mv out whole.txt
+    expect 0 '' "$tlvk" predict broken.h5 val --top 0
+    check 'a resumed run gives what the unbroken one gives' same out whole.txt
+    printf 'no checkpoint' >damaged
+    expect 4 'damaged' "$tlvk" finetune two.h5 "${options[@]}" --output again.h5 --resume damaged
+}
+
+case $topic in
+all) usage; files; devices; results; pictures; disk; interrupt ;;
+usage | files | devices | results | pictures | disk | interrupt) $topic ;;
+*) echo "no such topic: $topic"; exit 2 ;;
+esac
+printf '%d checks, %d failed\n' "$checks" "$failures"
+exit $((failures > 0))
