@@ -1,4 +1,4 @@
-/* elementwise.c - recording one shader over tensors of any size, and the sum of two tensors. */
+/* elementwise.c - recording one shader over tensors of any size. */
 #include "ops/elementwise.h"
 
 static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const tlvk__walk *w, const tlvk__piece *p) {
@@ -55,11 +55,8 @@ tlvk_status tlvk__record_walk(tlvk__recorder *r, const tlvk__walk *walk) {
     }
 }
 
-tlvk_status tlvk__record_add(tlvk__recorder *r, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *sum, const char *layer) {
-    return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "add", .operation = "add", .layer = layer,
-        .operands = {{a, TLVK__READ, false}, {b, TLVK__READ, false}, {sum, TLVK__WRITE, false}}, .operand_count = 3,
-        .n = sum->n, .items = tlvk__sample_vec4s(sum), .flops = (double)sum->n * (double)tlvk__sample_floats(sum)});
+void tlvk__no_defaults(void *attrs) {
+    (void)attrs;
 }
 
 double tlvk__elementwise_flops(const tlvk__op_call *call) {

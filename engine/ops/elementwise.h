@@ -52,6 +52,8 @@ static inline tlvk__span tlvk__span_part(tlvk__span span, uint64_t offset, uint6
 /* The unit roundoff of float32, for error models. */
 #define TLVK__U 0x1p-24
 
+/* Of operations without attributes. */
+void tlvk__no_defaults(void *attrs);
 /* One operation per element of y. */
 double tlvk__elementwise_flops(const tlvk__op_call *call);
 /* Number of elements of a reference tensor, whose shape is known and fits. */

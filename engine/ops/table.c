@@ -17,6 +17,12 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_zero_padding2d,
     &tlvk__op_cropping2d,
     &tlvk__op_batch_normalization,
+    &tlvk__op_add,
+    &tlvk__op_multiply,
+    &tlvk__op_concatenate,
+    &tlvk__op_flatten,
+    &tlvk__op_reshape,
+    &tlvk__op_rescaling,
     &tlvk__op_dropout,
 };
 
