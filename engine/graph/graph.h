@@ -101,7 +101,7 @@ const tlvk__shape *tlvk__tensor_shape_of(tlvk_tensor x); /* NULL for an error te
 typedef struct tlvk__model_build { const char *name; bool sequential; const tlvk_tensor *inputs; int input_count; const tlvk_tensor *outputs; int output_count; } tlvk__model_build;
 tlvk_status tlvk__model_build_from(tlvk_context *ctx, const tlvk__model_build *b, tlvk_model **out);
 /* The innermost feature extractor whose layers slices count: the nested model with the most layers (counted at every depth, if they are more
- * than the layers beside it), and so on inwards, else the model itself. */
+ * than the layers beside it), and so on inwards, else the model itself. NULL: no memory. */
 const tlvk_model *tlvk__feature_extractor(const tlvk_model *model);
 
 /* --- the flat form the planner works on: nested models opened, composite operations taken apart --- */

@@ -177,12 +177,16 @@ static bool set_visit(void *user, tlvk_layer *const *path, int length) {
     return true;
 }
 
-void tlvk_layer_set_trainable(tlvk_layer *layer, bool trainable) {
-    if (!layer)
-        return;
+tlvk_status tlvk__layer_set_trainable(tlvk_layer *layer, bool trainable) {
     set_visit(&trainable, &layer, 1);
     if (layer->model && !tlvk__walk_layers(layer->model, set_visit, &trainable))
-        tlvk__context_fail(layer->ctx, tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory to reach its layers", layer->name));
+        return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory to reach its layers", layer->name);
+    return TLVK_OK;
+}
+
+void tlvk_layer_set_trainable(tlvk_layer *layer, bool trainable) {
+    if (layer)
+        tlvk__context_fail(layer->ctx, tlvk__layer_set_trainable(layer, trainable));
 }
 
 int tlvk__output_text(const struct tlvk_node *node, char *buffer, size_t size) {

@@ -34,6 +34,8 @@ tlvk_status tlvk__layer_infer(tlvk_layer *layer, int count, const tlvk__shape *i
 /* Do variables made for the shape `built` fit these inputs? The text says what they were made for. */
 tlvk_status tlvk__variables_fit(const tlvk__op *op, const void *attrs, tlvk__variable *const *variables, int variable_count,
                                 const tlvk__shape *built, int count, const tlvk__shape *inputs);
+/* As the setter of Keras 3's Layer.trainable: a model's flag reaches every layer inside it. */
+tlvk_status tlvk__layer_set_trainable(tlvk_layer *layer, bool trainable);
 void tlvk__layer_settle(tlvk_layer *layer); /* a model counts it now: the context lets go */
 
 /* --- graphs (map.c) --- */

@@ -18,7 +18,7 @@ static bool count_visit(void *user, tlvk_layer *const *path, int length) {
 
 static int layers_at_all_depths(const tlvk_model *model) {
     int n = 0;
-    return tlvk__walk_layers(model, count_visit, &n) ? n : 0;
+    return tlvk__walk_layers(model, count_visit, &n) ? n : -1;
 }
 
 const tlvk_model *tlvk__feature_extractor(const tlvk_model *model) {
@@ -28,6 +28,8 @@ const tlvk_model *tlvk__feature_extractor(const tlvk_model *model) {
         for (int i = 0; i < model->layer_count; i++) {
             const tlvk_model *inner = model->layers[i]->model;
             int n = inner ? layers_at_all_depths(inner) : 0;
+            if (n < 0)
+                return NULL;
             beside += inner == NULL;
             if (n > most) {
                 most = n;
@@ -145,10 +147,10 @@ static tlvk_status set_base(tlvk_model *model, bool trainable) {
 /* --- names and patterns --------------------------------------------------------------------------------------------------- */
 
 /* A pattern with a slash is matched with the end of the path, component for component. */
-static bool pattern_fits(const char *pattern, tlvk_layer *const *path, int length) {
-    if (tlvk__glob(pattern, path[length - 1]->name))
+static bool pattern_fits(change *c, tlvk_layer *const *path, int length) {
+    if (tlvk__glob(c->pattern, path[length - 1]->name))
         return true;
-    if (!strchr(pattern, '/'))
+    if (!strchr(c->pattern, '/'))
         return false;
     tlvk__text text = {0};
     bool fits = false;
@@ -156,24 +158,26 @@ static bool pattern_fits(const char *pattern, tlvk_layer *const *path, int lengt
         text.length = 0;
         for (int i = from; i < length; i++)
             tlvk__text_add(&text, "%s%s", i > from ? "/" : "", path[i]->name);
-        fits = !text.failed && tlvk__glob(pattern, text.data);
+        fits = !text.failed && tlvk__glob(c->pattern, text.data);
     }
+    c->no_memory = c->no_memory || text.failed;
     free(text.data);
     return fits;
 }
 
 static bool set_matching(void *user, tlvk_layer *const *path, int length) {
     change *c = user;
-    if (pattern_fits(c->pattern, path, length)) {
-        tlvk_layer_set_trainable(path[length - 1], c->trainable);
+    if (pattern_fits(c, path, length)) {
+        if (tlvk__layer_set_trainable(path[length - 1], c->trainable))
+            c->no_memory = true;
         c->changed++;
     }
-    return true;
+    return !c->no_memory;
 }
 
 static tlvk_status set_pattern(tlvk_model *model, const char *pattern, bool trainable) {
     change c = {.pattern = pattern, .trainable = trainable};
-    if (!tlvk__walk_layers(model, set_matching, &c))
+    if (!tlvk__walk_layers(model, set_matching, &c) || c.no_memory)
         return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory to reach its layers", model->name);
     if (c.changed)
         return TLVK_OK;
@@ -193,20 +197,21 @@ static tlvk_status set_trainable(tlvk_model *model, const char *spec, bool train
     if (strchr(spec, ':')) {
         const tlvk_model *extractor = tlvk__feature_extractor(model);
         int from, to;
+        if (!extractor)
+            return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory to look for its feature extractor", model->name);
         if (!parse_slice(spec, extractor->layer_count, &from, &to))
             return tlvk__fail(TLVK_ERROR_ARGUMENT, "\"%s\" is no slice of layers; \":10\", \"-3:\" and \"5:9\" are", spec);
-        for (int i = from; i < to; i++)
-            tlvk_layer_set_trainable(extractor->layers[i], trainable);
-        return TLVK_OK;
+        tlvk_status st = TLVK_OK;
+        for (int i = from; i < to && !st; i++)
+            st = tlvk__layer_set_trainable(extractor->layers[i], trainable);
+        return st;
     }
     if (strpbrk(spec, "*?["))
         return set_pattern(model, spec, trainable);
     tlvk_layer *path[TLVK__MAX_NESTING + 1];
     int length;
     tlvk_status st = tlvk__find_layer(model, spec, path, &length);
-    if (!st)
-        tlvk_layer_set_trainable(path[length - 1], trainable);
-    return st;
+    return st ? st : tlvk__layer_set_trainable(path[length - 1], trainable);
 }
 
 tlvk_status tlvk_model_set_trainable(tlvk_model *model, const char *spec, bool trainable) {
