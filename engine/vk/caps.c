@@ -93,7 +93,8 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
     c->cooperative_matrix = has(&list, "VK_KHR_cooperative_matrix");
     free(list.items);
 
-    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
+    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT size = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
     VkPhysicalDeviceDriverPropertiesKHR names = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES_KHR};
     VkPhysicalDeviceMaintenance4PropertiesKHR buffers = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES_KHR};
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
@@ -106,7 +107,8 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
         *next = &buffers;
     instance->GetPhysicalDeviceProperties2(p->handle, &properties);
 
-    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT size_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT size_features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
     VkPhysicalDeviceShaderFloat16Int8FeaturesKHR float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES_KHR};
     VkPhysicalDevice16BitStorageFeatures storage16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &storage16};
@@ -132,7 +134,8 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
         p->subgroup_max = size.maxSubgroupSize;
         c->subgroup_size_control = size_features.subgroupSizeControl && (size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
         p->full_subgroups = c->subgroup_size_control && size_features.computeFullSubgroups;
-        /* Without the extension a driver may run narrower subgroups than it reports (Intel does), and a shuffle would read lanes that are not there. */
+        /* Without the extension a driver may run narrower subgroups than it reports (Intel does), and a shuffle would read lanes
+         * that are not there. */
         bool dependable = c->subgroup_size_control || size.minSubgroupSize == size.maxSubgroupSize;
         c->subgroup_shuffle = dependable && (subgroup->supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
     }
@@ -162,7 +165,8 @@ void tlvk__physical_read(const tlvk__instance *instance, VkPhysicalDevice handle
         return; /* the queries below are 1.1's, and the device will not be used */
 
     VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
-    VkPhysicalDeviceMaintenance3Properties maintenance3 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, .pNext = &subgroup};
+    VkPhysicalDeviceMaintenance3Properties maintenance3 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
+                                                           .pNext = &subgroup};
     VkPhysicalDeviceIDProperties ids = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES, .pNext = &maintenance3};
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &ids};
     instance->GetPhysicalDeviceProperties2(handle, &properties);

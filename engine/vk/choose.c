@@ -74,7 +74,8 @@ static int pick(const tlvk__physical *devices, int count, const char *asked) {
     return best;
 }
 
-static void write_reasons(const tlvk__physical *devices, int count, const char *asked, const char *from, int chosen, tlvk_device_info *infos) {
+static void write_reasons(const tlvk__physical *devices, int count, const char *asked, const char *from, int chosen,
+                          tlvk_device_info *infos) {
     for (int i = 0; i < count; i++) {
         fill_info(&devices[i], &infos[i]);
         const char *why_not = unusable(&devices[i]);
@@ -120,7 +121,8 @@ tlvk_status tlvk__choose(const tlvk__instance *instance, const char *choose, boo
     if (*chosen >= 0)
         return TLVK_OK;
     if (asked)
-        return tlvk__fail(TLVK_ERROR_NO_DEVICE, "%s asks for Vulkan device \"%s\", but of %d device%s (the first is \"%s\") none usable has that index or name",
+        return tlvk__fail(TLVK_ERROR_NO_DEVICE,
+                          "%s asks for Vulkan device \"%s\", but of %d device%s (the first is \"%s\") none usable has that index or name",
                           from, asked, *count, *count == 1 ? "" : "s", devices[0].caps.name);
     return tlvk__fail(TLVK_ERROR_NO_DEVICE, "no usable Vulkan device: \"%s\" is %s", devices[0].caps.name, unusable(&devices[0]));
 }

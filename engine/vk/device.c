@@ -91,9 +91,11 @@ static tlvk_status open_device(tlvk__device *d, bool floor) {
         chain = &size;
     }
     const float priority = 1.0f;
-    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = (uint32_t)p->queue_family,
+    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                           .queueFamilyIndex = (uint32_t)p->queue_family,
                                            .queueCount = 1, .pQueuePriorities = &priority};
-    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = chain, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = chain, .queueCreateInfoCount = 1,
+                                     .pQueueCreateInfos = &queue,
                                      .enabledExtensionCount = count, .ppEnabledExtensionNames = extensions};
     VkResult result = d->instance.CreateDevice(p->handle, &info, NULL, &d->handle);
     if (result != VK_SUCCESS) {
@@ -102,7 +104,8 @@ static tlvk_status open_device(tlvk__device *d, bool floor) {
     }
     volkLoadDeviceTable(&d->vk, d->handle);
     d->vk.vkGetDeviceQueue(d->handle, (uint32_t)p->queue_family, 0, &d->queue);
-    const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO, .queueFamilyIndex = (uint32_t)p->queue_family};
+    const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                          .queueFamilyIndex = (uint32_t)p->queue_family};
     result = d->vk.vkCreateCommandPool(d->handle, &pool, NULL, &d->command_pool);
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making a command pool");
 }
@@ -137,7 +140,8 @@ static tlvk_status start(tlvk__device *d, const tlvk__device_desc *desc) {
     if (status == TLVK_OK)
         status = tlvk__pipelines_open(d, desc->cache_folder);
     if (status == TLVK_OK)
-        tlvk__device_log(d, TLVK_LOG_INFO, "device %d of %d: %s (%s, Vulkan %s, %s)", chosen, count, d->caps.name, d->caps.type, d->caps.api, d->caps.driver);
+        tlvk__device_log(d, TLVK_LOG_INFO, "device %d of %d: %s (%s, Vulkan %s, %s)", chosen, count, d->caps.name, d->caps.type,
+                         d->caps.api, d->caps.driver);
     return status;
 }
 

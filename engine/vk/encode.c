@@ -4,7 +4,8 @@
 static const VkPipelineStageFlags work_stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
 
 static void barrier(const tlvk__device *d, VkCommandBuffer commands, VkPipelineStageFlags to_stages, VkAccessFlags to_access) {
-    const VkMemoryBarrier all = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+    const VkMemoryBarrier all = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                 .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
                                  .dstAccessMask = to_access};
     d->vk.vkCmdPipelineBarrier(commands, work_stages, to_stages, 0, 1, &all, 0, NULL, 0, NULL);
 }
@@ -32,8 +33,10 @@ static tlvk_status make_descriptor_pool(tlvk__recording *rec) {
     }
     if (sets == 0)
         return TLVK_OK;
-    const VkDescriptorPoolSize sizes[2] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, storage + 1}, {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texel + 1}};
-    const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = sets, .poolSizeCount = 2, .pPoolSizes = sizes};
+    const VkDescriptorPoolSize sizes[2] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, storage + 1},
+                                           {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texel + 1}};
+    const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = sets, .poolSizeCount = 2,
+                                             .pPoolSizes = sizes};
     VkResult result = d->vk.vkCreateDescriptorPool(d->handle, &info, NULL, &rec->descriptors);
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making %u descriptor sets", sets);
 }
@@ -65,7 +68,8 @@ static tlvk_status make_commands(tlvk__recording *rec) {
         result = d->vk.vkCreateFence(d->handle, &fence, NULL, &rec->fence);
     }
     for (int i = 0; i < rec->submissions; i++)
-        rec->submits[i] = (VkSubmitInfo){.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &rec->commands[i]};
+        rec->submits[i] = (VkSubmitInfo){.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1,
+                                         .pCommandBuffers = &rec->commands[i]};
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making %d command buffers", rec->submissions);
 }
 
@@ -74,7 +78,8 @@ static tlvk_status make_commands(tlvk__recording *rec) {
 static tlvk_status make_set(tlvk__recording *rec, const tlvk__entry *e, VkDescriptorSet *set) {
     tlvk__device *d = rec->device;
     const tlvk__shader *shader = e->pipeline->shader;
-    const VkDescriptorSetAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO, .descriptorPool = rec->descriptors,
+    const VkDescriptorSetAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                                  .descriptorPool = rec->descriptors,
                                                   .descriptorSetCount = 1, .pSetLayouts = &shader->set_layout};
     VkResult result = d->vk.vkAllocateDescriptorSets(d->handle, &allocate, set);
     if (result != VK_SUCCESS)
@@ -94,8 +99,10 @@ static tlvk_status make_set(tlvk__recording *rec, const tlvk__entry *e, VkDescri
                 return status;
         }
         buffers[i] = (VkDescriptorBufferInfo){s->buffer->handle, s->offset, s->bytes};
-        writes[count++] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = *set, .dstBinding = (uint32_t)i, .descriptorCount = 1,
-                                                 .descriptorType = texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+        writes[count++] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = *set, .dstBinding = (uint32_t)i,
+                                                 .descriptorCount = 1,
+                                                 .descriptorType = texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
+                                                                         : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                                  .pBufferInfo = texel ? NULL : &buffers[i], .pTexelBufferView = texel ? &views[i] : NULL};
     }
     d->vk.vkUpdateDescriptorSets(d->handle, count, writes, 0, NULL);
@@ -111,7 +118,8 @@ static tlvk_status encode_dispatch(tlvk__recording *rec, const tlvk__entry *e, V
     d->vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, e->pipeline->handle);
     d->vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, e->pipeline->shader->layout, 0, 1, &set, 0, NULL);
     if (e->push_bytes)
-        d->vk.vkCmdPushConstants(commands, e->pipeline->shader->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, e->push_bytes, rec->push + e->push_at);
+        d->vk.vkCmdPushConstants(commands, e->pipeline->shader->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, e->push_bytes,
+                                 rec->push + e->push_at);
     d->vk.vkCmdDispatch(commands, e->groups[0], e->groups[1], e->groups[2]);
     return TLVK_OK;
 }

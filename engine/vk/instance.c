@@ -81,10 +81,12 @@ tlvk_status tlvk__instance_open(tlvk__instance *instance, bool validation) {
     static const char *const layer = "VK_LAYER_KHRONOS_validation";
     memset(instance, 0, sizeof *instance);
     if (!loader_found())
-        return tlvk__fail(TLVK_ERROR_NO_DEVICE, "no Vulkan: the loader (libvulkan.so.1) is not installed; on Debian: apt-get install libvulkan1");
+        return tlvk__fail(TLVK_ERROR_NO_DEVICE,
+                          "no Vulkan: the loader (libvulkan.so.1) is not installed; on Debian: apt-get install libvulkan1");
     uint32_t version = volkGetInstanceVersion();
     if (version < VK_API_VERSION_1_1)
-        return tlvk__fail(TLVK_ERROR_NO_DEVICE, "no Vulkan 1.1: the loader offers %u.%u", VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version));
+        return tlvk__fail(TLVK_ERROR_NO_DEVICE, "no Vulkan 1.1: the loader offers %u.%u", VK_API_VERSION_MAJOR(version),
+                          VK_API_VERSION_MINOR(version));
     instance->validation = validation && has_layer(layer);
 
     const char *extensions[2];
@@ -105,7 +107,8 @@ tlvk_status tlvk__instance_open(tlvk__instance *instance, bool validation) {
     const VkValidationFeatureEnableEXT enable = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
     const VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT, .pNext = &messenger,
                                               .enabledValidationFeatureCount = 1, .pEnabledValidationFeatures = &enable};
-    const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pEngineName = "tlvk", .apiVersion = VK_API_VERSION_1_1};
+    const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pEngineName = "tlvk",
+                                           .apiVersion = VK_API_VERSION_1_1};
     const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                                        .pNext = instance->validation ? &features : NULL,
                                        .flags = flags,

@@ -35,8 +35,8 @@ int tlvk__memory_type(const VkPhysicalDeviceMemoryProperties *memory, uint32_t a
 }
 
 static tlvk_status refuse(const tlvk__device *d, uint64_t bytes, const char *what, const char *why, uint64_t limit) {
-    return tlvk__fail(TLVK_ERROR_MEMORY, "%s: %" PRIu64 " bytes asked of \"%s\", %" PRIu64 " in use; %s %" PRIu64 " bytes", what, bytes, d->caps.name,
-                      d->memory_now, why, limit);
+    return tlvk__fail(TLVK_ERROR_MEMORY, "%s: %" PRIu64 " bytes asked of \"%s\", %" PRIu64 " in use; %s %" PRIu64 " bytes", what, bytes,
+                      d->caps.name, d->memory_now, why, limit);
 }
 
 /* What the system says is still free in a heap, where it says so (VK_EXT_memory_budget). */
@@ -79,8 +79,8 @@ static tlvk_status make_real(tlvk__buffer *b, const char *what) {
         return status;
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                      .size = tlvk__round_up(b->bytes, 16),
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT |
-                                              VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT,
+                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                              VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT,
                                      .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
     VkResult result = d->vk.vkCreateBuffer(d->handle, &info, NULL, &b->handle);
     if (result != VK_SUCCESS)
@@ -99,7 +99,8 @@ static tlvk_status make_real(tlvk__buffer *b, const char *what) {
     uint64_t budget;
     if (over_budget(d, d->physical.memory.memoryTypes[type].heapIndex, need.size, &budget))
         return refuse(d, b->bytes, what, "the system's budget for this program is", budget);
-    const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = need.size, .memoryTypeIndex = (uint32_t)type};
+    const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = need.size,
+                                           .memoryTypeIndex = (uint32_t)type};
     result = d->vk.vkAllocateMemory(d->handle, &allocate, NULL, &b->memory);
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY)
         return refuse(d, b->bytes, what, "the driver has no more; the limit is", d->caps.memory_bytes);
@@ -165,7 +166,8 @@ static tlvk_status sync_range(tlvk__buffer *b, uint64_t offset, uint64_t bytes, 
     uint64_t end = tlvk__round_up(offset + bytes, atom);
     const VkMappedMemoryRange range = {.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE, .memory = b->memory, .offset = begin,
                                        .size = end >= b->bytes ? VK_WHOLE_SIZE : end - begin};
-    VkResult result = flush ? d->vk.vkFlushMappedMemoryRanges(d->handle, 1, &range) : d->vk.vkInvalidateMappedMemoryRanges(d->handle, 1, &range);
+    VkResult result = flush ? d->vk.vkFlushMappedMemoryRanges(d->handle, 1, &range)
+                            : d->vk.vkInvalidateMappedMemoryRanges(d->handle, 1, &range);
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making host access to a buffer visible");
 }
 

@@ -13,14 +13,17 @@ static tlvk_status make_layouts(tlvk__device *d, tlvk__shader *s, const tlvk__sh
         if (s->info.slots[i] != TLVK__SLOT_NONE)
             bindings[count++] = (VkDescriptorSetLayoutBinding){
                 .binding = (uint32_t)i,
-                .descriptorType = s->info.slots[i] == TLVK__SLOT_TEXEL ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                .descriptorType = s->info.slots[i] == TLVK__SLOT_TEXEL ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
+                                                                       : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                 .descriptorCount = 1,
                 .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
-    const VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = count, .pBindings = bindings};
+    const VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = count,
+                                                 .pBindings = bindings};
     VkResult result = d->vk.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &s->set_layout);
     const VkPushConstantRange push = {VK_SHADER_STAGE_COMPUTE_BIT, 0, s->info.push_bytes};
     if (result == VK_SUCCESS) {
-        const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1, .pSetLayouts = &s->set_layout,
+        const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1,
+                                                   .pSetLayouts = &s->set_layout,
                                                    .pushConstantRangeCount = s->info.push_bytes ? 1 : 0, .pPushConstantRanges = &push};
         result = d->vk.vkCreatePipelineLayout(d->handle, &layout, NULL, &s->layout);
     }
@@ -43,7 +46,8 @@ static tlvk_status get_shader(tlvk__device *d, const char *name, int *index) {
     if (!s->ready) {
         tlvk_status status = tlvk__reflect(&tlvk__shaders[i], &s->info);
         if (status == TLVK_OK && s->info.push_bytes > d->caps.max_push_bytes)
-            status = tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": %u bytes of push constants, the device takes %u", name, s->info.push_bytes, d->caps.max_push_bytes);
+            status = tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": %u bytes of push constants, the device takes %u", name,
+                                s->info.push_bytes, d->caps.max_push_bytes);
         if (status == TLVK_OK && d->handle)
             status = make_layouts(d, s, &tlvk__shaders[i]);
         if (status != TLVK_OK)
@@ -63,13 +67,15 @@ static tlvk_status read_specs(const tlvk__dispatch *dispatch, const tlvk__shader
         while (k < info->spec_count && strcmp(info->specs[k].name, dispatch->specs[i].name) != 0)
             k++;
         if (k == info->spec_count)
-            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\" has no specialization constant \"%s\"", dispatch->shader, dispatch->specs[i].name);
+            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\" has no specialization constant \"%s\"", dispatch->shader,
+                              dispatch->specs[i].name);
         key->values[k] = dispatch->specs[i].value;
         key->given |= 1u << k;
     }
     for (int k = 0; k < info->spec_count; k++)
         if (info->specs[k].local_size && !(key->given >> k & 1u)) /* drivers would silently take 1 */
-            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": the workgroup size \"%s\" was given no value", dispatch->shader, info->specs[k].name);
+            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": the workgroup size \"%s\" was given no value", dispatch->shader,
+                              info->specs[k].name);
     return TLVK_OK;
 }
 
@@ -80,13 +86,13 @@ static tlvk_status check_local_size(const tlvk__device *d, const tlvk__pipeline 
         int spec = info->local_size_spec[axis];
         local[axis] = spec >= 0 ? key->values[spec] : info->local_size[axis];
         if (local[axis] == 0 || local[axis] > d->caps.max_group_size[axis])
-            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": workgroup size %u along axis %d; the device takes 1 to %u", name, local[axis], axis,
-                              d->caps.max_group_size[axis]);
+            return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": workgroup size %u along axis %d; the device takes 1 to %u", name,
+                              local[axis], axis, d->caps.max_group_size[axis]);
         product *= local[axis];
     }
     if (product > d->caps.max_invocations)
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": workgroups of %u x %u x %u; the device takes %u invocations", name, local[0], local[1], local[2],
-                          d->caps.max_invocations);
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": workgroups of %u x %u x %u; the device takes %u invocations", name, local[0],
+                          local[1], local[2], d->caps.max_invocations);
     return TLVK_OK;
 }
 
@@ -96,7 +102,8 @@ static tlvk_status check_subgroup(const tlvk__device *d, const char *name, uint3
         return TLVK_OK;
     if (d->caps.subgroup_size_control && size >= p->subgroup_min && size <= p->subgroup_max && (size & (size - 1)) == 0)
         return TLVK_OK;
-    return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "shader \"%s\" asks for subgroups of %u; \"%s\" cannot promise them (it has %u, from %u to %u)", name, size,
+    return tlvk__fail(TLVK_ERROR_UNSUPPORTED,
+                      "shader \"%s\" asks for subgroups of %u; \"%s\" cannot promise them (it has %u, from %u to %u)", name, size,
                       d->caps.name, d->caps.subgroup_size, p->subgroup_min, p->subgroup_max);
 }
 

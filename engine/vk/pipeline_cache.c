@@ -27,8 +27,8 @@ static bool fits_driver(const tlvk__device *d, const unsigned char *data, size_t
     if (size < DRIVER_HEADER_BYTES)
         return false;
     memcpy(head, data, sizeof head);
-    return head[0] >= DRIVER_HEADER_BYTES && head[0] <= size && head[1] == VK_PIPELINE_CACHE_HEADER_VERSION_ONE && head[2] == d->caps.vendor_id &&
-           head[3] == d->caps.device_id && memcmp(data + 16, d->caps.pipeline_cache_uuid, 16) == 0;
+    return head[0] >= DRIVER_HEADER_BYTES && head[0] <= size && head[1] == VK_PIPELINE_CACHE_HEADER_VERSION_ONE &&
+           head[2] == d->caps.vendor_id && head[3] == d->caps.device_id && memcmp(data + 16, d->caps.pipeline_cache_uuid, 16) == 0;
 }
 
 /* The file's driver data, pointing into *file, which the caller frees; NULL when there is none to use. */
@@ -63,7 +63,8 @@ tlvk_status tlvk__pipeline_cache_open(tlvk__device *d, const char *folder) {
     const unsigned char *data = load(d, &file, &size);
     if (p->cache_path)
         tlvk__device_log(d, TLVK_LOG_DEBUG, "pipeline cache \"%s\": %zu bytes used", p->cache_path, data ? size : (size_t)0);
-    VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = data ? size : 0, .pInitialData = data};
+    VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = data ? size : 0,
+                                      .pInitialData = data};
     VkResult result = d->vk.vkCreatePipelineCache(d->handle, &info, NULL, &p->cache);
     if (result != VK_SUCCESS && data) {
         info.initialDataSize = 0;
@@ -78,7 +79,8 @@ tlvk_status tlvk__pipeline_cache_open(tlvk__device *d, const char *folder) {
 static void save(tlvk__device *d) {
     tlvk__pipelines *p = &d->pipelines;
     size_t size = 0, head = MARK_BYTES + HASH_BYTES;
-    if (d->vk.vkGetPipelineCacheData(d->handle, p->cache, &size, NULL) != VK_SUCCESS || size < DRIVER_HEADER_BYTES || size > LIMIT_BYTES - head)
+    if (d->vk.vkGetPipelineCacheData(d->handle, p->cache, &size, NULL) != VK_SUCCESS || size < DRIVER_HEADER_BYTES ||
+        size > LIMIT_BYTES - head)
         return;
     unsigned char *bytes = tlvk__calloc(head + size, 1);
     if (!bytes)

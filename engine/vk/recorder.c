@@ -174,8 +174,8 @@ static tlvk_status append(tlvk__recorder *r, tlvk__entry e, const tlvk__binding 
 
 static tlvk_status check_span(const tlvk__span *s, const char *what, int index) {
     if (!s->buffer || s->bytes == 0 || s->offset > s->buffer->bytes || s->bytes > s->buffer->bytes - s->offset)
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "%s, range %d: bytes %" PRIu64 " + %" PRIu64 " of a buffer of %" PRIu64, what, index, s->offset, s->bytes,
-                          s->buffer ? s->buffer->bytes : 0);
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "%s, range %d: bytes %" PRIu64 " + %" PRIu64 " of a buffer of %" PRIu64, what, index,
+                          s->offset, s->bytes, s->buffer ? s->buffer->bytes : 0);
     return TLVK_OK;
 }
 
@@ -189,24 +189,28 @@ static tlvk_status check_binding(const tlvk__device *d, const tlvk__dispatch *di
         return status;
     uint32_t align = texel ? d->caps.texel_align : d->caps.storage_align;
     if (b->span.offset % align != 0)
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: offset %" PRIu64 " is no multiple of %u", dispatch->shader, i, b->span.offset, align);
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: offset %" PRIu64 " is no multiple of %u", dispatch->shader, i,
+                          b->span.offset, align);
     if (texel && (b->span.bytes % 16 != 0 || b->span.bytes / 16 > d->caps.max_texels))
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: %" PRIu64 " bytes do not make 1 to %" PRIu64 " texels", dispatch->shader, i, b->span.bytes,
-                          d->caps.max_texels);
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: %" PRIu64 " bytes do not make 1 to %" PRIu64 " texels",
+                          dispatch->shader, i, b->span.bytes, d->caps.max_texels);
     if (!texel && b->span.bytes > d->caps.max_binding_bytes)
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: %" PRIu64 " bytes; the device binds at most %" PRIu64, dispatch->shader, i, b->span.bytes,
-                          d->caps.max_binding_bytes);
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: %" PRIu64 " bytes; the device binds at most %" PRIu64,
+                          dispatch->shader, i, b->span.bytes, d->caps.max_binding_bytes);
     if (b->access == 0 || (texel && b->access != TLVK__READ) || (info->written[i] && !(b->access & TLVK__WRITE)))
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: the access %d told is not what the shader does (1 reads, 2 writes)", dispatch->shader, i,
+        return tlvk__fail(TLVK_ERROR_INTERNAL,
+                          "shader \"%s\", binding %d: the access %d told is not what the shader does (1 reads, 2 writes)", dispatch->shader, i,
                           (int)b->access);
     return TLVK_OK;
 }
 
 static tlvk_status check_interface(const tlvk__device *d, const tlvk__dispatch *dispatch, const tlvk__shader_info *info) {
     if (dispatch->binding_count != info->binding_count)
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\" has %d bindings, %d were told", dispatch->shader, info->binding_count, dispatch->binding_count);
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\" has %d bindings, %d were told", dispatch->shader, info->binding_count,
+                          dispatch->binding_count);
     if (dispatch->push_bytes != info->push_bytes)
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\" has %u bytes of push constants, %u were told", dispatch->shader, info->push_bytes, dispatch->push_bytes);
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\" has %u bytes of push constants, %u were told", dispatch->shader,
+                          info->push_bytes, dispatch->push_bytes);
     uint32_t storage = 0;
     for (int i = 0; i < info->binding_count; i++) {
         tlvk_status status = check_binding(d, dispatch, info, i);
@@ -215,8 +219,8 @@ static tlvk_status check_interface(const tlvk__device *d, const tlvk__dispatch *
         storage += info->slots[i] == TLVK__SLOT_STORAGE;
     }
     if (storage > d->caps.max_storage_buffers)
-        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "shader \"%s\" needs %u storage buffers; \"%s\" binds %u", dispatch->shader, storage, d->caps.name,
-                          d->caps.max_storage_buffers);
+        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "shader \"%s\" needs %u storage buffers; \"%s\" binds %u", dispatch->shader, storage,
+                          d->caps.name, d->caps.max_storage_buffers);
     return TLVK_OK;
 }
 
@@ -227,8 +231,10 @@ static tlvk_status fold_groups(const tlvk__device *d, const tlvk__dispatch *disp
         x = (x - 1) / z + 1;
     }
     if (x > d->caps.max_groups[0] || y > d->caps.max_groups[1] || z > d->caps.max_groups[2])
-        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": %" PRIu64 " x %" PRIu64 " x %" PRIu64 " workgroups; the device takes %u x %u x %u", dispatch->shader,
-                          dispatch->groups[0], dispatch->groups[1], dispatch->groups[2], d->caps.max_groups[0], d->caps.max_groups[1], d->caps.max_groups[2]);
+        return tlvk__fail(TLVK_ERROR_INTERNAL,
+                          "shader \"%s\": %" PRIu64 " x %" PRIu64 " x %" PRIu64 " workgroups; the device takes %u x %u x %u",
+                          dispatch->shader, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2], d->caps.max_groups[0],
+                          d->caps.max_groups[1], d->caps.max_groups[2]);
     groups[0] = (uint32_t)x;
     groups[1] = (uint32_t)y;
     groups[2] = (uint32_t)z;
@@ -249,8 +255,8 @@ tlvk_status tlvk__record_dispatch(tlvk__recorder *r, const tlvk__dispatch *dispa
     if (status == TLVK_OK)
         status = append(r, e, dispatch->bindings, dispatch->push, dispatch->shader, dispatch->operation, dispatch->layer);
     else if (dispatch->layer || dispatch->operation)
-        tlvk__fail_context(status, "%s%s%s", dispatch->operation ? dispatch->operation : "", dispatch->operation && dispatch->layer ? " " : "",
-                           dispatch->layer ? dispatch->layer : "");
+        tlvk__fail_context(status, "%s%s%s", dispatch->operation ? dispatch->operation : "",
+                           dispatch->operation && dispatch->layer ? " " : "", dispatch->layer ? dispatch->layer : "");
     return remember(r, status);
 }
 
@@ -280,7 +286,8 @@ tlvk_status tlvk__record_copy(tlvk__recorder *r, tlvk__span from, tlvk__span to)
     if (status == TLVK_OK && from.bytes != to.bytes)
         status = tlvk__fail(TLVK_ERROR_INTERNAL, "copy of %" PRIu64 " bytes to %" PRIu64, from.bytes, to.bytes);
     if (status == TLVK_OK && from.buffer == to.buffer && from.offset < to.offset + to.bytes && to.offset < from.offset + from.bytes)
-        status = tlvk__fail(TLVK_ERROR_INTERNAL, "copy within one buffer: bytes at %" PRIu64 " and %" PRIu64 " overlap (%" PRIu64 " each)", from.offset, to.offset, to.bytes);
+        status = tlvk__fail(TLVK_ERROR_INTERNAL, "copy within one buffer: bytes at %" PRIu64 " and %" PRIu64 " overlap (%" PRIu64 " each)",
+                            from.offset, to.offset, to.bytes);
     if (status == TLVK_OK)
         status = append(r, e, b, NULL, "copy", "copy", NULL);
     return remember(r, status);

@@ -35,8 +35,8 @@ static tlvk_status fail_running(tlvk__recording *rec, VkResult result, const cha
     if (rec->entry_count == 0)
         return tlvk__vk_fail(rec->device, result, "%s a recording", what);
     const tlvk__entry *first = &rec->entries[0], *last = &rec->entries[rec->entry_count - 1];
-    return tlvk__vk_fail(rec->device, result, "%s a recording of %zu operations in %d submissions, from %s %s to %s %s", what, rec->entry_count,
-                         rec->submissions, first->operation, first->layer, last->operation, last->layer);
+    return tlvk__vk_fail(rec->device, result, "%s a recording of %zu operations in %d submissions, from %s %s to %s %s", what,
+                         rec->entry_count, rec->submissions, first->operation, first->layer, last->operation, last->layer);
 }
 
 tlvk_status tlvk__recording_submit(tlvk__recording *rec) {
@@ -64,8 +64,8 @@ static tlvk_status read_timestamps(tlvk__recording *rec, double *whole_ms) {
     uint64_t *ticks = tlvk__calloc(pairs * 2, sizeof *ticks);
     if (!ticks)
         return tlvk__fail(TLVK_ERROR_MEMORY, "reading timestamps: no memory");
-    VkResult result = d->vk.vkGetQueryPoolResults(d->handle, rec->queries, 0, (uint32_t)pairs * 2, pairs * 2 * sizeof *ticks, ticks, sizeof *ticks,
-                                                  VK_QUERY_RESULT_64_BIT);
+    VkResult result = d->vk.vkGetQueryPoolResults(d->handle, rec->queries, 0, (uint32_t)pairs * 2, pairs * 2 * sizeof *ticks, ticks,
+                                                  sizeof *ticks, VK_QUERY_RESULT_64_BIT);
     uint64_t mask = d->physical.queue_timestamp_bits >= 64 ? UINT64_MAX : ((uint64_t)1 << d->physical.queue_timestamp_bits) - 1;
     for (size_t i = 0; result == VK_SUCCESS && i < pairs; i++) {
         double ms = (double)((ticks[2 * i + 1] - ticks[2 * i]) & mask) * d->caps.timestamp_ns * 1e-6;

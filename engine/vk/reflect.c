@@ -7,14 +7,16 @@
 #include <string.h>
 
 enum { /* section 3.32, instructions */
-    OP_NAME = 5, OP_ENTRY_POINT = 15, OP_EXECUTION_MODE = 16, OP_TYPE_BOOL = 20, OP_TYPE_INT = 21, OP_TYPE_FLOAT = 22, OP_TYPE_VECTOR = 23, OP_TYPE_MATRIX = 24,
+    OP_NAME = 5, OP_ENTRY_POINT = 15, OP_EXECUTION_MODE = 16, OP_TYPE_BOOL = 20, OP_TYPE_INT = 21, OP_TYPE_FLOAT = 22,
+    OP_TYPE_VECTOR = 23, OP_TYPE_MATRIX = 24,
     OP_TYPE_IMAGE = 25, OP_TYPE_SAMPLED_IMAGE = 27, OP_TYPE_ARRAY = 28, OP_TYPE_RUNTIME_ARRAY = 29, OP_TYPE_STRUCT = 30, OP_TYPE_POINTER = 32,
     OP_CONSTANT = 43, OP_SPEC_CONSTANT_TRUE = 48, OP_SPEC_CONSTANT_FALSE = 49, OP_SPEC_CONSTANT = 50, OP_SPEC_CONSTANT_COMPOSITE = 51,
     OP_CONSTANT_COMPOSITE = 44, OP_VARIABLE = 59, OP_STORE = 62, OP_ACCESS_CHAIN = 65, OP_IN_BOUNDS_ACCESS_CHAIN = 66, OP_DECORATE = 71,
     OP_MEMBER_DECORATE = 72, OP_ATOMIC_STORE = 228, OP_ATOMIC_FIRST = 229, OP_ATOMIC_LAST = 242
 };
 enum { CLASS_UNIFORM_CONSTANT = 0, CLASS_UNIFORM = 2, CLASS_PUSH_CONSTANT = 9, CLASS_STORAGE_BUFFER = 12 };
-enum { DECORATION_SPEC_ID = 1, DECORATION_ARRAY_STRIDE = 6, DECORATION_MATRIX_STRIDE = 7, DECORATION_BUILT_IN = 11, DECORATION_BINDING = 33, DECORATION_OFFSET = 35 };
+enum { DECORATION_SPEC_ID = 1, DECORATION_ARRAY_STRIDE = 6, DECORATION_MATRIX_STRIDE = 7, DECORATION_BUILT_IN = 11, DECORATION_BINDING = 33,
+      DECORATION_OFFSET = 35 };
 enum { BUILT_IN_WORKGROUP_SIZE = 25, DIM_BUFFER = 5, MODE_LOCAL_SIZE = 17, HEADER_WORDS = 5 };
 #define NONE UINT32_MAX
 
@@ -162,7 +164,8 @@ static tlvk_status add_spec(module *m, uint32_t spec_id, const char *name) {
     return TLVK_OK;
 }
 
-/* The workgroup size is a constant of three parts, each possibly specialized; a part without a name of its own goes by local_size_x, _y, _z. */
+/* The workgroup size is a constant of three parts, each possibly specialized; a part without a name of its own goes by
+ * local_size_x, _y, _z. */
 static void read_workgroup_size(module *m, const id *size) {
     static const char *const names[3] = {"local_size_x", "local_size_y", "local_size_z"};
     tlvk__shader_info *s = m->out;
