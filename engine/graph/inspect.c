@@ -111,7 +111,7 @@ static tlvk__variable **variables_of(const tlvk_model *model, const tlvk_layer *
     return list;
 }
 
-static tlvk_status count_params(const tlvk_model *model, const tlvk_layer *layer, int64_t *total, int64_t *trained) {
+tlvk_status tlvk__count_params(const tlvk_model *model, const tlvk_layer *layer, int64_t *total, int64_t *trained) {
     int count;
     bool *flags;
     tlvk__variable **list = variables_of(model, layer, &flags, &count);
@@ -131,7 +131,7 @@ tlvk_status tlvk_model_count_params(const tlvk_model *model, int64_t *total, int
     if (!model)
         return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_count_params: the model is NULL"));
     int64_t all, trained;
-    tlvk_status st = count_params(model, NULL, &all, &trained);
+    tlvk_status st = tlvk__count_params(model, NULL, &all, &trained);
     if (!st && total)
         *total = all;
     if (!st && trainable)
@@ -202,7 +202,7 @@ int tlvk__output_text(const struct tlvk_node *node, char *buffer, size_t size) {
     return (int)used;
 }
 
-struct tlvk_node *tlvk__last_call(const tlvk_model *model, const tlvk_layer *layer) {
+static struct tlvk_node *last_call(const tlvk_model *model, const tlvk_layer *layer) {
     for (int i = layer->call_count; i-- > 0;)
         for (int k = 0; k < model->node_count; k++)
             if (model->nodes[k] == layer->calls[i])
@@ -239,12 +239,12 @@ tlvk_status tlvk_model_layer_info(const tlvk_model *model, int index, tlvk_layer
     info->trainable = tlvk_layer_trainable(l.layer);
     info->is_model = l.layer->model != NULL;
     info->depth = l.depth;
-    const struct tlvk_node *node = tlvk__last_call(l.within, l.layer);
+    const struct tlvk_node *node = last_call(l.within, l.layer);
     if (node)
         tlvk__output_text(node, info->output_shape, sizeof info->output_shape);
     for (int i = 0; node && i < node->input_count && i < TLVK_MAX_IO - 1; i++)
         info->inbound[i] = node->inputs[i].node->layer->name;
-    return tlvk__context_fail(model->ctx, count_params(l.layer->model, l.layer, &info->params, &info->trainable_params));
+    return tlvk__context_fail(model->ctx, tlvk__count_params(l.layer->model, l.layer, &info->params, &info->trainable_params));
 }
 
 /* --- weights ---------------------------------------------------------------------------------------------------------------- */

@@ -53,7 +53,8 @@ static inline bool tlvk__is_input(const struct tlvk_node *node) { return node->l
 void tlvk__model_free(tlvk_model *model); /* no handle and no layer has it any more */
 tlvk_status tlvk__model_infer(const tlvk_model *model, int count, const tlvk__shape *inputs, tlvk__shape *outputs);
 struct tlvk_node *tlvk__model_node_of(const tlvk_model *model, const tlvk_layer *layer); /* the layer's first call in this model; NULL: none */
-struct tlvk_node *tlvk__last_call(const tlvk_model *model, const tlvk_layer *layer);    /* the last one; NULL: none */
+/* Parameters of a model, or (model NULL) of a layer that is none; how many of them are trained. */
+tlvk_status tlvk__count_params(const tlvk_model *model, const tlvk_layer *layer, int64_t *total, int64_t *trained);
 int tlvk__output_text(const struct tlvk_node *node, char *buffer, size_t size);          /* "(None, 10)", or "[(None, 10), (None, 2)]" */
 void tlvk__opening_free(struct tlvk__opening *opening);
 /* `path` leads from one of the model's own layers through nested models to a layer; its output, connected to the model's inputs. */

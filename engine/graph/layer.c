@@ -184,6 +184,15 @@ static tlvk_status layer_build(tlvk_layer *layer, int count, const tlvk__shape *
     return TLVK_OK;
 }
 
+/* Is a dimension other than the batch unknown? */
+static bool is_open(int count, const tlvk__shape *inputs) {
+    for (int i = 0; i < count; i++)
+        for (int k = 1; k < inputs[i].rank; k++)
+            if (inputs[i].dim[k] < 0)
+                return true;
+    return false;
+}
+
 tlvk_status tlvk__layer_infer(tlvk_layer *layer, int count, const tlvk__shape *inputs, tlvk__shape *outputs, int *output_count) {
     tlvk_status st = TLVK_OK;
     *output_count = 1;
@@ -197,8 +206,11 @@ tlvk_status tlvk__layer_infer(tlvk_layer *layer, int count, const tlvk__shape *i
                      ? tlvk__fail(TLVK_ERROR_ARGUMENT, "takes %d input%s, got %d", op->min_inputs, op->min_inputs == 1 ? "" : "s", count)
                      : tlvk__fail(TLVK_ERROR_ARGUMENT, "takes %d to %d inputs, got %d", op->min_inputs, op->max_inputs, count);
         }
-        if (!st)
+        if (!st) {
             st = op->shape(layer->attrs, count, inputs, &outputs[0]);
+            if (st && is_open(count, inputs))
+                st = tlvk__fail(st, "%s; open dimensions come from the model's input: give input_shape", tlvk__fail_text());
+        }
         if (!st)
             st = layer->built ? tlvk__variables_fit(op, layer->attrs, layer->variables, layer->variable_count, &layer->built_shape, count, inputs)
                               : layer_build(layer, count, inputs);

@@ -141,20 +141,23 @@ static void add_connections(tlvk__text *t, const tlvk__map *own, const tlvk_laye
 
 static tlvk_status add_layers(const tlvk_model *model, const table *t, const tlvk__map *own) {
     for (int i = 0; i < model->layer_count; i++) {
-        tlvk_layer_info info;
-        tlvk_status st = tlvk_model_layer_info(model, i, &info);
+        const tlvk_layer *layer = model->layers[i];
+        int64_t total, trained;
+        tlvk_status st = tlvk__count_params(layer->model, layer, &total, &trained);
         if (st)
             return st;
         char params[32], shape[1024] = "?";
         tlvk__text name = {0}, from = {0};
-        const struct tlvk_node *node = tlvk__last_call(model, model->layers[i]);
-        if (node)
-            tlvk__output_text(node, shape, sizeof shape);
-        tlvk__text_add(&name, "%s (%s)", info.name, info.class_name);
-        add_connections(&from, own, model->layers[i]);
+        int last = layer->call_count - 1; /* the shape is that of the last call, as in Keras */
+        while (last >= 0 && tlvk__map_get(own, layer->calls[last]) < 0)
+            last--;
+        if (last >= 0)
+            tlvk__output_text(layer->calls[last], shape, sizeof shape);
+        tlvk__text_add(&name, "%s (%s)", layer->name, layer->class_name);
+        add_connections(&from, own, layer);
         bool failed = name.failed || from.failed;
         if (!failed) {
-            const char *fields[MAX_COLUMNS] = {name.data, shape, with_commas(info.params, params), from.data};
+            const char *fields[MAX_COLUMNS] = {name.data, shape, with_commas(total, params), from.data};
             if (i)
                 add_rule(t, "├", "─", "┼", "┤");
             add_row(t, fields, "│");
