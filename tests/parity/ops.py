@@ -1,0 +1,130 @@
+"""Holds the CPU reference of every operation against its Keras layer: values, gradients of inputs and variables, moving statistics.
+
+Usage: ops.py DUMP_OPS, the program made of dump_ops.c, which runs the references on the operations' own small cases. Both sides compute in
+float64 on the same floats, so that they may differ by rounding alone: by 1e-10 of the array's largest value. The sums have at most some
+thousand terms, whose rounding is a thousand times smaller, and a wrong formula shows at 1e-8 and more. For the two forms of gelu the
+difference is that of float32: tf.nn.gelu rounds its constants to float32 before it makes them float64.
+"""
+import sys
+import tempfile
+
+import oracle
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+BOUND, BOUND_FLOAT_CONSTANTS = 1e-10, 2.0**-24
+MERGING = ("Add", "Concatenate", "Multiply")
+ALL = """Activation Add AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
+GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Multiply ReLU Rescaling Reshape SeparableConv2D Softmax ZeroPadding2D""".split()
+ACTIVATIONS = """linear relu relu6 leaky_relu elu selu sigmoid tanh softmax softplus swish gelu hard_sigmoid gelu_tanh hard_sigmoid_keras2 softsign
+exponential hard_swish""".split()
+
+
+def activation(a):
+    """Keras's function for an activation as dump_ops describes it; the parameters that it shows are applied where Keras's take them."""
+    name, alpha, maximum, threshold = a["name"], a["alpha"], a["max_value"], a["threshold"]
+    special = {
+        "relu": lambda x: keras.activations.relu(x, alpha, maximum, threshold),
+        "leaky_relu": lambda x: keras.activations.leaky_relu(x, alpha),
+        "elu": lambda x: keras.activations.elu(x, alpha),
+        "gelu": lambda x: keras.activations.gelu(x, approximate=False),
+        "gelu_tanh": lambda x: keras.activations.gelu(x, approximate=True),
+        "hard_swish": keras.activations.hard_silu,
+        "hard_sigmoid_keras2": tf_keras.activations.hard_sigmoid,
+    }
+    return special.get(name) or keras.activations.get(name)
+
+
+def build(case, inputs, variables):
+    config = dict(case["config"], name="layer", dtype="float64")
+    if case["activation"]:
+        config["activation"] = "linear"
+    layer = getattr(keras.layers, case["class"]).from_config(config)
+    if case["activation"]:
+        layer.activation = activation(case["activation"])
+    shapes = [tuple(x.shape) for x in inputs]
+    layer.build(shapes if case["class"] in MERGING else shapes[0])
+    names = [v.name for v in layer.weights]
+    if names != list(variables):
+        raise ValueError(f"{case['case']}: Keras has the variables {names}, the operation {list(variables)}")
+    layer.set_weights(list(variables.values()))
+    return layer
+
+
+def compute(layer, case, inputs, dy):
+    """y, gradients of the inputs and of the trainable variables. TensorFlow has no plain CPU kernel for some gradients; XLA has."""
+    def body():
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            arguments = {"training": case["training"]} if layer._call_has_training_arg else {}
+            y = layer(inputs if case["class"] in MERGING else inputs[0], **arguments)
+            total = tf.reduce_sum(y * dy)
+        variables = [v.value for v in layer.trainable_variables]
+        gradients = tape.gradient(total, [*inputs, *variables], unconnected_gradients="zero")
+        return y, gradients[: len(inputs)], gradients[len(inputs) :]
+
+    before = layer.get_weights()
+    try:
+        return body()
+    except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError):
+        layer.set_weights(before)
+        return tf.function(body, jit_compile=True)()
+
+
+def difference(ours, theirs):
+    theirs = np.asarray(theirs)
+    if ours.shape != theirs.shape:
+        return np.inf
+    largest = np.abs(theirs).max(initial=0)
+    worst = np.abs(ours - theirs).max(initial=0)
+    return worst / largest if largest else worst
+
+
+def check_dropout(name, case, arrays):
+    """Keras's random numbers cannot be met: what is kept is kept with its scale, the gradient goes the same way, the share is right."""
+    x, y, rate = arrays["x0"], arrays["y"], case["config"]["rate"]
+    kept, scale = y != 0, 1 / (1 - rate) if rate < 1 else 0
+    worst = max(difference(y, np.where(kept, x * scale, 0)), difference(arrays["dx0"], np.where(kept, arrays["dy"] * scale, 0)))
+    oracle.check(f"{name} scale (a float32) and gradient of what is kept", worst, 2.0**-24)
+    deviation = np.sqrt(rate * (1 - rate) / x.size)
+    off = abs(kept.mean() - (1 - rate))
+    oracle.check(f"{name} share kept, in standard deviations", off / deviation if deviation else off, 4)
+
+
+def check_case(case, arrays):
+    name = f"{case['class']} {case['case']}{' training' if case['training'] else ''}"
+    if case["class"] == "Dropout" and case["training"]:
+        return check_dropout(name, case, arrays)
+    inputs = [tf.constant(arrays[key]) for key in arrays if key[0] == "x"]
+    variables = {key[2:]: value for key, value in arrays.items() if key.startswith("w:")}
+    layer = build(case, inputs, variables)
+    y, dx, dw = compute(layer, case, inputs, tf.constant(arrays["dy"]))
+    theirs = {"y": y, **{f"dx{i}": v for i, v in enumerate(dx)}}
+    theirs.update({f"dw:{v.name}": g for v, g in zip(layer.trainable_variables, dw)})
+    theirs.update({f"after:{v.name}": v.value for v in layer.non_trainable_variables})
+    given = [key for key in arrays if key not in ("dy", *[f"x{i}" for i in range(len(inputs))]) and not key.startswith("w:")]
+    missing = [key for key in theirs if key not in given and not (key.startswith("after:") and not case["training"])]
+    worst = max((difference(arrays[key], theirs[key]), key) for key in given)
+    bound = BOUND_FLOAT_CONSTANTS if case["activation"] and case["activation"]["name"].startswith("gelu") else BOUND
+    oracle.check(name, np.inf if missing else worst[0], bound, f"({', '.join(given)}; worst {worst[1]})" if not missing else f"missing: {missing}")
+
+
+def main():
+    with tempfile.NamedTemporaryFile() as out:
+        cases = oracle.lines(oracle.run(sys.argv[1], out.name))
+        raw, at = np.fromfile(out.name, np.float64), 0
+    for case in cases:
+        arrays, at = oracle.read_arrays(raw, case["arrays"], np.float64, at)
+        check_case(case, arrays)
+    classes = {case["class"] for case in cases}
+    oracle.check_that("every operation has cases", classes == set(ALL), " ".join(sorted(classes ^ set(ALL))))
+    kinds = {case["activation"]["name"] for case in cases if case["class"] == "Activation"}
+    oracle.check_that("every activation has cases", kinds == set(ACTIVATIONS), " ".join(sorted(kinds ^ set(ACTIVATIONS))))
+    oracle.finish()
+
+
+if __name__ == "__main__":
+    main()
