@@ -6,22 +6,44 @@
 
 #include "graph/graph.h"
 
-/* --- a file's content, once it has passed the guard: plain trees of attributes and float arrays --- */
-typedef struct tlvk__h5_array { char *path; tlvk__shape shape; float *values; size_t elements; } tlvk__h5_array;
-typedef struct tlvk__h5_group { char *name; char **weight_names; tlvk__h5_array *weights; int weight_count; } tlvk__h5_group;
+/* --- a file's content, once it has passed the guard: plain trees of attributes and float arrays ---
+ * Everything points into `storage`, one block that came from the guarded child; only the tree's own arrays are separate. */
+typedef struct tlvk__h5_array { const char *path; tlvk__shape shape; const float *values; size_t elements; } tlvk__h5_array;
+typedef struct tlvk__h5_group { const char *name; tlvk__h5_array *weights; int weight_count; } tlvk__h5_group;
 typedef struct tlvk__h5_content {
-    char *model_config, *training_config; /* JSON text; NULL when absent */
-    char *keras_version, *backend;        /* "1" when absent, as Keras takes it */
-    char *usage;                          /* this library's own attribute (preprocessing, class names), JSON; NULL when absent */
-    tlvk__h5_group *layers; int layer_count; /* in layer_names order */
+    const char *model_config, *training_config; /* JSON text; NULL when absent */
+    const char *keras_version, *backend;        /* "1" when absent, as Keras takes it; backend NULL when absent */
+    const char *usage;                          /* this library's own attribute (preprocessing, class names), JSON; NULL when absent */
+    tlvk__h5_group *layers; int layer_count;    /* in layer_names order */
+    void *storage;
 } tlvk__h5_content;
-tlvk_status tlvk__h5_read(const char *path, tlvk__h5_content **out); /* TLVK_ERROR_FILE, TLVK_ERROR_FORMAT */
+
+/* Reads a whole-model or weights-only file. *out is the caller's, to be freed with tlvk__h5_free.
+ * TLVK_ERROR_FILE: the system refused it; TLVK_ERROR_FORMAT: not such a file, or damaged; TLVK_ERROR_UNSUPPORTED: a newer form, named. */
+tlvk_status tlvk__h5_read(const char *path, tlvk__h5_content **out);
 void tlvk__h5_free(tlvk__h5_content *content);
 
+/* Writes a file in the form of Keras 2 that Keras 3 and tf_keras open: a whole model, or weights alone. Written beside and renamed. */
+tlvk_status tlvk__h5_write_model(const tlvk_model *model, const char *path);
+tlvk_status tlvk__h5_write_weights(const tlvk_model *model, const char *path);
+
 /* --- models --- */
-tlvk_status tlvk__model_from_config(tlvk_context *ctx, const char *json, const char *file, int keras_version, tlvk_model **out); /* `file` for texts */
-char *tlvk__model_to_config(const tlvk_model *model);               /* Keras's JSON that Keras 3 and tf_keras both read; malloc'd; NULL with fail text */
+/* Builds the model that Keras's JSON describes, with weights not yet set. `file` is for texts; `keras_version` the major version that wrote it. */
+tlvk_status tlvk__model_from_config(tlvk_context *ctx, const char *json, const char *file, int keras_version, tlvk_model **out);
+/* Keras's JSON that Keras 3 and tf_keras both read; malloc'd; NULL with the reason in the fail text and its status in *status. */
+char *tlvk__model_to_config(const tlvk_model *model, tlvk_status *status);
+/* Sets the model's weights from a file's content. All or nothing. TLVK_ERROR_ARGUMENT, with both sides in the text, where they do not fit. */
 tlvk_status tlvk__model_assign_by_order(tlvk_model *model, const tlvk__h5_content *content, const char *file);
 tlvk_status tlvk__model_assign_by_name(tlvk_model *model, const tlvk__h5_content *content, const char *file);
+/* The same for a model built from this file's own model_config: where every name is found, names decide, which cannot mistake two layers of one shape. */
+tlvk_status tlvk__model_assign_whole(tlvk_model *model, const tlvk__h5_content *content, const char *file);
+/* Keras's major version from the text of the attribute; 1 when it cannot be told. */
+int tlvk__keras_major(const char *version);
+
+/* How pictures are made ready, as the JSON text of this library's own attribute (malloc'd; NULL: no memory), and back. */
+char *tlvk__usage_to_json(const tlvk_usage *usage);
+tlvk_status tlvk__usage_from_json(tlvk_model *model, const char *json);
+/* The compile settings of a file in a form that Keras 3 and tf_keras both take, or NULL where they have none. malloc'd. */
+char *tlvk__training_config_portable(const char *json);
 
 #endif

@@ -1,0 +1,163 @@
+/* h5_content.c - a Keras HDF5 file as the rest of the library sees it: the guarded child's stream, checked and laid out as a tree.
+ * Hides: the guard. A damaged stream is a damaged file, whoever damaged it: nothing of it is trusted. */
+#include "weights/h5_stream.h"
+
+#include "core/platform.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- what kind of file it is, before HDF5 sees it --- */
+
+static tlvk_status not_hdf5(const unsigned char *head, size_t size) {
+    if (size == 0)
+        return tlvk__fail(TLVK_ERROR_FORMAT, "the file is empty");
+    if (size >= 4 && memcmp(head, "PK\003\004", 4) == 0)
+        return tlvk__fail(TLVK_ERROR_FORMAT, "not an HDF5 file but a zip, as .keras files are; .keras is not read yet: "
+                                             "save the model as .h5 in Keras (model.save(\"model.h5\"))");
+    char begin[3 * 8 + 1] = "";
+    for (size_t i = 0; i < TLVK__MIN(size, 8); i++)
+        snprintf(begin + 3 * i, 4, "%02X ", head[i]);
+    begin[strlen(begin) - 1] = '\0';
+    return tlvk__fail(TLVK_ERROR_FORMAT, "not an HDF5 file: it begins with %s, where 89 48 44 46 0D 0A 1A 0A was expected", begin);
+}
+
+/* HDF5's signature stands at the beginning, or at 512, 1024, 2048, ... behind a user block. */
+static tlvk_status check_signature(const char *path) {
+    static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1A, '\n'};
+    unsigned char head[2048 + 8];
+    if (tlvk__is_folder(path))
+        return tlvk__fail(TLVK_ERROR_FILE, "cannot read \"%s\": it is a folder", path);
+    FILE *f = tlvk__file_open(path, "rb");
+    if (!f)
+        return TLVK_ERROR_FILE;
+    size_t size = fread(head, 1, sizeof head, f);
+    bool failed = ferror(f) != 0;
+    fclose(f);
+    if (failed)
+        return tlvk__fail(TLVK_ERROR_FILE, "cannot read \"%s\"", path);
+    for (size_t at = 0; at + sizeof signature <= size; at = at ? 2 * at : 512)
+        if (memcmp(head + at, signature, sizeof signature) == 0)
+            return TLVK_OK;
+    return not_hdf5(head, size);
+}
+
+/* --- the stream --- */
+
+typedef struct cursor { const char *bytes; size_t size, at; } cursor;
+
+static tlvk_status broken(const char *what) { return tlvk__fail(TLVK_ERROR_FORMAT, "a damaged file: what was read of it breaks off at %s", what); }
+
+static bool take_number(cursor *c, uint64_t *v) {
+    if (c->size - c->at < sizeof *v)
+        return false;
+    memcpy(v, c->bytes + c->at, sizeof *v);
+    c->at += sizeof *v;
+    return true;
+}
+
+/* `bytes` bytes, and the cursor at the next multiple of 8 behind them. */
+static const void *take_bytes(cursor *c, uint64_t bytes) {
+    if (bytes > c->size - c->at || tlvk__round_up(bytes, 8) > c->size - c->at)
+        return NULL;
+    const void *p = c->bytes + c->at;
+    c->at += (size_t)tlvk__round_up(bytes, 8);
+    return p;
+}
+
+static bool take_text(cursor *c, const char **text) {
+    uint64_t size;
+    *text = NULL;
+    if (!take_number(c, &size))
+        return false;
+    if (size == 0)
+        return true;
+    const char *p = take_bytes(c, size);
+    if (!p || p[size - 1] != '\0')
+        return false;
+    *text = p;
+    return true;
+}
+
+/* A count of things that take at least `each` bytes of the stream. */
+static bool take_count(cursor *c, uint64_t each, uint64_t *count) {
+    return take_number(c, count) && *count <= (c->size - c->at) / each && *count <= INT32_MAX;
+}
+
+static tlvk_status take_weight(cursor *c, tlvk__h5_array *w) {
+    uint64_t rank, dim;
+    int64_t elements;
+    if (!take_text(c, &w->path) || !w->path || !take_number(c, &rank) || rank > TLVK__MAX_RANK)
+        return broken("a weight's name");
+    w->shape.rank = (int)rank;
+    for (int i = 0; i < w->shape.rank; i++) {
+        if (!take_number(c, &dim) || dim > INT64_MAX)
+            return broken("a weight's shape");
+        w->shape.dim[i] = (int64_t)dim;
+    }
+    if (!tlvk__shape_elements(&w->shape, &elements) || elements < 0 || (uint64_t)elements > SIZE_MAX / sizeof(float))
+        return broken("a weight's shape");
+    w->elements = (size_t)elements;
+    w->values = take_bytes(c, (uint64_t)elements * sizeof(float));
+    return w->values ? TLVK_OK : broken("a weight's values");
+}
+
+static tlvk_status take_layer(cursor *c, tlvk__h5_group *layer) {
+    uint64_t count;
+    if (!take_text(c, &layer->name) || !layer->name || !take_count(c, 16, &count))
+        return broken("a layer's name");
+    layer->weights = count ? tlvk__calloc((size_t)count, sizeof *layer->weights) : NULL;
+    if (count && !layer->weights)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for the %llu weights of layer '%s'", (unsigned long long)count, layer->name);
+    layer->weight_count = (int)count;
+    tlvk_status status = TLVK_OK;
+    for (int i = 0; !status && i < layer->weight_count; i++)
+        status = take_weight(c, &layer->weights[i]);
+    return status;
+}
+
+static tlvk_status take_content(cursor *c, tlvk__h5_content *content) {
+    uint64_t mark, count;
+    if (!take_number(c, &mark) || mark != TLVK__H5_MARK || !take_text(c, &content->model_config) || !take_text(c, &content->training_config) ||
+        !take_text(c, &content->keras_version) || !take_text(c, &content->backend) || !take_text(c, &content->usage) || !take_count(c, 16, &count))
+        return broken("its attributes");
+    if (!content->keras_version)
+        content->keras_version = "1";
+    content->layers = count ? tlvk__calloc((size_t)count, sizeof *content->layers) : NULL;
+    if (count && !content->layers)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for %llu layers", (unsigned long long)count);
+    content->layer_count = (int)count;
+    tlvk_status status = TLVK_OK;
+    for (int i = 0; !status && i < content->layer_count; i++)
+        status = take_layer(c, &content->layers[i]);
+    return status;
+}
+
+tlvk_status tlvk__h5_read(const char *path, tlvk__h5_content **out) {
+    *out = NULL;
+    char *copy = tlvk__strdup(path);
+    tlvk__h5_content *content = tlvk__calloc(1, sizeof *content);
+    size_t size = 0;
+    tlvk_status status = copy && content ? check_signature(path) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory");
+    if (!status)
+        status = tlvk__run_guarded(tlvk__h5_child, copy, &content->storage, &size);
+    if (!status)
+        status = take_content(&(cursor){content->storage, size, 0}, content);
+    free(copy);
+    if (status) {
+        tlvk__h5_free(content);
+        return status == TLVK_ERROR_FILE ? status : tlvk__fail_context(status, "%s", path); /* texts of the system name the file already */
+    }
+    *out = content;
+    return TLVK_OK;
+}
+
+void tlvk__h5_free(tlvk__h5_content *content) {
+    if (!content)
+        return;
+    for (int i = 0; content->layers && i < content->layer_count; i++)
+        free(content->layers[i].weights);
+    free(content->layers);
+    free(content->storage);
+    free(content);
+}

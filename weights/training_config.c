@@ -1,0 +1,78 @@
+/* training_config.c - a file's compile settings, rewritten so that Keras 3 and tf_keras both take them.
+ * Hides: what Keras's generations call the same setting. A setting that one of them would refuse, such as Keras 1's `lr` and `decay`, would keep
+ * Keras from opening the whole file; what cannot be said to both is therefore left out, and the file then opens uncompiled. */
+#include "weights/config.h"
+
+#include <string.h>
+
+typedef struct family { const char *class_name, *alias; const char *keys[7]; } family;
+static const family families[] = {
+    {"Adam", "adam", {"learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad"}},
+    {"AdamW", "adamw", {"learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay"}},
+    {"SGD", "sgd", {"learning_rate", "momentum", "nesterov"}},
+    {"RMSprop", "rmsprop", {"learning_rate", "rho", "momentum", "epsilon", "centered"}},
+};
+
+static const family *family_of(const char *class_name) {
+    const char *bare = class_name ? strrchr(class_name, '>') : NULL; /* "Custom>Adam" */
+    bare = bare ? bare + 1 : class_name;
+    for (size_t i = 0; bare && i < TLVK__COUNT(families); i++)
+        if (strcmp(bare, families[i].class_name) == 0 || strcmp(bare, families[i].alias) == 0)
+            return &families[i];
+    return NULL;
+}
+
+static json_t *optimizer_of(const json_t *given) {
+    const json_t *config = json_object_get(given, "config");
+    const family *f = family_of(json_string_value(json_object_get(given, "class_name")));
+    if (!f || !json_is_object(config))
+        return NULL;
+    json_t *kept = json_object();
+    for (size_t i = 0; i < TLVK__COUNT(f->keys) && f->keys[i]; i++) {
+        json_t *value = json_object_get(config, f->keys[i]);
+        if (!value && i == 0)
+            value = json_object_get(config, "lr");
+        if (json_is_number(value) || json_is_boolean(value))
+            json_object_set(kept, f->keys[i], value);
+    }
+    if (!json_object_get(kept, "learning_rate")) { /* a schedule: there is no number to give */
+        json_decref(kept);
+        return NULL;
+    }
+    return json_pack("{s:s, s:o}", "class_name", f->class_name, "config", kept);
+}
+
+/* Names of metrics that Keras resolves from the model's outputs; others do not change what is trained and are left out. */
+static void add_metrics(json_t *kept, json_t *given, int depth) {
+    const char *name = json_string_value(json_is_object(given) ? json_object_get(json_object_get(given, "config"), "name") : given);
+    if (name && (strcmp(name, "accuracy") == 0 || strcmp(name, "acc") == 0))
+        json_array_append_new(kept, json_string("accuracy"));
+    if (json_is_array(given) && depth < 2)
+        for (size_t i = 0; i < json_array_size(given); i++)
+            add_metrics(kept, json_array_get(given, i), depth + 1);
+}
+
+static bool known_loss(const char *name) {
+    static const char *const known[] = {"categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy", "mean_squared_error", "mse"};
+    for (size_t i = 0; name && i < TLVK__COUNT(known); i++)
+        if (strcmp(name, known[i]) == 0)
+            return true;
+    return false;
+}
+
+char *tlvk__training_config_portable(const char *json) {
+    json_t *root = json_loads(json, 0, NULL);
+    json_t *loss = json_object_get(root, "loss"), *optimizer = optimizer_of(json_object_get(root, "optimizer_config"));
+    char *text = NULL;
+    if (optimizer && known_loss(json_string_value(loss))) {
+        json_t *metrics = json_array();
+        add_metrics(metrics, json_object_get(root, "metrics"), 0);
+        json_t *out = json_pack("{s:O, s:o, s:n, s:n, s:O}", "loss", loss, "metrics", metrics, "weighted_metrics", "loss_weights", "optimizer_config",
+                                optimizer);
+        text = out ? json_dumps(out, JSON_REAL_PRECISION(9)) : NULL;
+        json_decref(out);
+    }
+    json_decref(optimizer);
+    json_decref(root);
+    return text;
+}
