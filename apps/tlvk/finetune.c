@@ -163,11 +163,18 @@ static int prepare(finetune_job *job) {
 
 /* --- training --------------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct watch { cli_progress progress; bool json; int epochs; double best_accuracy, last_accuracy; } watch;
+typedef struct watch {
+    cli_progress progress;
+    bool json;
+    int epochs; /* of all phases; at the end, those that were run */
+    double best_accuracy, last_accuracy;
+} watch;
 
 static tlvk_verdict on_event(const tlvk_event *event, void *user) {
     watch *w = user;
-    cli_progress_event(&w->progress, event);
+    tlvk_event whole = *event;
+    whole.epochs = w->epochs;
+    cli_progress_event(&w->progress, &whole);
     if (event->kind == TLVK_EVENT_EPOCH_END) {
         const tlvk_logs *l = &event->logs;
         if (w->json) {
@@ -266,7 +273,12 @@ static int train(finetune_job *job, watch *w, tlvk_history **history) {
         remove_checkpoints(job);
     }
     tlvk_status st = TLVK_OK;
-    for (int i = 0, first = 0; !st && i < job->phase_count; first += (int)job->phases[i++].epochs) {
+    for (int i = 0; !st && i < job->phase_count; i++) {
+        int first = tlvk_history_epochs(*history); /* a phase that stopped early is followed at once */
+        w->epochs = first;
+        for (int k = i; k < job->phase_count; k++) {
+            w->epochs += (int)job->phases[k].epochs;
+        }
         st = cli_was_interrupted() ? TLVK_ERROR_CANCELLED : fit(job, i, first, weights, w, history);
     }
     free(weights);
