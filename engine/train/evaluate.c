@@ -6,9 +6,9 @@
 #include <string.h>
 
 /* A session whose variables are all constants. */
-static tlvk_status constant_session(tlvk_model *model, const tlvk__task *task, bool timestamps, tlvk__session **out)
+static tlvk_status constant_session(tlvk_model *model, const tlvk__task *task, tlvk__session **out)
 {
-    tlvk__session_desc d = { .loss = task->loss, .metric = task->metric, .input = task->input, .timestamps = timestamps };
+    tlvk__session_desc d = { .loss = task->loss, .metric = task->metric, .input = task->input };
     return tlvk__session_create(model, &d, out);
 }
 
@@ -20,7 +20,7 @@ static tlvk_status evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *lo
     tlvk__session *session = NULL;
     double began = tlvk__now_seconds();
     tlvk_status st = tlvk__task_resolve(model, data, loss, metric, &task);
-    if (!st) st = constant_session(model, &task, false, &session);
+    if (!st) st = constant_session(model, &task, &session);
     if (st) return st;
     int64_t size = tlvk_dataset_size(data), *order = tlvk__calloc((size_t)size + 1, sizeof *order);
     tlvk__sums sums = { 0 };
@@ -130,7 +130,7 @@ static tlvk_status predict(predict_state *s, size_t capacity)
     if (!ok) return tlvk__fail(TLVK_ERROR_MEMORY, "predict: no memory for a batch of %d", s->batch);
     tlvk__task task = { .input = input };
     tlvk__reader *reader = NULL;
-    st = constant_session(s->model, &task, false, &s->session);
+    st = constant_session(s->model, &task, &s->session);
     if (!st) st = tlvk__reader_create(s->data, &(tlvk__reader_desc){ .batch = s->batch, .threads = tlvk__context_workers(s->model->ctx) }, &reader);
     if (!st) st = predict_batches(s, reader, input);
     tlvk__reader_destroy(reader);

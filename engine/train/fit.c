@@ -22,7 +22,7 @@ typedef struct fit_state {
     int batch, epochs;
     int64_t steps_per_epoch;
     float **best; int variable_count;
-    double epoch_began, rate;
+    double epoch_began;
     bool stopped;                 /* by a callback */
 } fit_state;
 
@@ -39,7 +39,7 @@ static tlvk_verdict send(fit_state *f, tlvk_event_kind kind, int64_t step, int64
 static tlvk_logs running_logs(const fit_state *f, const tlvk__sums *sums)
 {
     return (tlvk_logs){ .loss = tlvk__sums_loss(sums), .accuracy = tlvk__sums_accuracy(sums), .val_loss = (double)NAN, .val_accuracy = (double)NAN,
-                        .learning_rate = f->rate, .seconds = tlvk__now_seconds() - f->epoch_began, .samples = sums->samples };
+                        .learning_rate = f->progress.rate, .seconds = tlvk__now_seconds() - f->epoch_began, .samples = sums->samples };
 }
 
 static tlvk_verdict features_progress(void *user, int64_t done, int64_t total)
@@ -88,14 +88,14 @@ static void begin_step(void *user, tlvk__step_params *params)
 {
     fit_state *f = user;
     int64_t total = f->steps_per_epoch * (f->epochs - f->desc->initial_epoch);
-    f->rate = tlvk__schedule_rate(&f->training->optimizer, f->training->steps, total, f->progress.plateau.rate);
+    f->progress.rate = tlvk__schedule_rate(&f->training->optimizer, f->training->steps, total, f->progress.plateau.rate);
     memset(params, 0, sizeof *params);
     params->seed[0] = (uint32_t)f->progress.seed;
     params->seed[1] = (uint32_t)(f->progress.seed >> 32);
     params->step[0] = (uint32_t)f->training->steps;
     params->step[1] = (uint32_t)((uint64_t)f->training->steps >> 32);
     f->training->steps++;
-    tlvk__optimizer_step(&f->training->optimizer, f->training->steps, f->rate, params);
+    tlvk__optimizer_step(&f->training->optimizer, f->training->steps, f->progress.rate, params);
 }
 
 static tlvk_verdict end_step(void *user, const tlvk__sums *sums, int64_t samples_done)

@@ -67,7 +67,7 @@ static tlvk_status make_slot(tlvk__runner *r, runner_slot *slot)
 static tlvk_status record_slot(tlvk__runner *r, runner_slot *slot)
 {
     tlvk__recorder *rec = NULL;
-    tlvk_status st = tlvk__recorder_create(r->session->device, &(tlvk__recorder_desc){ .timestamps = r->session->desc.timestamps }, &rec);
+    tlvk_status st = tlvk__recorder_create(r->session->device, &r->session->desc.recorder, &rec);
     if (st) return st;
     tlvk_status planned = tlvk__plan_record(r->plan, rec, &slot->io);
     st = tlvk__recorder_finish(rec, &slot->recording);

@@ -18,7 +18,7 @@ typedef struct tlvk__session_desc {
     tlvk_optimizer optimizer;       /* resolved */
     tlvk_loss loss; tlvk_metric_kind metric;
     tlvk__shape input;              /* of one batch, as the data gives it: to find out which variables the loss reaches */
-    bool timestamps;                /* recordings carry timestamps */
+    tlvk__recorder_desc recorder;   /* how steps are recorded: timestamps for traces; tests leave out barriers and cuts */
 } tlvk__session_desc;
 tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *desc, tlvk__session **out);
 void tlvk__session_destroy(tlvk__session *s);

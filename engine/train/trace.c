@@ -46,7 +46,7 @@ tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bo
     tlvk__task task;
     *session = NULL;
     tlvk_status st = trial_task(model, &task);
-    tlvk__session_desc d = { .training = train, .loss = task.loss, .input = task.input, .timestamps = timestamps };
+    tlvk__session_desc d = { .training = train, .loss = task.loss, .input = task.input, .recorder = { .timestamps = timestamps } };
     if (!st && train) st = tlvk__optimizer_resolve(&(tlvk_optimizer){ .kind = TLVK_ADAM }, &d.optimizer);
     d.input.dim[0] = batch;
     if (!st) st = tlvk__session_create(model, &d, session);

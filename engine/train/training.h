@@ -74,6 +74,7 @@ typedef struct tlvk__progress {    /* where a fit stands; written to checkpoints
     int64_t steps;                 /* optimizer steps since compile */
     uint64_t seed;
     tlvk__sums sums;               /* of this epoch so far */
+    double rate;                   /* learning rate of the last step */
     double best;                   /* early stopping */
     double best_score;             /* of the kept best weights; NaN: none yet */
     tlvk__plateau plateau;

@@ -1,0 +1,281 @@
+/* test_training.c - whole trainings on a device: what is frozen keeps its bytes, the cached prefix changes nothing, the same run twice gives the
+ * same bits, a run that is broken off and resumed equals the unbroken one, and the loss falls. */
+#include "support/nets.h"
+
+#include <stdio.h>
+
+#define SAMPLES 45 /* a tail batch of 13 behind two of 16 */
+#define BATCH 16
+
+typedef struct run_desc {
+    const char *freeze, *unfreeze;
+    tlvk_optimizer optimizer;
+    tlvk_cache cache;
+    const char *cache_folder, *checkpoint, *resume;
+    int epochs, cancel_after;       /* steps; 0: never */
+    bool best;
+    uint64_t seed;
+} run_desc;
+
+typedef struct run_result { tlvk_context *ctx; tlvk_model *model; tlvk_history *history; tlvk_status status; float *before; size_t count; } run_result;
+
+typedef struct canceller { tlvk_context *ctx; int after, steps; } canceller;
+
+static tlvk_verdict count_steps(const tlvk_event *event, void *user)
+{
+    canceller *c = user;
+    if (event->kind == TLVK_EVENT_STEP_END && ++c->steps == c->after) tlvk_cancel(c->ctx);
+    return TLVK_CONTINUE;
+}
+
+static run_result run(const run_desc *d)
+{
+    run_result r = { 0 };
+    r.ctx = net_context(d->cache_folder);
+    r.model = small_network(r.ctx, 3);
+    tlvk_dataset *train = small_data(r.ctx, SAMPLES, BATCH, 1), *val = small_data(r.ctx, 20, BATCH, 2);
+    if (d->freeze) assert_api(r.ctx, tlvk_model_set_trainable(r.model, d->freeze, false));
+    if (d->unfreeze) assert_api(r.ctx, tlvk_model_set_trainable(r.model, d->unfreeze, true));
+    r.before = all_weights(r.model, &r.count);
+    assert_api(r.ctx, tlvk_model_compile(r.model, &(tlvk_compile_desc){ .optimizer = d->optimizer, .metrics = { TLVK_ACCURACY } }));
+    canceller c = { .ctx = r.ctx, .after = d->cancel_after };
+    tlvk_fit_desc fit = { .epochs = d->epochs ? d->epochs : 3, .validation = val, .cache = d->cache, .seed = d->seed, .checkpoint = d->checkpoint, .resume = d->resume,
+                          .restore_best_weights = d->best, .callback = count_steps, .callback_user = &c };
+    r.status = tlvk_model_fit(r.model, train, &fit, &r.history);
+    if (r.status && r.status != TLVK_ERROR_CANCELLED) fail_msg("fit: %s", tlvk_last_error(r.ctx));
+    tlvk_dataset_destroy(train);
+    tlvk_dataset_destroy(val);
+    return r;
+}
+
+static void close_run(run_result *r)
+{
+    tlvk_history_destroy(r->history);
+    tlvk_model_destroy(r->model);
+    tlvk_context_destroy(r->ctx);
+    free(r->before);
+}
+
+static char *temp_path(const char *name)
+{
+    const char *folder = tlvk__env("TLVK_TEST_TEMP");
+    char *path = tlvk__format("%s/%s", folder ? folder : "/tmp", name);
+    assert_non_null(path);
+    return path;
+}
+
+/* Runs both and asserts equal weights and history. */
+static void assert_equal_runs(const run_desc *a, const run_desc *b)
+{
+    run_result ra = run(a), rb = run(b);
+    assert_same_weights(ra.model, rb.model);
+    assert_same_history(ra.history, rb.history);
+    close_run(&ra);
+    close_run(&rb);
+}
+
+static void test_loss_falls(void **state)
+{
+    (void)state;
+    run_result r = run(&(run_desc){ .epochs = 12, .optimizer = { .kind = TLVK_ADAM, .learning_rate = 3e-3f } });
+    tlvk_logs first, last;
+    assert_int_equal(tlvk_history_logs(r.history, 0, &first), TLVK_OK);
+    assert_int_equal(tlvk_history_logs(r.history, 11, &last), TLVK_OK);
+    assert_true(last.loss < 0.5 * first.loss);
+    assert_true(last.accuracy > 0.9);
+    assert_true(last.val_accuracy >= 0 && last.val_loss > 0);
+    close_run(&r);
+}
+
+static void test_same_run_same_bits(void **state)
+{
+    (void)state;
+    run_desc d = { .optimizer = { .kind = TLVK_ADAM } };
+    assert_equal_runs(&d, &d);
+}
+
+static void test_other_seed_other_bits(void **state)
+{
+    (void)state;
+    run_result a = run(&(run_desc){ .seed = 1 }), b = run(&(run_desc){ .seed = 2 });
+    size_t na, nb;
+    float *wa = all_weights(a.model, &na), *wb = all_weights(b.model, &nb);
+    assert_true(na == nb && memcmp(wa, wb, na * sizeof *wa) != 0);
+    free(wa);
+    free(wb);
+    close_run(&a);
+    close_run(&b);
+}
+
+/* Every optimizer with weight decay on: what is frozen keeps its bytes, moving statistics too; what is trained changes. */
+static void test_frozen_keeps_its_bytes(void **state)
+{
+    (void)state;
+    const tlvk_optimizer optimizers[] = {
+        { .kind = TLVK_ADAMW, .weight_decay = 0.1f }, { .kind = TLVK_SGD, .momentum = 0.9f, .weight_decay = 0.1f },
+        { .kind = TLVK_RMSPROP, .weight_decay = 0.1f }, { .kind = TLVK_ADAM, .weight_decay = 0.1f, .global_clipnorm = 1 },
+    };
+    for (size_t k = 0; k < TLVK__COUNT(optimizers); k++) {
+        run_result r = run(&(run_desc){ .freeze = "*", .unfreeze = "d*", .epochs = 2, .optimizer = optimizers[k] }); /* depthwise, its norm, dense */
+        int n = tlvk__model_variables(r.model, NULL, NULL, 0);
+        tlvk__variable **list = calloc((size_t)n + 1, sizeof(tlvk__variable *));
+        bool *trainable = calloc((size_t)n + 1, sizeof *trainable);
+        tlvk__model_variables(r.model, list, trainable, n);
+        size_t at = 0;
+        int frozen = 0, moved = 0;
+        for (int i = 0; i < n; i++) {
+            const float *values;
+            assert_int_equal(tlvk__variable_values(list[i], &values), TLVK_OK);
+            bool same = memcmp(values, r.before + at, list[i]->elements * sizeof *values) == 0;
+            if (trainable[i]) assert_false(same);
+            frozen += same;
+            moved += !same;
+            at += list[i]->elements;
+        }
+        assert_int_equal(moved, 8);  /* depthwise 2, its norm 4 with statistics, dense 2 */
+        assert_int_equal(frozen, 7); /* conv 1, norm 4, conv2 2 */
+        free(list);
+        free(trainable);
+        close_run(&r);
+    }
+}
+
+static void test_cache_changes_nothing(void **state)
+{
+    (void)state;
+    char *folder = temp_path("feature-cache");
+    static const char *const unfreeze[] = { "dense", "conv2", "depthwise" };
+    for (size_t k = 0; k < TLVK__COUNT(unfreeze); k++) {
+        run_desc off = { .freeze = "*", .unfreeze = unfreeze[k], .cache = TLVK_CACHE_OFF }, memory = off, disk = off;
+        memory.cache = TLVK_CACHE_MEMORY;
+        disk.cache = TLVK_CACHE_DISK;
+        disk.cache_folder = folder;
+        assert_equal_runs(&off, &memory);
+        assert_equal_runs(&off, &disk);
+        assert_equal_runs(&off, &disk); /* now from a file that is there */
+    }
+    free(folder);
+}
+
+/* Broken off after each of several steps, also in the middle of an epoch, and resumed: the unbroken run's weights and history, byte for byte. */
+static void test_resumed_equals_unbroken(void **state)
+{
+    (void)state;
+    char *path = temp_path("checkpoint.bin");
+    static const tlvk_cache caches[] = { TLVK_CACHE_OFF, TLVK_CACHE_MEMORY };
+    for (size_t k = 0; k < TLVK__COUNT(caches); k++) {
+        run_desc whole = { .freeze = k ? "conv" : NULL, .cache = caches[k], .epochs = 4, .best = true,
+                           .optimizer = { .kind = TLVK_RMSPROP, .momentum = 0.5f, .schedule = { .kind = TLVK_SCHEDULE_COSINE } } };
+        run_result unbroken = run(&whole);
+        for (int after = 1; after <= 11; after += 2) {
+            run_desc first = whole, second = whole;
+            first.checkpoint = path;
+            first.cancel_after = after;
+            run_result broken = run(&first);
+            assert_int_equal(broken.status, TLVK_ERROR_CANCELLED);
+            close_run(&broken);
+            second.resume = path;
+            run_result resumed = run(&second);
+            assert_int_equal(resumed.status, TLVK_OK);
+            assert_same_weights(unbroken.model, resumed.model);
+            assert_same_history(unbroken.history, resumed.history);
+            close_run(&resumed);
+        }
+        close_run(&unbroken);
+    }
+    tlvk__file_remove(path);
+    free(path);
+}
+
+static void test_damaged_checkpoint_is_refused(void **state)
+{
+    (void)state;
+    char *path = temp_path("damaged.bin");
+    run_result r = run(&(run_desc){ .checkpoint = path, .epochs = 1 });
+    close_run(&r);
+    void *data;
+    size_t size;
+    assert_int_equal(tlvk__file_read(path, &data, &size, 1 << 26), TLVK_OK);
+    for (int k = 0; k < 6; k++) {
+        unsigned char *copy = malloc(size);
+        memcpy(copy, data, size);
+        size_t cut = k < 3 ? size * (size_t)(k + 1) / 4 : size;
+        if (k >= 3) copy[size * (size_t)(k - 2) / 4] ^= 0x40;
+        assert_int_equal(tlvk__file_replace(path, copy, cut), TLVK_OK);
+        free(copy);
+        tlvk_context *ctx = net_context(NULL);
+        tlvk_model *model = small_network(ctx, 3);
+        tlvk_dataset *train = small_data(ctx, SAMPLES, BATCH, 1);
+        assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
+        assert_int_equal(tlvk_model_fit(model, train, &(tlvk_fit_desc){ .epochs = 2, .resume = path }, NULL), TLVK_ERROR_FORMAT);
+        assert_non_null(strstr(tlvk_last_error(ctx), path));
+        assert_api(ctx, tlvk_model_fit(model, train, &(tlvk_fit_desc){ .epochs = 1 }, NULL)); /* the model is still usable */
+        tlvk_dataset_destroy(train);
+        tlvk_model_destroy(model);
+        tlvk_context_destroy(ctx);
+    }
+    tlvk__file_remove(path);
+    free(data);
+    free(path);
+}
+
+/* As Keras: a second fit goes on with the optimizer's state, compiling again starts it anew, and neither loses weights. */
+static void test_recompiling_keeps_weights(void **state)
+{
+    (void)state;
+    run_result r = run(&(run_desc){ .freeze = "*", .unfreeze = "dense", .epochs = 1 });
+    size_t n, m;
+    float *before = all_weights(r.model, &n);
+    assert_api(r.ctx, tlvk_model_set_trainable(r.model, "conv2", true));
+    assert_api(r.ctx, tlvk_model_compile(r.model, &(tlvk_compile_desc){ .optimizer = { .learning_rate = 1e-5f }, .metrics = { TLVK_ACCURACY } }));
+    float *after = all_weights(r.model, &m);
+    assert_true(n == m && memcmp(before, after, n * sizeof *after) == 0);
+    tlvk_dataset *train = small_data(r.ctx, SAMPLES, BATCH, 1);
+    assert_api(r.ctx, tlvk_model_fit(r.model, train, &(tlvk_fit_desc){ .epochs = 1 }, NULL));
+    free(before);
+    free(after);
+    tlvk_dataset_destroy(train);
+    close_run(&r);
+}
+
+/* A fit without training data changes gives what evaluate gives. */
+static void test_evaluate_agrees_with_validation(void **state)
+{
+    (void)state;
+    run_result r = run(&(run_desc){ .epochs = 2 });
+    tlvk_dataset *val = small_data(r.ctx, 20, BATCH, 2);
+    tlvk_logs logs, last;
+    assert_api(r.ctx, tlvk_model_evaluate(r.model, val, &logs));
+    assert_int_equal(tlvk_history_logs(r.history, 1, &last), TLVK_OK);
+    assert_true(fabs(logs.loss - last.val_loss) < 1e-5 * (1 + fabs(last.val_loss)));
+    assert_true(logs.accuracy == last.val_accuracy);
+    tlvk_dataset_destroy(val);
+    close_run(&r);
+}
+
+static void test_a_picture_alone_has_the_same_bits(void **state)
+{
+    (void)state;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_model *model = small_network(ctx, 3);
+    float whole[SAMPLES * NET_CLASSES], alone[SAMPLES * NET_CLASSES];
+    tlvk_dataset *a = small_data(ctx, SAMPLES, BATCH, 1), *b = small_data(ctx, SAMPLES, 1, 1);
+    assert_api(ctx, tlvk_model_predict(model, a, whole, TLVK__COUNT(whole)));
+    assert_api(ctx, tlvk_model_predict(model, b, alone, TLVK__COUNT(alone)));
+    assert_memory_equal(whole, alone, sizeof whole);
+    tlvk_dataset_destroy(a);
+    tlvk_dataset_destroy(b);
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss_falls), cmocka_unit_test(test_same_run_same_bits), cmocka_unit_test(test_other_seed_other_bits),
+        cmocka_unit_test(test_frozen_keeps_its_bytes), cmocka_unit_test(test_cache_changes_nothing), cmocka_unit_test(test_resumed_equals_unbroken),
+        cmocka_unit_test(test_damaged_checkpoint_is_refused), cmocka_unit_test(test_recompiling_keeps_weights),
+        cmocka_unit_test(test_evaluate_agrees_with_validation), cmocka_unit_test(test_a_picture_alone_has_the_same_bits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
