@@ -147,7 +147,8 @@ static void defaults(void *attrs) {
 }
 
 static bool test_case(int index, tlvk__op_case *c) {
-    static const tlvk__shape shapes[] = {{4, {2, 5, 3, 7}}, {2, {3, 10}}, {4, {2, 28, 28, 64}}};
+    static const tlvk__shape shapes[] = {{4, {2, 5, 3, 7}}, {2, {3, 10}}, {2, {4, 203}}, {2, {4, 203}}, {4, {2, 28, 28, 64}}};
+    static const float ranges[] = {1, 4, 12, 80, 6};
     const int kinds = TLVK_ACTIVATION_COUNT, count = (int)TLVK__COUNT(shapes);
     if (index >= kinds * count)
         return false;
@@ -155,8 +156,9 @@ static bool test_case(int index, tlvk__op_case *c) {
     memcpy(c->attrs.bytes, &(tlvk__activation_attrs){a}, sizeof(tlvk__activation_attrs));
     c->inputs = 1;
     c->x[0] = shapes[index / kinds];
-    c->real_size = index / kinds == 2;
-    snprintf(c->name, sizeof c->name, "%s %s", tlvk__activation_name(a.kind), tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
+    c->range = ranges[index / kinds];
+    c->real_size = index / kinds == 4;
+    snprintf(c->name, sizeof c->name, "%s of +-%g %s", tlvk__activation_name(a.kind), (double)c->range, tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
     return true;
 }
 

@@ -80,7 +80,7 @@ double tlvk__activation_value(const tlvk__activation *a, double x) {
     case TLVK_SWISH: return x * sigmoid(x);
     case TLVK_GELU: return 0.5 * x * erfc(-x * sqrt_half);
     case TLVK_HARD_SIGMOID: return clamp(x + 3, 0, 6) / 6;
-    case TLVK_GELU_TANH: return 0.5 * x * (1 + tanh(gelu_tanh_inner(x)));
+    case TLVK_GELU_TANH: return x * sigmoid(2 * gelu_tanh_inner(x)); /* (1 + tanh(u)) / 2 = sigmoid(2u) */
     case TLVK_HARD_SIGMOID_KERAS2: return clamp(0.2 * x + 0.5, 0, 1);
     case TLVK_SOFTSIGN: return x / (1 + fabs(x));
     case TLVK_EXPONENTIAL: return exp(x);
@@ -98,14 +98,14 @@ double tlvk__activation_slope(const tlvk__activation *a, double x) {
     case TLVK_ELU: return x > 0 ? 1 : alpha * exp(x);
     case TLVK_SELU: return selu_scale * (x > 0 ? 1 : selu_alpha * exp(x));
     case TLVK_SIGMOID: return sigmoid(x) * sigmoid(-x);
-    case TLVK_TANH: return 1 - tanh(x) * tanh(x);
+    case TLVK_TANH: return 4 * sigmoid(2 * x) * sigmoid(-2 * x);
     case TLVK_SOFTPLUS: return sigmoid(x);
     case TLVK_SWISH: return sigmoid(x) * (1 + x * sigmoid(-x));
     case TLVK_GELU: return 0.5 * erfc(-x * sqrt_half) + x * inv_sqrt_2pi * exp(-0.5 * x * x);
     case TLVK_HARD_SIGMOID: return fabs(x) < 3 ? 1.0 / 6 : 0;
     case TLVK_GELU_TANH:
-        s = tanh(gelu_tanh_inner(x));
-        return 0.5 * (1 + s) + 0.5 * x * (1 - s * s) * sqrt_2_over_pi * (1 + 0.134145 * x * x);
+        s = 2 * gelu_tanh_inner(x);
+        return sigmoid(s) * (1 + 2 * x * sigmoid(-s) * sqrt_2_over_pi * (1 + 0.134145 * x * x));
     case TLVK_HARD_SIGMOID_KERAS2: return fabs(x) < 2.5 ? 0.2 : 0;
     case TLVK_SOFTSIGN: return 1 / ((1 + fabs(x)) * (1 + fabs(x)));
     case TLVK_EXPONENTIAL: return exp(x);
@@ -178,7 +178,7 @@ double tlvk__activation_bound(const tlvk__activation *a, double x, double e) {
     double carried = fmax(fabs(tlvk__activation_value(a, x + e) - y), fabs(tlvk__activation_value(a, x - e) - y));
     /* Between the ends a smooth, not monotone function may turn; its slope at x covers that to first order. */
     carried = fmax(carried, fabs(tlvk__activation_slope(a, x)) * e) * (1 + 1e-3);
-    return carried + own_error(a, x, y) + (a->kind == TLVK_LINEAR ? 0 : SMALLEST);
+    return carried + own_error(a, x, y) + (a->kind == TLVK_LINEAR ? 0 : SMALLEST * (1 + fabs(x)));
 }
 
 double tlvk__activation_slope_bound(const tlvk__activation *a, double x, double e, bool from_output) {
@@ -189,7 +189,7 @@ double tlvk__activation_slope_bound(const tlvk__activation *a, double x, double 
         e += fabs(slope) > 0 ? off / fabs(slope) : 0;
     }
     double carried = fmax(fabs(tlvk__activation_slope(a, x + e) - slope), fabs(tlvk__activation_slope(a, x - e) - slope)) * (1 + 1e-3);
-    return carried + own_slope_error(a, x, slope) + SMALLEST;
+    return carried + own_slope_error(a, x, slope) + SMALLEST * (1 + x * x);
 }
 
 /* --- recording -------------------------------------------------------------------------------------------------------------------------- */

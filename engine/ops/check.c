@@ -415,7 +415,7 @@ static tlvk_status make_inputs(check *k, tlvk__rng *rng, int64_t force) {
         for (size_t v = 0; k->c->coarse && v < k->x[i].dense_count; v++)
             k->x[i].v[v] = round(k->x[i].v[v] * 4) / 4;
         for (size_t v = 0; v < k->x[i].dense_count; v++)
-            k->x[i].v[v] = (float)(k->x[i].v[v] + (double)k->c->offset);
+            k->x[i].v[v] = (float)(k->x[i].v[v] * (k->c->range > 0 ? (double)k->c->range : 1) + (double)k->c->offset);
         s = value_set_upload(&k->x[i]);
         snprintf(name, sizeof name, "dx%d", i);
         if (!s && has_backward(k))

@@ -32,6 +32,7 @@ static bool test_case(int index, tlvk__op_case *c) {
     defaults(c->attrs.bytes);
     c->inputs = 1;
     c->x[0] = shapes[index];
+    c->range = index % 2 ? 30.0f : 1.0f;
     c->real_size = index == 5;
     snprintf(c->name, sizeof c->name, "%s", tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
     return true;

@@ -5,6 +5,10 @@
 
 static const tlvk__op *const operations[] = {
     &tlvk__op_input,
+    &tlvk__op_conv2d,
+    &tlvk__op_depthwise_conv2d,
+    &tlvk__op_separable_conv2d,
+    &tlvk__op_dense,
     &tlvk__op_activation,
     &tlvk__op_relu,
     &tlvk__op_leaky_relu,
