@@ -107,7 +107,10 @@ static json_t *calls_to_json(writer *w, const tlvk_model *model, const tlvk_laye
     return checked(w, calls);
 }
 
+/* A single end stands alone: from a list of one, Keras 3 makes a model whose output is a list, which a Sequential around it cannot pass on. */
 static json_t *ends_to_json(writer *w, const tlvk_model *model, const tlvk_tensor *ends, int count) {
+    if (count == 1)
+        return tensor_to_json(w, model, ends[0], TLVK_CALL_DEFAULT, false);
     json_t *list = json_array();
     for (int i = 0; i < count; i++)
         json_array_append_new(list, tensor_to_json(w, model, ends[i], TLVK_CALL_DEFAULT, false));

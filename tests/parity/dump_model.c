@@ -1,0 +1,78 @@
+/* dump_model.c - loads a Keras file, prints its weights as the model has them, and saves it again; files.py compares both with Keras.
+ *
+ * Usage: dump_model FILE [weights=FILE] [copy=FILE.h5] [copy_weights=FILE.h5]
+ * `weights` is loaded into the model by order before anything is printed or saved.
+ * One line for each weight, depth first in model.layers order: layer, weight, trained or not, shape, sum, and sum of values by position.
+ * Exit status 0; 4 when a file is refused, with the reason on stderr; 1 for anything else. */
+#include <tlvk/tlvk.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int print_weight(const tlvk_layer *layer, int index) {
+    const char *name;
+    int64_t shape[TLVK_MAX_DIMS];
+    int rank;
+    size_t elements;
+    if (tlvk_layer_weight_info(layer, index, &name, shape, &rank, &elements))
+        return 1;
+    float *values = malloc(elements * sizeof *values);
+    if (!values || tlvk_layer_get_weight(layer, index, values, elements)) {
+        free(values);
+        return 1;
+    }
+    double sum = 0, by_position = 0;
+    for (size_t i = 0; i < elements; i++) {
+        sum += values[i];
+        by_position += values[i] * (double)(i % 1009 + 1);
+    }
+    free(values);
+    printf("%s\t%s\t%d\t", tlvk_layer_name(layer), name, tlvk_layer_trainable(layer));
+    for (int i = 0; i < rank; i++)
+        printf("%s%" PRId64, i ? "," : "", shape[i]);
+    printf("\t%.17g\t%.17g\n", sum, by_position);
+    return 0;
+}
+
+static int print_model(const tlvk_model *model) {
+    int failed = 0;
+    for (int i = 0; i < tlvk_model_layer_count(model); i++) {
+        tlvk_layer *layer = tlvk_model_layer(model, i);
+        const tlvk_model *inner = tlvk_layer_model(layer);
+        for (int k = 0; !inner && k < tlvk_layer_weight_count(layer); k++)
+            failed |= print_weight(layer, k);
+        if (inner)
+            failed |= print_model(inner);
+    }
+    return failed;
+}
+
+static const char *option(int argc, char **argv, const char *key) {
+    for (int i = 2; i < argc; i++)
+        if (strncmp(argv[i], key, strlen(key)) == 0)
+            return argv[i] + strlen(key);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    tlvk_context *ctx = NULL;
+    tlvk_model *model = NULL;
+    if (argc < 2 || tlvk_context_create(&(tlvk_context_desc){.cache_folder = ""}, &ctx))
+        return 1;
+    const char *weights = option(argc, argv, "weights="), *copy = option(argc, argv, "copy="), *copy_weights = option(argc, argv, "copy_weights=");
+    tlvk_status status = tlvk_model_load(ctx, argv[1], &model);
+    if (!status && weights)
+        status = tlvk_model_load_weights(model, weights, TLVK_BY_ORDER);
+    int failed = status ? 0 : print_model(model);
+    if (!status && copy)
+        status = tlvk_model_save(model, copy);
+    if (!status && copy_weights)
+        status = tlvk_model_save_weights(model, copy_weights);
+    if (status)
+        fprintf(stderr, "%s\n", tlvk_last_error(ctx));
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+    return status == TLVK_ERROR_FORMAT || status == TLVK_ERROR_UNSUPPORTED ? 4 : status || failed ? 1 : 0;
+}

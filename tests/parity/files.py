@@ -1,0 +1,359 @@
+"""Compares Keras files with Keras itself, both ways: files of Keras 3 and tf_keras are read to the same weights, and files written here open in
+both with the same predictions and the same weights.
+
+Usage: files.py DUMP_MODEL [FOLDER_OF_REAL_FILES]
+DUMP_MODEL is the program built from dump_model.c. Exit status 0 when everything agrees.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+import h5py
+import numpy as np
+import keras
+import tf_keras
+import logging
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+logging.getLogger("absl").setLevel(logging.ERROR)
+KERAS = {"keras": keras, "tf_keras": tf_keras}
+failures = []
+
+
+def check(name, ok, detail=""):
+    print(("ok      " if ok else "FAILED  ") + name, detail, flush=True)
+    if not ok:
+        failures.append(name)
+
+
+# --- models, the same in either Keras ---
+
+def block(k, x, filters):
+    L = k.layers
+    x = L.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+    x = L.BatchNormalization()(x)
+    return L.ReLU(6.0)(x)
+
+
+def base(k, name="base"):
+    i = k.layers.Input((8, 8, 3))
+    x = block(k, block(k, i, 4), 4)
+    return k.Model(i, x, name=name)
+
+
+def sequential(k):
+    L = k.layers
+    return k.Sequential([L.Input((8, 8, 3)), L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(), L.BatchNormalization(scale=False), L.Flatten(),
+                         L.Dropout(0.5), L.Dense(3, activation="softmax", kernel_regularizer=k.regularizers.L2(0.01))])
+
+
+def every_layer(k):
+    L = k.layers
+    i = L.Input((16, 16, 3))
+    x = L.Rescaling(1 / 127.5, offset=-1)(i)
+    x = L.ZeroPadding2D(((1, 2), (0, 1)))(x)
+    x = L.Conv2D(6, (3, 2), strides=(1, 2), padding="same", kernel_initializer="he_normal", activation="elu")(x)
+    y = L.DepthwiseConv2D(3, padding="same", depth_multiplier=2, activation="tanh")(x)
+    z = L.SeparableConv2D(12, 3, padding="same", depth_multiplier=2)(x)
+    x = L.Add()([y, z])
+    x = L.Multiply()([x, L.Activation("sigmoid")(z)])
+    x = L.Concatenate()([x, y])
+    x = L.LeakyReLU(0.1)(x) if k is tf_keras else L.LeakyReLU(negative_slope=0.1)(x)
+    x = L.ELU(0.7)(x)
+    x = L.Cropping2D(1)(x)
+    x = L.AveragePooling2D(3, strides=1, padding="same")(x)
+    x = L.BatchNormalization(momentum=0.9, epsilon=1e-5, center=False)(x)
+    a = L.GlobalMaxPooling2D()(x)
+    b = L.GlobalAveragePooling2D(keepdims=True)(x)
+    b = L.Reshape((-1,))(b)
+    x = L.Concatenate()([a, b])
+    x = L.Dense(5, activation="swish")(x)
+    return k.Model(i, L.Softmax()(x))
+
+
+def activations(k):
+    L = k.layers
+    i = L.Input((4, 4, 2))
+    names = "linear relu relu6 leaky_relu elu selu sigmoid tanh softmax softplus swish gelu softsign exponential".split()
+    return k.Model(i, L.Concatenate()([L.Activation(n)(i) for n in names]))
+
+
+def nested(k):
+    L = k.layers
+    b = base(k)
+    i = L.Input((8, 8, 3))
+    x = b(i, training=False)
+    x = L.GlobalAveragePooling2D()(x)
+    return k.Model(i, L.Dense(2)(x))
+
+
+def nested_frozen(k):
+    m = nested(k)
+    m.layers[1].trainable = False
+    return m
+
+
+def nested_partly_frozen(k):
+    m = nested(k)
+    m.layers[1].layers[1].trainable = False
+    m.layers[1].layers[5].trainable = False
+    return m
+
+
+def deep(k):
+    L = k.layers
+    features = k.Sequential([base(k), L.GlobalAveragePooling2D()])
+    features.layers[0].layers[2].trainable = False
+    head = k.Sequential([L.Input((4,)), L.Dense(3, activation="relu"), L.Dense(2, use_bias=False, activation="softmax")])
+    return k.Sequential([L.Input((8, 8, 3)), features, head])
+
+
+def model_called_twice(k):
+    L = k.layers
+    i, j = L.Input((8, 8, 3)), L.Input((8, 8, 3))
+    b = base(k)
+    s = k.Sequential([L.Input((8, 8, 4)), L.Conv2D(3, 1)])
+    x = b(s(b(i)), training=False)
+    y = s(b(j))
+    return k.Model([i, j], [x, y, b(y)])
+
+
+def layers_shared(k):
+    L = k.layers
+    c, r = L.Conv2D(3, 3, padding="same"), L.ReLU()
+    i, j = L.Input((8, 8, 3)), L.Input((8, 8, 3))
+    x = r(c(r(c(i))))
+    y = c(j)
+    z = L.Add()([x, y])
+    return k.Model([j, i], [L.Flatten()(z), y])
+
+
+def branches(k):
+    """Branches of one shape, made in another order than they are joined: the order of layers must be Keras's own."""
+    L = k.layers
+    i = L.Input((8, 8, 4))
+    a = [L.Conv2D(4, 1, name="branch_%d" % n)(i) for n in range(6)]
+    b = [L.BatchNormalization()(a[n]) for n in (5, 2, 0)]
+    x = L.Concatenate()([b[1], a[3], b[0], a[1], b[2], a[4]])
+    inner = k.Model(i, x, name="inner")
+    o = L.Input((8, 8, 4))
+    return k.Model(o, L.Conv2D(2, 1)(inner(o)))
+
+
+def arithmetic(k):
+    L = k.layers
+    i = L.Input((8, 8, 3))
+    x = i / 127.5 - 1.0
+    x = 2.0 * x + (1.0 - x)
+    return k.Model(i, L.Conv2D(2, 3)(x * x + 0.5))
+
+
+def modes(k):
+    L = k.layers
+    i = L.Input((8, 8, 3))
+    x = L.Conv2D(4, 3)(i)
+    x = L.BatchNormalization()(x, training=False)
+    x = L.Dropout(0.5)(x, training=False)
+    return k.Model(i, x)
+
+
+def open_size(k):
+    L = k.layers
+    i = L.Input((None, None, 3))
+    return k.Model(i, L.Dense(2)(L.GlobalAveragePooling2D()(L.Conv2D(4, 3, dilation_rate=2)(i))))
+
+
+def compiled(k):
+    m = sequential(k)
+    m.compile(k.optimizers.Adam(3e-4), "sparse_categorical_crossentropy", ["accuracy"])
+    return m
+
+
+MODELS = [sequential, every_layer, activations, nested, nested_frozen, nested_partly_frozen, deep, model_called_twice, layers_shared, branches, arithmetic,
+          modes, open_size, compiled]
+
+
+# --- comparing ---
+
+def randomize(model):
+    """Every weight another number: statistics positive, others small."""
+    random = np.random.RandomState(7)
+    model.set_weights([(np.abs(random.randn(*w.shape)) * 0.2 + 0.5).astype("f") for w in model.get_weights()])
+
+
+def leaves(model):
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from leaves(layer)
+        else:
+            yield layer
+
+
+def expected_lines(model):
+    lines = []
+    for layer in leaves(model):
+        own = list(layer._trainable_variables if hasattr(layer, "_trainable_variables") else layer._trainable_weights)
+        own += list(layer._non_trainable_variables if hasattr(layer, "_non_trainable_variables") else layer._non_trainable_weights)
+        for v in own:
+            if "seed" in v.name:
+                continue
+            x = np.asarray(v, "f").ravel().astype("d")
+            name = v.name.split("/")[-1].split(":")[0]
+            if type(layer).__name__ == "DepthwiseConv2D":
+                name = name.replace("depthwise_kernel", "kernel")  # as Keras 3 calls it
+            lines.append((layer.name, name, int(layer.trainable), tuple(v.shape), x.sum(), (x * (np.arange(x.size) % 1009 + 1)).sum()))
+    return lines
+
+
+def dump(program, path, **options):
+    run = subprocess.run([program, path] + ["%s=%s" % item for item in options.items()], capture_output=True, text=True)
+    if run.returncode:
+        return None, run.stderr.strip()
+    lines = []
+    for line in run.stdout.splitlines():
+        layer, name, trainable, shape, total, by_position = line.split("\t")
+        lines.append((layer, name, int(trainable), tuple(int(n) for n in shape.split(",") if n), float(total), float(by_position)))
+    return lines, ""
+
+
+def same_lines(ours, theirs):
+    close = lambda a, b: abs(a - b) <= 1e-9 * (1 + abs(a))
+    return len(ours) == len(theirs) and all(a[:4] == b[:4] and close(a[4], b[4]) and close(a[5], b[5]) for a, b in zip(ours, theirs))
+
+
+def first_difference(ours, theirs):
+    for a, b in zip(ours, theirs):
+        if not same_lines([a], [b]):
+            return "%s against Keras's %s" % (a, b)
+    return "%d weights against Keras's %d" % (len(ours), len(theirs))
+
+
+def inputs_of(model):
+    random = np.random.RandomState(3)
+    xs = [random.rand(*[n or 12 if i else 2 for i, n in enumerate(x.shape)]).astype("f") for x in model.inputs]
+    return xs[0] if len(xs) == 1 else xs
+
+
+def outputs_of(model, xs):
+    ys = model.predict(xs, verbose=0)
+    return [np.asarray(y) for y in (ys if isinstance(ys, (list, tuple)) else [ys])]
+
+
+def difference(a, b):
+    if len(a) != len(b) or any(x.shape != y.shape for x, y in zip(a, b)):
+        return float("inf")
+    return max(float(np.abs(x - y).max()) for x, y in zip(a, b))
+
+
+def compare_copy(name, copy, wanted, xs):
+    for kind, k in KERAS.items():
+        try:
+            opened = k.models.load_model(copy)
+        except Exception as e:
+            check("%s written, opened by %s" % (name, kind), False, str(e)[:300])
+            continue
+        worst = difference(outputs_of(opened, xs), wanted)
+        check("%s written, opened by %s" % (name, kind), worst <= 1e-5 * (1 + max(float(np.abs(y).max()) for y in wanted)), "differs by %.1e" % worst)
+        if name.startswith("compiled"):
+            check("%s written, its optimizer in %s" % (name, kind), abs(float(opened.optimizer.learning_rate.numpy()) - 3e-4) < 1e-9)
+
+
+def compare_model(program, folder, make, kind):
+    k = KERAS[kind]
+    k.backend.clear_session()
+    model = make(k)
+    randomize(model)
+    name = "%s of %s" % (make.__name__, kind)
+    path, copy = os.path.join(folder, "in.h5"), os.path.join(folder, "copy.h5")
+    model.save(path)
+    ours, why = dump(program, path, copy=copy)
+    if ours is None:
+        check(name + " read", False, why)
+        return
+    theirs = expected_lines(model)
+    check(name + " read", same_lines(ours, theirs), "" if same_lines(ours, theirs) else first_difference(ours, theirs))
+    xs = inputs_of(model)
+    compare_copy(name, copy, outputs_of(model, xs), xs)
+    again, why = dump(program, copy)
+    check(name + " read again", again == ours, why)
+
+
+def save_legacy_weights(kind, model, path):
+    if kind == "tf_keras":
+        model.save_weights(path)
+    else:  # Keras 3 reads this form but offers no call that writes it
+        with h5py.File(path, "w") as f:
+            keras.src.legacy.saving.legacy_h5_format.save_weights_to_hdf5_group(f, model)
+
+
+def compare_weights(program, folder, make, kind):
+    """Weights-only files, both ways, by order."""
+    k = KERAS[kind]
+    k.backend.clear_session()
+    model = make(k)
+    name = "weights of %s of %s" % (make.__name__, kind)
+    path, weights, copy = (os.path.join(folder, n) for n in ("in.h5", "in_weights.h5", "copy_weights.h5"))
+    model.save(path)
+    randomize(model)
+    save_legacy_weights(kind, model, weights)
+    ours, why = dump(program, path, weights=weights, copy_weights=copy)
+    check(name + " read", ours is not None and same_lines(ours, expected_lines(model)), why)
+    wanted = model.get_weights()
+    model.set_weights([np.zeros_like(w) for w in wanted])
+    model.load_weights(copy)
+    check(name + " written", all(np.array_equal(a, b) for a, b in zip(wanted, model.get_weights())))
+
+
+# --- forms that no Keras at hand writes ---
+
+def list_form(path):
+    """Keras 2.0's Sequential, its config a bare list."""
+    m = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(5,), name="d")])
+    m.save(path)
+    with h5py.File(path, "a") as f:
+        f.attrs["model_config"] = ('{"class_name": "Sequential", "config": [{"class_name": "Dense", "config": {"name": "d", "trainable": true, "units": 3, '
+                                   '"batch_input_shape": [null, 5], "dtype": "float32", "activation": "linear", "use_bias": true}}]}')
+        f["model_weights"].attrs["keras_version"] = "2.0.6"
+    return m
+
+
+def compare_real(program, folder, data):
+    random = np.random.RandomState(3)
+    for name in ("teachable_machine_a.h5", "fer2013_mini_xception.hdf5"):
+        path, copy = os.path.join(data, name), os.path.join(folder, "copy.h5")
+        if not os.path.isfile(path):
+            print("skipped: no %s in %s" % (name, data))
+            continue
+        model = tf_keras.models.load_model(path, compile=False)
+        ours, why = dump(program, path, copy=copy)
+        theirs = expected_lines(model)
+        check(name + " read", ours is not None and same_lines(ours, theirs), why or first_difference(ours, theirs))
+        xs = random.rand(2, *model.input_shape[1:]).astype("f") * 2 - 1
+        if ours is not None:
+            compare_copy(name, copy, outputs_of(model, xs), xs)
+
+
+def main():
+    program = sys.argv[1]
+    with tempfile.TemporaryDirectory() as folder:
+        for make in MODELS:
+            for kind in KERAS:
+                compare_model(program, folder, make, kind)
+        for make in (sequential, nested, nested_frozen, deep, branches, layers_shared):
+            for kind in KERAS:
+                compare_weights(program, folder, make, kind)
+        path = os.path.join(folder, "list.h5")
+        model = list_form(path)
+        ours, why = dump(program, path)
+        check("Keras 2.0's list form read", ours is not None and same_lines(ours, expected_lines(model)), why)
+        if len(sys.argv) > 2:
+            compare_real(program, folder, sys.argv[2])
+    print("%d failures" % len(failures))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
