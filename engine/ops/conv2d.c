@@ -121,7 +121,7 @@ static const conv_case cases[] = {
     {1, 224, 224, 64, 64, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block1_conv2"},
     {1, 112, 112, 64, 128, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block2_conv1"},
     {1, 56, 56, 128, 256, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block3_conv1"},
-    {4, 56, 56, 256, 256, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block3_conv2"},
+    {1, 56, 56, 256, 256, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block3_conv2"},
     {1, 28, 28, 512, 512, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block4_conv2"},
     {2, 14, 14, 512, 512, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "VGG16 block5_conv1"},
     {1, 230, 230, 3, 64, {7, 7}, {2, 2}, {1, 1}, TLVK_VALID, false, "ResNet50 conv1"},

@@ -280,6 +280,34 @@ static void bits_of_a_sample(void **state) {
         batch_independent(floor_device);
 }
 
+/* --- the shuffle core without texel buffers -------------------------------------------------------------------------------------------------------- */
+
+static void small_cases(tlvk__device *d, const tlvk__op *op, int64_t pieces) {
+    tlvk__op_case c = {.epilogue = tlvk__activation_of(TLVK_LINEAR)};
+    for (int i = 0; op->test_case(i, &c); i++, c = (tlvk__op_case){.epilogue = tlvk__activation_of(TLVK_LINEAR)}) {
+        tlvk__check result;
+        if (c.real_size)
+            continue;
+        assert_ok(tlvk__check_case(d, op, &c, 21 + (uint64_t)i, pieces, &result));
+        if (!result.ok)
+            fail_msg("%s \"%s\", pieces of %d: %s", op->class_name, c.name, (int)pieces, result.message);
+    }
+}
+
+/* A device whose texel buffers are too small for its bindings reads storage buffers. */
+static void storage_buffers(void **state) {
+    (void)state;
+    static const tlvk__op *const ops[] = {&tlvk__op_conv2d, &tlvk__op_depthwise_conv2d, &tlvk__op_separable_conv2d, &tlvk__op_dense};
+    tlvk__device *d = test_device();
+    tlvk__caps *caps = (tlvk__caps *)tlvk__device_caps(d);
+    uint64_t texels = caps->max_texels;
+    caps->max_texels = 65536;
+    for (size_t i = 0; i < TLVK__COUNT(ops); i++)
+        for (int64_t pieces = 0; pieces <= 2; pieces += 2)
+            small_cases(d, ops[i], pieces);
+    caps->max_texels = texels;
+}
+
 /* --- shapes ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Output sizes and padding by TensorFlow's rule: (in, kernel, stride, dilation) -> out, before. */
@@ -323,7 +351,7 @@ static void refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(padding_of_tensorflow), cmocka_unit_test(refusals), cmocka_unit_test(adjoints), cmocka_unit_test(adjoints_portable),
-        cmocka_unit_test(weights_beyond_a_binding), cmocka_unit_test(bits_of_a_sample),
+        cmocka_unit_test(weights_beyond_a_binding), cmocka_unit_test(bits_of_a_sample), cmocka_unit_test(storage_buffers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
