@@ -76,6 +76,7 @@ static bool test_case(int index, tlvk__op_case *c) {
         {2, {{4, {2, 3, 1, 5}}, {4, {2, 1, 4, 5}}}},
         {2, {{2, {3, 7}}, {2, {3, 7}}}},
         {2, {{3, {2, 6, 3}}, {3, {2, 6, 3}}}},
+        {2, {{4, {2, 3, 2, 1}}, {4, {2, 3, 2, 5}}}},
         {2, {{4, {8, 28, 28, 128}}, {4, {8, 28, 28, 128}}}},
     };
     if (index >= (int)TLVK__COUNT(cases))
@@ -83,7 +84,7 @@ static bool test_case(int index, tlvk__op_case *c) {
     char a[64], b[64];
     c->inputs = cases[index].inputs;
     memcpy(c->x, cases[index].x, sizeof cases[index].x);
-    c->real_size = index == 8;
+    c->real_size = index == 9;
     snprintf(c->name, sizeof c->name, "%d inputs %.32s %.32s", c->inputs, tlvk__shape_text(&c->x[0], a, sizeof a), tlvk__shape_text(&c->x[1], b, sizeof b));
     return true;
 }

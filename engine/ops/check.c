@@ -3,138 +3,16 @@
  * Every number the device may write is first set to NaN, inputs included once the operation has said that its backward does not read
  * them; so what is read without being written, or not written, shows. Recordings: forward alone; forward and backward; the same with
  * every gradient added to what is there; backward for the inputs alone and for the variables alone. The first two are run twice for
- * equal bits. A composite operation is run as the chain of its parts and held against its own reference. */
+ * equal bits, and in inference mode the last sample is run alone: its bits may not depend on the batch. A composite operation is run as
+ * the chain of its parts and held against its own reference. */
 #include "ops/activation.h"
-#include "ops/elementwise.h"
+#include "ops/check_value.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <stdio.h>
 
 #define MAX_STAGES 4
-#define NAN_BITS 0x7fc00000u
-
-/* --- values: a device tensor, its dense numbers, and what is expected of it ------------------------------------------------------------- */
-
-typedef struct value {
-    char name[16];
-    tlvk__shape shape;
-    bool variable;
-    tlvk__layout layout;
-    tlvk__tensor t;
-    tlvk__buffer **buffers;
-    tlvk__span *segments;
-    size_t dense_count, padded_count;
-    double *v, *e;             /* the reference's */
-    float *upload, *result, *again; /* padded */
-} value;
-
-static void value_destroy(value *a) {
-    for (int i = 0; a->buffers && i < a->t.segment_count; i++)
-        tlvk__buffer_destroy(a->buffers[i]);
-    free(a->buffers);
-    free(a->segments);
-    free(a->v);
-    free(a->e);
-    free(a->upload);
-    free(a->result);
-    free(a->again);
-    *a = (value){0};
-}
-
-/* segment_n 0: as few segments as allocations allow. Storage begins behind the start of its buffer so that offsets are at work. */
-static tlvk_status value_create(tlvk__device *d, const char *name, const tlvk__shape *shape, bool variable, tlvk__layout layout, int64_t segment_n,
-                                value *out) {
-    value a = {.shape = *shape, .variable = variable, .layout = layout};
-    snprintf(a.name, sizeof a.name, "%s", name);
-    uint64_t sample = 0, bytes = 0;
-    int64_t dense = 0;
-    tlvk_status s = variable ? tlvk__variable_layout(shape, layout, &a.t) : tlvk__tensor_from_shape(shape, &a.t);
-    if (s)
-        return s;
-    if (!tlvk__shape_elements(shape, &dense) || !tlvk__tensor_bytes(&a.t, &bytes))
-        return tlvk__fail(TLVK_ERROR_MEMORY, "%s is larger than any memory", name);
-    sample = bytes / (uint64_t)a.t.n;
-    uint64_t limit = tlvk__device_caps(d)->max_allocation_bytes;
-    int64_t fit = (int64_t)TLVK__MAX((limit - TLVK__MIN(limit, 256)) / sample, 1);
-    a.t.segment_n = TLVK__MIN(a.t.n, variable || segment_n <= 0 ? fit : TLVK__MIN(segment_n, fit));
-    a.t.segment_count = (int)tlvk__div_up(a.t.n, a.t.segment_n);
-    a.dense_count = (size_t)dense;
-    a.padded_count = (size_t)(bytes / sizeof(float));
-    a.buffers = tlvk__calloc((size_t)a.t.segment_count, sizeof(tlvk__buffer *));
-    a.segments = tlvk__calloc((size_t)a.t.segment_count, sizeof(tlvk__span));
-    a.v = tlvk__calloc(a.dense_count, sizeof(double));
-    a.e = tlvk__calloc(a.dense_count, sizeof(double));
-    a.upload = tlvk__calloc(a.padded_count, sizeof(float));
-    a.result = tlvk__calloc(a.padded_count, sizeof(float));
-    a.again = tlvk__calloc(a.padded_count, sizeof(float));
-    a.t.segments = a.segments;
-    if (!a.buffers || !a.segments || !a.v || !a.e || !a.upload || !a.result || !a.again)
-        s = tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a check of %zu floats", a.padded_count);
-    for (int i = 0; !s && i < a.t.segment_count; i++) {
-        uint64_t size = (uint64_t)TLVK__MIN(a.t.segment_n, a.t.n - i * a.t.segment_n) * sample;
-        s = tlvk__buffer_create(d, TLVK__BUFFER_DEVICE, size + 256, name, &a.buffers[i]);
-        a.segments[i] = (tlvk__span){a.buffers[i], 256, size};
-    }
-    if (s)
-        value_destroy(&a);
-    else
-        *out = a;
-    return s;
-}
-
-static void pad(const value *a, const float *dense, float *padded) {
-    if (a->variable)
-        tlvk__variable_pack(&a->shape, a->layout, dense, padded);
-    else
-        tlvk__activation_pack(&a->t, a->t.n, dense, padded);
-}
-
-static void unpad(const value *a, const float *padded, float *dense) {
-    if (a->variable)
-        tlvk__variable_unpack(&a->shape, a->layout, padded, dense);
-    else
-        tlvk__activation_unpack(&a->t, a->t.n, padded, dense);
-}
-
-/* The present v, which are floats, become what is uploaded. */
-static tlvk_status value_set_upload(value *a) {
-    float *dense = tlvk__calloc(a->dense_count, sizeof(float));
-    if (!dense)
-        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a check of %zu floats", a->dense_count);
-    for (size_t i = 0; i < a->dense_count; i++)
-        dense[i] = (float)a->v[i];
-    pad(a, dense, a->upload);
-    free(dense);
-    return TLVK_OK;
-}
-
-static void value_random(value *a, tlvk__rng *rng, double low, double high) {
-    for (size_t i = 0; i < a->dense_count; i++)
-        a->v[i] = (float)(low + (high - low) * tlvk__rng_uniform(rng));
-}
-
-/* All different: the numbers of a fine grid in random order. */
-static void value_distinct(value *a, tlvk__rng *rng) {
-    for (size_t i = 0; i < a->dense_count; i++)
-        a->v[i] = (float)((2.0 * (double)i + 1) / (double)a->dense_count - 1);
-    for (size_t i = a->dense_count; i > 1; i--) {
-        size_t j = (size_t)tlvk__rng_below(rng, i);
-        double t = a->v[i - 1];
-        a->v[i - 1] = a->v[j];
-        a->v[j] = t;
-    }
-}
-
-static void value_poison(value *a) {
-    const uint32_t bits = NAN_BITS;
-    for (size_t i = 0; i < a->padded_count; i++)
-        memcpy(&a->upload[i], &bits, sizeof bits);
-}
-
-static tlvk__ref_tensor ref_of(value *a, bool error) {
-    return (tlvk__ref_tensor){.shape = a->shape, .v = a->v, .e = error ? a->e : NULL};
-}
 
 /* --- the run ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -142,8 +20,7 @@ typedef struct stage {
     const tlvk__op *op;
     const void *attrs;
     int variables[TLVK__MAX_VARIABLES], variable_count;
-    value mid, dmid;         /* behind this stage; of the last stage unused */
-    bool has_mid;
+    tlvk__value mid, dmid; /* behind this stage; of the last stage unused */
     tlvk__span aux[TLVK__MAX_AUX], scratch, packed;
     tlvk__buffer *room[TLVK__MAX_AUX + 2];
 } stage;
@@ -158,14 +35,13 @@ typedef struct check {
     int stage_count;
     tlvk__variable_spec specs[TLVK__MAX_VARIABLES];
     int variable_count;
-    value x[TLVK__MAX_INPUTS], dx[TLVK__MAX_INPUTS];
-    value w[TLVK__MAX_VARIABLES], dw[TLVK__MAX_VARIABLES];
-    value y, g, dz, scale, shift; /* g: gradient behind the epilogue; dz: before it, where an epilogue is told back */
+    tlvk__value x[TLVK__MAX_INPUTS], dx[TLVK__MAX_INPUTS];
+    tlvk__value w[TLVK__MAX_VARIABLES], dw[TLVK__MAX_VARIABLES];
+    tlvk__value y, g, dz, scale, shift; /* g: gradient behind the epilogue; dz: before it, where an epilogue is told back */
     bool epilogue, epilogue_backward;
     tlvk__step_params step;
     tlvk__buffer *step_buffer;
-    double *e_pre;  /* pre-activation and its bound, for the epilogue's slope */
-    double *pre;
+    double *pre, *e_pre;  /* what stands before the activation and its bound, for the epilogue's slope */
 } check;
 
 static bool has_backward(const check *k) {
@@ -179,7 +55,7 @@ static bool trainable(const check *k, int i) {
 /* Which gradients a recording asks for. */
 typedef struct wants { bool backward, dx, dw, accumulate; } wants;
 
-static const value *stage_input(const check *k, int s, int i) {
+static const tlvk__value *stage_input(const check *k, int s, int i) {
     return s == 0 ? &k->x[i] : &k->stages[s - 1].mid;
 }
 
@@ -217,12 +93,12 @@ static void fill_call(const check *k, int s, wants want, tlvk__op_call *call) {
 static tlvk_status fill_nan(tlvk__recorder *r, const tlvk__tensor *t) {
     tlvk_status s = TLVK_OK;
     for (int i = 0; !s && i < t->segment_count; i++)
-        s = tlvk__record_fill(r, t->segments[i], NAN_BITS);
+        s = tlvk__record_fill(r, t->segments[i], TLVK__NAN_BITS);
     return s;
 }
 
 static tlvk_status fill_span(tlvk__recorder *r, tlvk__span span) {
-    return span.buffer ? tlvk__record_fill(r, span, NAN_BITS) : TLVK_OK;
+    return span.buffer ? tlvk__record_fill(r, span, TLVK__NAN_BITS) : TLVK_OK;
 }
 
 static tlvk_status record_forward(const check *k, tlvk__recorder *r) {
@@ -272,8 +148,8 @@ static tlvk_status record_backward(const check *k, tlvk__recorder *r, wants want
 }
 
 /* Every value that recordings read or write, in turn; NULL past the last. */
-static value *value_at(check *k, int index) {
-    value *fixed[] = {&k->y, &k->g, &k->dz, &k->scale, &k->shift};
+static tlvk__value *value_at(check *k, int index) {
+    tlvk__value *fixed[] = {&k->y, &k->g, &k->dz, &k->scale, &k->shift};
     if (index < (int)TLVK__COUNT(fixed))
         return fixed[index];
     index -= (int)TLVK__COUNT(fixed);
@@ -288,7 +164,7 @@ static value *value_at(check *k, int index) {
 /* Writes all inputs, runs the recording, reads all values into `result` or `again`. */
 static tlvk_status run(check *k, tlvk__recording *rec, bool again) {
     tlvk_status s = TLVK_OK;
-    value *a;
+    tlvk__value *a;
     for (int i = 0; !s && (a = value_at(k, i)); i++)
         if (a->buffers)
             s = tlvk__tensor_write(k->d, &a->t, a->upload);
@@ -327,58 +203,6 @@ static tlvk_status run_recorded(check *k, wants want, bool twice) {
     return s;
 }
 
-/* --- comparing ---------------------------------------------------------------------------------------------------------------------------- */
-
-static void wrong(check *k, const char *format, ...) TLVK__PRINTF(2, 3);
-static void wrong(check *k, const char *format, ...) {
-    if (!k->result->ok)
-        return;
-    k->result->ok = false;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(k->result->message, sizeof k->result->message, format, args);
-    va_end(args);
-}
-
-/* a->result against v within e; `prior`, dense or NULL, was there before and has been added to. */
-static tlvk_status compare(check *k, value *a, const double *prior, const char *when) {
-    float *dense = tlvk__calloc(a->dense_count, sizeof(float)), *repadded = tlvk__calloc(a->padded_count, sizeof(float));
-    if (!dense || !repadded) {
-        free(dense);
-        free(repadded);
-        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a check of %zu floats", a->padded_count);
-    }
-    unpad(a, a->result, dense);
-    pad(a, dense, repadded);
-    for (size_t i = 0; i < a->padded_count; i++)
-        if (repadded[i] == 0 && !(a->result[i] == 0)) {
-            wrong(k, "%s, %s: float %zu of the padded tensor is %g; lanes behind the last channel must be zero", when, a->name, i, (double)a->result[i]);
-            break;
-        }
-    for (size_t i = 0; i < a->dense_count; i++) {
-        double expected = a->v[i] + (prior ? prior[i] : 0), bound = a->e[i];
-        if (prior) /* one rounding for each piece of samples that adds its share */
-            bound += 2 * TLVK__U * sqrt((double)k->dx[0].t.segment_count) * (fabs(prior[i]) + fabs(a->v[i]));
-        double error = fabs((double)dense[i] - expected);
-        double share = bound > 0 ? error / bound : error > 0 ? INFINITY : 0;
-        if (isnan(error) || share > k->result->worst) {
-            k->result->worst = isnan(error) ? INFINITY : share;
-            k->result->max_error = error;
-            k->result->bound = bound;
-        }
-        if (!(error <= bound))
-            wrong(k, "%s, %s[%zu]: device %.9g, expected %.9g, error %.3g, bound %.3g", when, a->name, i, (double)dense[i], expected, error, bound);
-    }
-    free(dense);
-    free(repadded);
-    return TLVK_OK;
-}
-
-static void compare_bits(check *k, const value *a, const char *when) {
-    if (memcmp(a->result, a->again, a->padded_count * sizeof(float)) != 0)
-        wrong(k, "%s, %s: two runs gave different bits", when, a->name);
-}
-
 /* --- preparing ---------------------------------------------------------------------------------------------------------------------------- */
 
 static tlvk_status make_stages(check *k) {
@@ -405,66 +229,67 @@ static tlvk_status make_inputs(check *k, tlvk__rng *rng, int64_t force) {
     for (int i = 0; !s && i < k->c->inputs; i++) {
         char name[24];
         snprintf(name, sizeof name, "x%d", i);
-        s = value_create(k->d, name, &k->c->x[i], false, TLVK__LAYOUT_VECTOR, 2 * force, &k->x[i]);
+        s = tlvk__value_create(k->d, name, &k->c->x[i], false, TLVK__LAYOUT_VECTOR, 2 * force, &k->x[i]);
         if (s)
             return s;
         if (k->c->distinct)
-            value_distinct(&k->x[i], rng);
+            tlvk__value_distinct(&k->x[i], rng);
         else
-            value_random(&k->x[i], rng, k->c->positive ? 0.1 : -1, 1);
+            tlvk__value_random(&k->x[i], rng, k->c->positive ? 0.1 : -1, 1);
         for (size_t v = 0; k->c->coarse && v < k->x[i].dense_count; v++)
             k->x[i].v[v] = round(k->x[i].v[v] * 4) / 4;
         for (size_t v = 0; v < k->x[i].dense_count; v++)
             k->x[i].v[v] = (float)(k->x[i].v[v] * (k->c->range > 0 ? (double)k->c->range : 1) + (double)k->c->offset);
-        s = value_set_upload(&k->x[i]);
+        s = tlvk__value_set_upload(&k->x[i]);
         snprintf(name, sizeof name, "dx%d", i);
         if (!s && has_backward(k))
-            s = value_create(k->d, name, &k->c->x[i], false, TLVK__LAYOUT_VECTOR, force, &k->dx[i]);
+            s = tlvk__value_create(k->d, name, &k->c->x[i], false, TLVK__LAYOUT_VECTOR, force, &k->dx[i]);
     }
     for (int i = 0; !s && i < k->variable_count; i++) {
         const tlvk__variable_spec *spec = &k->specs[i];
-        s = value_create(k->d, spec->name, &spec->shape, true, spec->layout, 0, &k->w[i]);
+        s = tlvk__value_create(k->d, spec->name, &spec->shape, true, spec->layout, 0, &k->w[i]);
         if (s)
             return s;
         /* A state that begins at one is a variance: it stays positive. */
-        value_random(&k->w[i], rng, !spec->trainable && spec->initializer.kind == TLVK_ONES ? 0.1 : -1, 1);
-        s = value_set_upload(&k->w[i]);
+        tlvk__value_random(&k->w[i], rng, !spec->trainable && spec->initializer.kind == TLVK_ONES ? 0.1 : -1, 1);
+        s = tlvk__value_set_upload(&k->w[i]);
         char name[24];
         snprintf(name, sizeof name, "d%s", spec->name);
         if (!s && spec->trainable && has_backward(k))
-            s = value_create(k->d, name, &spec->shape, true, spec->layout, 0, &k->dw[i]);
+            s = tlvk__value_create(k->d, name, &spec->shape, true, spec->layout, 0, &k->dw[i]);
+        k->dw[i].pieces = k->dx[0].t.segment_count;
     }
     return s;
 }
 
 static tlvk_status make_outputs(check *k, tlvk__rng *rng, int64_t force, const tlvk__shape *y) {
-    tlvk_status s = value_create(k->d, "y", y, false, TLVK__LAYOUT_VECTOR, 3 * force, &k->y);
+    tlvk_status s = tlvk__value_create(k->d, "y", y, false, TLVK__LAYOUT_VECTOR, 3 * force, &k->y);
     if (s)
         return s;
-    value_poison(&k->y);
+    tlvk__value_poison(&k->y);
     tlvk__shape vector = {.rank = 1, .dim = {y->dim[y->rank - 1]}};
     if (k->epilogue && k->c->scale_shift) {
-        s = value_create(k->d, "scale", &vector, true, TLVK__LAYOUT_VECTOR, 0, &k->scale);
+        s = tlvk__value_create(k->d, "scale", &vector, true, TLVK__LAYOUT_VECTOR, 0, &k->scale);
         if (!s)
-            s = value_create(k->d, "shift", &vector, true, TLVK__LAYOUT_VECTOR, 0, &k->shift);
+            s = tlvk__value_create(k->d, "shift", &vector, true, TLVK__LAYOUT_VECTOR, 0, &k->shift);
         if (s)
             return s;
-        value_random(&k->scale, rng, -1.5, 1.5);
-        value_random(&k->shift, rng, -1, 1);
-        s = value_set_upload(&k->scale);
+        tlvk__value_random(&k->scale, rng, -1.5, 1.5);
+        tlvk__value_random(&k->shift, rng, -1, 1);
+        s = tlvk__value_set_upload(&k->scale);
         if (!s)
-            s = value_set_upload(&k->shift);
+            s = tlvk__value_set_upload(&k->shift);
     }
     if (!s && has_backward(k)) {
-        s = value_create(k->d, "g", y, false, TLVK__LAYOUT_VECTOR, 2 * force, &k->g);
+        s = tlvk__value_create(k->d, "g", y, false, TLVK__LAYOUT_VECTOR, 2 * force, &k->g);
         if (s)
             return s;
-        value_random(&k->g, rng, -1, 1);
-        s = value_set_upload(&k->g);
+        tlvk__value_random(&k->g, rng, -1, 1);
+        s = tlvk__value_set_upload(&k->g);
         if (!s && k->epilogue_backward) {
-            s = value_create(k->d, "dz", y, false, TLVK__LAYOUT_VECTOR, force, &k->dz);
+            s = tlvk__value_create(k->d, "dz", y, false, TLVK__LAYOUT_VECTOR, force, &k->dz);
             if (!s)
-                value_poison(&k->dz);
+                tlvk__value_poison(&k->dz);
         }
     }
     return s;
@@ -479,13 +304,13 @@ static tlvk_status make_middle(check *k, int64_t force) {
         tlvk__shape out;
         s = st->op->shape(st->attrs, 1, &in, &out);
         if (!s)
-            s = value_create(k->d, "mid", &out, false, TLVK__LAYOUT_VECTOR, force, &st->mid);
+            s = tlvk__value_create(k->d, "mid", &out, false, TLVK__LAYOUT_VECTOR, force, &st->mid);
         if (!s && has_backward(k))
-            s = value_create(k->d, "dmid", &out, false, TLVK__LAYOUT_VECTOR, 2 * force, &st->dmid);
+            s = tlvk__value_create(k->d, "dmid", &out, false, TLVK__LAYOUT_VECTOR, 2 * force, &st->dmid);
         if (!s) {
-            value_poison(&st->mid);
+            tlvk__value_poison(&st->mid);
             if (st->dmid.buffers)
-                value_poison(&st->dmid);
+                tlvk__value_poison(&st->dmid);
         }
         in = out;
     }
@@ -551,12 +376,12 @@ static tlvk_status prepare(check *k, uint64_t seed, int64_t force) {
 }
 
 static void release(check *k) {
-    value *a;
+    tlvk__value *a;
     for (int i = 0; (a = value_at(k, i)); i++)
-        value_destroy(a);
+        tlvk__value_destroy(a);
     for (int i = 0; i < MAX_STAGES; i++) {
-        value_destroy(&k->stages[i].mid);
-        value_destroy(&k->stages[i].dmid);
+        tlvk__value_destroy(&k->stages[i].mid);
+        tlvk__value_destroy(&k->stages[i].dmid);
         for (int b = 0; b < TLVK__MAX_AUX + 2; b++)
             tlvk__buffer_destroy(k->stages[i].room[b]);
     }
@@ -592,11 +417,11 @@ static tlvk_status reference_epilogue(check *k) {
 static void fill_ref(check *k, tlvk__ref_call *call, tlvk__ref_tensor room[2 * TLVK__MAX_INPUTS + 3 * TLVK__MAX_VARIABLES]) {
     *call = (tlvk__ref_call){.attrs = &k->c->attrs, .training = k->c->training, .stream = 3, .step = &k->step, .inputs = k->c->inputs};
     for (int i = 0; i < k->c->inputs; i++) {
-        *room = ref_of(&k->x[i], false);
+        *room = tlvk__value_ref(&k->x[i], false);
         call->x[i] = room++;
     }
     for (int i = 0; i < k->variable_count; i++) {
-        *room = ref_of(&k->w[i], false);
+        *room = tlvk__value_ref(&k->w[i], false);
         call->w[i] = room++;
     }
 }
@@ -606,23 +431,23 @@ typedef struct states { double *v[TLVK__MAX_VARIABLES], *e[TLVK__MAX_VARIABLES];
 
 static tlvk_status compare_states(check *k, const states *after) {
     for (int i = 0; i < k->variable_count; i++) {
-        value *w = &k->w[i], seen = *w;
+        tlvk__value *w = &k->w[i], seen = *w;
         if (after->v[i]) {
             seen.v = after->v[i];
             seen.e = after->e[i];
-            tlvk_status s = compare(k, &seen, NULL, "after a training step");
+            tlvk_status s = tlvk__value_compare(k->result, &seen, NULL, "after a training step");
             if (s)
                 return s;
         } else if (memcmp(w->result, w->upload, w->padded_count * sizeof(float)) != 0) {
-            wrong(k, "forward, %s: a variable that is no state was changed", w->name);
+            tlvk__check_wrong(k->result, "forward, %s: a variable that is no state was changed", w->name);
         }
-        compare_bits(k, w, "forward");
+        tlvk__value_compare_bits(k->result, w, "forward");
     }
     return TLVK_OK;
 }
 
 static tlvk_status check_forward(check *k) {
-    tlvk__ref_tensor room[2 * TLVK__MAX_INPUTS + 3 * TLVK__MAX_VARIABLES], y = ref_of(&k->y, true), after_room[TLVK__MAX_VARIABLES];
+    tlvk__ref_tensor room[2 * TLVK__MAX_INPUTS + 3 * TLVK__MAX_VARIABLES], y = tlvk__value_ref(&k->y, true), after_room[TLVK__MAX_VARIABLES];
     tlvk__ref_call call;
     states after = {0};
     tlvk_status s = TLVK_OK;
@@ -645,18 +470,59 @@ static tlvk_status check_forward(check *k) {
     if (!s)
         s = run_recorded(k, (wants){0}, true);
     if (!s)
-        s = compare(k, &k->y, NULL, "forward");
-    compare_bits(k, &k->y, "forward");
+        s = tlvk__value_compare(k->result, &k->y, NULL, "forward");
+    tlvk__value_compare_bits(k->result, &k->y, "forward");
     if (!s)
         s = compare_states(k, &after);
     const tlvk__op *op = k->stages[0].op;
     if (!s && k->stage_count == 1 && op->view && op->view(k->stages[0].attrs, k->c->training, &k->x[0].t, &k->y.t)
         && (k->x[0].padded_count != k->y.padded_count || memcmp(k->x[0].result, k->y.result, k->y.padded_count * sizeof(float)) != 0))
-        wrong(k, "forward: said to be a view of its input, but the output's memory differs");
+        tlvk__check_wrong(k->result, "forward: said to be a view of its input, but the output's memory differs");
     for (int i = 0; i < k->variable_count; i++) {
         free(after.v[i]);
         free(after.e[i]);
     }
+    return s;
+}
+
+/* The last sample of the batch, alone on a second set of tensors, must give the bits it had among the others. */
+static tlvk_status check_alone(const check *k, check *one, uint64_t seed) {
+    tlvk_status s = prepare(one, seed, 0);
+    if (s)
+        return s;
+    for (int i = 0; i < one->c->inputs; i++) {
+        size_t sample = one->x[i].padded_count;
+        memcpy(one->x[i].upload, k->x[i].upload + (k->x[i].padded_count - sample), sample * sizeof(float));
+    }
+    for (int i = 0; i < one->variable_count; i++)
+        memcpy(one->w[i].upload, k->w[i].upload, one->w[i].padded_count * sizeof(float));
+    if (one->scale.buffers) {
+        memcpy(one->scale.upload, k->scale.upload, one->scale.padded_count * sizeof(float));
+        memcpy(one->shift.upload, k->shift.upload, one->shift.padded_count * sizeof(float));
+    }
+    s = run_recorded(one, (wants){0}, false);
+    size_t sample = one->y.padded_count;
+    if (!s && memcmp(one->y.result, k->y.result + (k->y.padded_count - sample), sample * sizeof(float)) != 0)
+        tlvk__check_wrong(one->result, "forward: the last sample alone gave other bits than in the batch");
+    return s;
+}
+
+static tlvk_status check_independence(const check *k, uint64_t seed) {
+    if (k->c->training || k->c->x[0].dim[0] < 2)
+        return TLVK_OK;
+    check *one = tlvk__calloc(1, sizeof *one);
+    tlvk__op_case *c = tlvk__calloc(1, sizeof *c);
+    tlvk_status s = one && c ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a check");
+    if (!s) {
+        *c = *k->c;
+        for (int i = 0; i < c->inputs; i++)
+            c->x[i].dim[0] = 1;
+        *one = (check){.d = k->d, .op = k->op, .c = c, .result = k->result};
+        s = check_alone(k, one, seed);
+        release(one);
+    }
+    free(one);
+    free(c);
     return s;
 }
 
@@ -672,12 +538,12 @@ static tlvk_status settle_epilogue_gradient(check *k) {
         k->dz.v[i] = k->g.v[i] * slope * scale;
         k->dz.e[i] = fabs(k->g.v[i] * scale) * e + 3 * TLVK__U * fabs(k->dz.v[i]);
     }
-    tlvk_status s = compare(k, &k->dz, NULL, "gradient before the epilogue");
+    tlvk_status s = tlvk__value_compare(k->result, &k->dz, NULL, "gradient before the epilogue");
     float *dense = s ? NULL : tlvk__calloc(k->dz.dense_count, sizeof(float));
     if (!s && !dense)
         s = tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a check of %zu floats", k->dz.dense_count);
     if (dense) {
-        unpad(&k->dz, k->dz.result, dense);
+        tlvk__value_unpad(&k->dz, k->dz.result, dense);
         for (size_t i = 0; i < k->dz.dense_count; i++)
             k->dz.v[i] = (double)dense[i];
     }
@@ -687,23 +553,23 @@ static tlvk_status settle_epilogue_gradient(check *k) {
 
 static tlvk_status reference_backward(check *k) {
     tlvk__ref_tensor room[2 * TLVK__MAX_INPUTS + 3 * TLVK__MAX_VARIABLES], grads[TLVK__MAX_INPUTS + TLVK__MAX_VARIABLES], *next = grads;
-    tlvk__ref_tensor dy = ref_of(k->epilogue_backward ? &k->dz : &k->g, false);
+    tlvk__ref_tensor dy = tlvk__value_ref(k->epilogue_backward ? &k->dz : &k->g, false);
     tlvk__ref_call call;
     fill_ref(k, &call, room);
     call.dy = &dy;
     for (int i = 0; i < k->c->inputs; i++) {
-        *next = ref_of(&k->dx[i], true);
+        *next = tlvk__value_ref(&k->dx[i], true);
         call.dx[i] = next++;
     }
     for (int i = 0; i < k->variable_count; i++)
         if (trainable(k, i)) {
-            *next = ref_of(&k->dw[i], true);
+            *next = tlvk__value_ref(&k->dw[i], true);
             call.dw[i] = next++;
         }
     return k->op->reference_backward(&call);
 }
 
-static value *gradient_at(check *k, int i) {
+static tlvk__value *gradient_at(check *k, int i) {
     return i < k->c->inputs ? &k->dx[i] : &k->dw[i - k->c->inputs];
 }
 
@@ -711,16 +577,16 @@ static value *gradient_at(check *k, int i) {
 static tlvk_status check_wants(check *k, wants want, bool twice, const char *when) {
     tlvk_status s = run_recorded(k, want, twice);
     for (int i = 0; !s && i < k->c->inputs + k->variable_count; i++) {
-        value *a = gradient_at(k, i);
+        tlvk__value *a = gradient_at(k, i);
         bool wanted = i < k->c->inputs ? want.dx : want.dw;
         if (!a->buffers)
             continue;
         if (!wanted && memcmp(a->result, a->upload, a->padded_count * sizeof(float)) != 0)
-            wrong(k, "%s, %s: written though not wanted", when, a->name);
+            tlvk__check_wrong(k->result, "%s, %s: written though not wanted", when, a->name);
         if (wanted)
-            s = compare(k, a, NULL, when);
+            s = tlvk__value_compare(k->result, a, NULL, when);
         if (twice)
-            compare_bits(k, a, when);
+            tlvk__value_compare_bits(k->result, a, when);
     }
     return s;
 }
@@ -732,7 +598,7 @@ static tlvk_status check_accumulate(check *k, uint64_t seed) {
     tlvk_status s = TLVK_OK;
     int count = k->c->inputs + k->variable_count;
     for (int i = 0; !s && i < count; i++) {
-        value *a = gradient_at(k, i);
+        tlvk__value *a = gradient_at(k, i);
         if (!a->buffers)
             continue;
         double *expected = a->v;
@@ -742,15 +608,15 @@ static tlvk_status check_accumulate(check *k, uint64_t seed) {
             break;
         }
         a->v = priors[i];
-        value_random(a, &rng, -1, 1);
-        s = value_set_upload(a);
+        tlvk__value_random(a, &rng, -1, 1);
+        s = tlvk__value_set_upload(a);
         a->v = expected;
     }
     if (!s)
         s = run_recorded(k, (wants){.backward = true, .dx = true, .dw = true, .accumulate = true}, false);
     for (int i = 0; i < count; i++) {
         if (!s && priors[i])
-            s = compare(k, gradient_at(k, i), priors[i], "accumulating backward");
+            s = tlvk__value_compare(k->result, gradient_at(k, i), priors[i], "accumulating backward");
         free(priors[i]);
     }
     return s;
@@ -759,7 +625,7 @@ static tlvk_status check_accumulate(check *k, uint64_t seed) {
 static tlvk_status check_backward(check *k, uint64_t seed) {
     for (int i = 0; i < k->c->inputs + k->variable_count; i++)
         if (gradient_at(k, i)->buffers)
-            value_poison(gradient_at(k, i));
+            tlvk__value_poison(gradient_at(k, i));
     wants all = {.backward = true, .dx = true, .dw = true};
     tlvk_status s = run_recorded(k, all, false);
     if (!s && k->epilogue_backward)
@@ -793,6 +659,8 @@ tlvk_status tlvk__check_case(tlvk__device *d, const tlvk__op *op, const tlvk__op
     tlvk_status s = prepare(k, seed, TLVK__MAX(force_piece_samples, 0));
     if (!s)
         s = check_forward(k);
+    if (!s)
+        s = check_independence(k, seed);
     if (!s && has_backward(k))
         s = check_backward(k, seed);
     tlvk__force_pieces(0);

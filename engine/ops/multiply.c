@@ -109,6 +109,7 @@ static bool test_case(int index, tlvk__op_case *c) {
         {2, {{4, {2, 3, 4, 6}}, {4, {2, 3, 4, 1}}}},
         {3, {{4, {2, 3, 4, 5}}, {4, {2, 1, 1, 5}}, {4, {2, 3, 4, 1}}}},
         {2, {{4, {2, 3, 1, 5}}, {4, {2, 1, 4, 5}}}},
+        {2, {{4, {2, 3, 2, 1}}, {4, {2, 3, 2, 5}}}},
         {2, {{4, {4, 56, 56, 96}}, {4, {4, 1, 1, 96}}}},
     };
     if (index >= (int)TLVK__COUNT(cases))
@@ -116,7 +117,7 @@ static bool test_case(int index, tlvk__op_case *c) {
     char a[64], b[64];
     c->inputs = cases[index].inputs;
     memcpy(c->x, cases[index].x, sizeof cases[index].x);
-    c->real_size = index == 6;
+    c->real_size = index == 7;
     snprintf(c->name, sizeof c->name, "%d inputs %.32s %.32s", c->inputs, tlvk__shape_text(&c->x[0], a, sizeof a), tlvk__shape_text(&c->x[1], b, sizeof b));
     return true;
 }

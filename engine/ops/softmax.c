@@ -26,15 +26,16 @@ static void defaults(void *attrs) {
 }
 
 static bool test_case(int index, tlvk__op_case *c) {
-    static const tlvk__shape shapes[] = {{2, {3, 10}}, {2, {5, 2}}, {2, {2, 1}}, {4, {2, 3, 2, 7}}, {2, {3, 321}}, {2, {32, 1000}}};
+    static const tlvk__shape shapes[] = {{2, {3, 10}}, {2, {5, 2}}, {2, {2, 1}}, {4, {2, 3, 2, 7}}, {2, {3, 321}}, {2, {3, 10}}, {2, {32, 1000}}};
     if (index >= (int)TLVK__COUNT(shapes))
         return false;
     defaults(c->attrs.bytes);
     c->inputs = 1;
     c->x[0] = shapes[index];
     c->range = index % 2 ? 30.0f : 1.0f;
-    c->real_size = index == 5;
-    snprintf(c->name, sizeof c->name, "%s", tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
+    c->offset = index == 5 ? -200.0f : 0;
+    c->real_size = index == 6;
+    snprintf(c->name, sizeof c->name, "%s%s", tlvk__shape_text(&c->x[0], (char[64]){0}, 64), index == 5 ? " far below zero" : "");
     return true;
 }
 
