@@ -47,7 +47,7 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_softmax = {
     .class_name = "Softmax", .snake_name = "softmax", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__activation_attrs), .fields = fields, .defaults = defaults,
-    .shape = tlvk__activation_op_shape, .activation = tlvk__activation_op_activation,
+    .shape = tlvk__activation_op_shape,
     .backward_reads = tlvk__activation_op_backward_reads, .flops = tlvk__activation_op_flops,
     .forward = tlvk__activation_op_forward, .backward = tlvk__activation_op_backward,
     .reference_forward = tlvk__activation_op_reference_forward, .reference_backward = tlvk__activation_op_reference_backward,
