@@ -8,11 +8,11 @@ bool tlvk__texel_operands(const tlvk__caps *caps) {
     return caps->max_texels >= caps->max_binding_bytes / 16 && caps->texel_align > 0 && caps->storage_align % caps->texel_align == 0;
 }
 
-/* The static table. Columns: subgroup size, then TM, TV, KC for layers of pictures, then for layers with few rows per sample (Dense), whose
+/* The static table. Columns: subgroup size, then TM, TV, KC for layers of pictures, then TM, TV for layers with few rows per sample (Dense), whose
  * cost is reading w: a small TM wastes little where the batch is small. Measured in docs/kernels.md for 8; 4, 16 and 32 chosen so that a
- * lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills every lane with at least one vec4 of A. */
-static const struct { int sg, tm, tv, kc, small_tm, small_tv, small_kc; } sgb_tiles[] = {
-    {4, 8, 1, 8, 8, 1, 8}, {8, 32, 1, 8, 8, 2, 8}, {16, 16, 1, 16, 8, 1, 16}, {32, 8, 1, 16, 8, 1, 16}};
+ * lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills every lane with at least one vec4 of A. Packed weights lie in panels of
+ * SG*TV vec4 and chunks of KC: both stay the same for every layer, since a shared kernel is packed once for calls on pictures of any size. */
+static const struct { int sg, tm, tv, kc, small_tm, small_tv; } sgb_tiles[] = {{4, 8, 1, 8, 8, 1}, {8, 32, 1, 8, 8, 2}, {16, 16, 1, 16, 8, 1}, {32, 8, 1, 16, 8, 1}};
 enum { SMALL_ROWS = 8, GROUP_SUBGROUPS = 4, PORTABLE_GROUP = 64, PORTABLE_VECS = 8, PORTABLE_KC = 16 };
 
 static tlvk__tile portable_tile(bool small) {
@@ -20,8 +20,9 @@ static tlvk__tile portable_tile(bool small) {
     return (tlvk__tile){.tm = tm, .kc = PORTABLE_KC, .wg = PORTABLE_GROUP, .rows = 8 * tm, .vecs = PORTABLE_VECS, .rows_per_group = 8 * tm};
 }
 
-tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass pass) {
-    bool small = pass != TLVK__GEMM_WEIGHTS && s->oh * s->ow <= SMALL_ROWS;
+tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+    const tlvk__conv_shape *s = &g->shape;
+    bool small = pass != TLVK__GEMM_WEIGHTS && !g->packs && s->oh * s->ow <= SMALL_ROWS;
     for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(sgb_tiles); i++) {
         if (sgb_tiles[i].sg != (int)caps->subgroup_size)
             continue;
@@ -29,7 +30,6 @@ tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, en
         if (small) {
             t.tm = sgb_tiles[i].small_tm;
             t.tv = sgb_tiles[i].small_tv;
-            t.kc = sgb_tiles[i].small_kc;
         }
         int64_t columns = pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs;
         t.vecs = t.sg * t.tv;
@@ -96,7 +96,7 @@ static packed_order packed_order_of(const tlvk__conv_shape *s, const tlvk__tile 
 }
 
 static bool is_packed(const tlvk__caps *caps, const tlvk__gemm_call *g, tlvk__tile *t) {
-    *t = tlvk__gemm_tile(caps, &g->shape, TLVK__GEMM_FORWARD);
+    *t = tlvk__gemm_tile(caps, g, TLVK__GEMM_FORWARD);
     return g->packs && t->sgb;
 }
 

@@ -3,8 +3,8 @@
  *
  * Shapes: x (n, h, w, cin), y and dy (n, oh, ow, cout), w (kh, kw, cin, cout) with rows of pitch(cin) as TLVK__LAYOUT_MATRIX lays it;
  * Dense is kh = kw = 1 over pictures of `rows` x 1. The choice of tile depends on the device and on the layer's shape without its batch,
- * and every sum over k of forward and backward-data is one ascending chain: a sample's result has the same bits in any batch, at any
- * place in it, and however the operands are cut into pieces. */
+ * and every element of y and dx is one ascending chain over k (one per part of w where w is larger than a binding): a sample's result has
+ * the same bits in any batch and at any place in it. */
 #ifndef TLVK_GEMM_H
 #define TLVK_GEMM_H
 
@@ -34,14 +34,14 @@ tlvk_status tlvk__gemm_forward(tlvk__recorder *r, const tlvk__gemm_call *g);    
 /* Whichever of dx (+)= dy * w', dw (+)= x' * dy and db (+)= column sums of dy the call wants. */
 tlvk_status tlvk__gemm_backward(tlvk__recorder *r, const tlvk__gemm_call *g);
 
-/* --- shared by gemm.c, gemm_backward.c and depthwise_conv2d.c ------------------------------------------------------------------------- */
+/* --- shared by gemm.c, gemm_backward.c and depthwise.c ------------------------------------------------------------------------- */
 
 /* The device reads operands through RGBA32F texel buffers of any binding's size. */
 bool tlvk__texel_operands(const tlvk__caps *caps);
 
 typedef struct tlvk__tile { bool sgb; int tm, tv, sg, kc, wg; int rows, vecs, rows_per_group; } tlvk__tile; /* rows x vecs vec4 of C per tile */
 enum tlvk__gemm_pass { TLVK__GEMM_FORWARD, TLVK__GEMM_DATA, TLVK__GEMM_WEIGHTS };
-tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass pass);
+tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
 /* Sets shader ("<base>_sgb_texel<form>"; written to `name`), specs and subgroup size of the tile. Returns the number of specs. */
 uint64_t tlvk__gemm_weights_scratch(const tlvk__caps *caps, const tlvk__gemm_call *g);
 int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d);

@@ -125,7 +125,7 @@ static tlvk_status data_parts(tlvk__recorder *r, const data_state *f) {
 static tlvk_status backward_data(tlvk__recorder *r, const tlvk__gemm_call *g) {
     const tlvk__conv_shape *s = &g->shape;
     data_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
-    f.tile = tlvk__gemm_tile(f.caps, s, TLVK__GEMM_DATA);
+    f.tile = tlvk__gemm_tile(f.caps, g, TLVK__GEMM_DATA);
     snprintf(f.operation, sizeof f.operation, "%s_backward_data", g->operation);
     tlvk__weight_part part = {0};
     bool more;
@@ -176,7 +176,7 @@ static uint64_t split_bytes(const tlvk__conv_shape *s, const split_plan *p) {
 }
 
 uint64_t tlvk__gemm_weights_scratch(const tlvk__caps *caps, const tlvk__gemm_call *g) {
-    tlvk__tile t = tlvk__gemm_tile(caps, &g->shape, TLVK__GEMM_WEIGHTS);
+    tlvk__tile t = tlvk__gemm_tile(caps, g, TLVK__GEMM_WEIGHTS);
     split_plan p = split_plan_of(&g->shape, &t, g->call->y->n);
     return tlvk__round_up(split_bytes(&g->shape, &p), 256) + tlvk__column_sums_bytes(g->call->y);
 }
@@ -227,7 +227,7 @@ static tlvk_status backward_weights(tlvk__recorder *r, const tlvk__gemm_call *g)
     const tlvk__op_call *call = g->call;
     const tlvk__tensor *dw = call->dw[0], *walked[] = {call->x[0], call->dy};
     weights_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
-    f.tile = tlvk__gemm_tile(f.caps, &g->shape, TLVK__GEMM_WEIGHTS);
+    f.tile = tlvk__gemm_tile(f.caps, g, TLVK__GEMM_WEIGHTS);
     f.plan = split_plan_of(&g->shape, &f.tile, call->y->n);
     snprintf(f.operation, sizeof f.operation, "%s_backward_weights", g->operation);
     bool more, accumulate = call->dw_accumulate[0];
@@ -254,7 +254,7 @@ static tlvk_status backward_bias(tlvk__recorder *r, const tlvk__gemm_call *g) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__op_call *call = g->call;
     char operation[48];
-    tlvk__tile t = tlvk__gemm_tile(caps, &g->shape, TLVK__GEMM_WEIGHTS);
+    tlvk__tile t = tlvk__gemm_tile(caps, g, TLVK__GEMM_WEIGHTS);
     split_plan p = split_plan_of(&g->shape, &t, call->y->n);
     uint64_t used = tlvk__round_up(split_bytes(&g->shape, &p), 256);
     tlvk__span scratch = {call->scratch.buffer, call->scratch.offset + used, call->scratch.bytes - used};
