@@ -1,17 +1,19 @@
 /* bench_ops.c - speed of every operation's cases that are layers of published networks: forward, gradient of the input, of the variables.
  *
- *   bench_ops [--floor] [--all] [--batch N] [--seconds S] [FILTER]
+ *   bench_ops [--floor] [--all] [--cpu] [--batch N] [--seconds S] [FILTER]
  *
  * FILTER is part of "Class case". --floor: the device with Vulkan 1.1 alone. --all: edge cases too. Each is recorded once and replayed for
- * S seconds (0.5), the fastest run is printed in ms and GFLOP/s; GB/s counts inputs and outputs once. */
+ * S seconds (0.5), the fastest run is printed in ms and GFLOP/s; GB/s counts inputs and outputs once. --cpu: time is this process's processor
+ * time over the number of processors, for software drivers on a busy machine. */
 #include "core/platform.h"
 #include "ops/op.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-typedef struct options { bool floor, all; int64_t batch; double seconds; const char *filter; } options;
+typedef struct options { bool floor, all, cpu; int64_t batch; double seconds; const char *filter; } options;
 
 /* A tensor with storage, filled with numbers in (-1, 1). */
 typedef struct stored { tlvk__tensor t; tlvk__span *segments; } stored;
@@ -128,6 +130,10 @@ static tlvk_status record(bench *b, const tlvk__op *op, pass p, tlvk__recording 
     return tlvk__recorder_finish(r, out);
 }
 
+static double now(const options *o) {
+    return o->cpu ? (double)clock() / CLOCKS_PER_SEC / tlvk__cpu_count() : tlvk__now_seconds();
+}
+
 /* Fastest run in seconds; the first, which compiles, does not count. */
 static tlvk_status fastest(bench *b, const tlvk__op *op, pass p, double *best) {
     tlvk__recording *rec = NULL;
@@ -137,9 +143,9 @@ static tlvk_status fastest(bench *b, const tlvk__op *op, pass p, double *best) {
     double begin = tlvk__now_seconds();
     *best = 1e9;
     for (int i = 0; !s && (i < 3 || tlvk__now_seconds() - begin < b->o->seconds); i++) {
-        double t = tlvk__now_seconds();
+        double t = now(b->o);
         s = tlvk__recording_run(rec);
-        *best = TLVK__MIN(*best, tlvk__now_seconds() - t);
+        *best = TLVK__MIN(*best, now(b->o) - t);
     }
     tlvk__recording_destroy(rec);
     return s;
@@ -199,6 +205,8 @@ static options options_of(int argc, char **argv) {
             o.floor = true;
         else if (strcmp(argv[i], "--all") == 0)
             o.all = true;
+        else if (strcmp(argv[i], "--cpu") == 0)
+            o.cpu = true;
         else if (strcmp(argv[i], "--batch") == 0 && i + 1 < argc)
             o.batch = atoll(argv[++i]);
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
