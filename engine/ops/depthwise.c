@@ -114,8 +114,8 @@ static tlvk_status backward_data(tlvk__recorder *r, const tlvk__depthwise_call *
     target t = {.a = dy, .c = dx, .apart = {g->stride[0], g->stride[1]}, .spread = 1, .merge = g->mult, .accumulate = g->call->dx_accumulate[0],
                 .operation = "depthwise_conv2d_backward_data"};
     const int64_t size[2] = {dx->h, dx->w};
-    for (int64_t py = 0; py < g->stride[0]; py++)
-        for (int64_t px = 0; px < g->stride[1]; px++) {
+    for (int64_t py = 0; py < TLVK__MIN(g->stride[0], size[0]); py++)
+        for (int64_t px = 0; px < TLVK__MIN(g->stride[1], size[1]); px++) {
             const int64_t first[2] = {py, px};
             taps all[2];
             bool none = false;
@@ -126,7 +126,7 @@ static tlvk_status backward_data(tlvk__recorder *r, const tlvk__depthwise_call *
                 all[i] = (taps){.count = f.taps, .stride = 1, .dilation = TLVK__MAX(f.step, 1), .offset = f.offset, .w_first = f.w_first, .w_step = f.w_step};
                 none = none || f.taps == 0;
             }
-            if (t.grid[0] == 0 || t.grid[1] == 0 || (none && t.accumulate))
+            if (none && t.accumulate)
                 continue;
             for (int i = 0; none && i < 2; i++) /* one tap that meets no output: zero */
                 all[i] = (taps){.count = 1, .stride = 1, .dilation = 1, .offset = -(1 << 20)};

@@ -77,8 +77,8 @@ static tlvk_status data_whole(tlvk__recorder *r, const data_state *f) {
     const tlvk__tensor *w = f->g->call->w[0];
     uint32_t base;
     tlvk__binding b = tlvk__tensor_window(f->caps, w, 0, w->n, TLVK__READ, &base);
-    for (int64_t py = 0; py < s->stride[0]; py++)
-        for (int64_t px = 0; px < s->stride[1]; px++) {
+    for (int64_t py = 0; py < TLVK__MIN(s->stride[0], s->h); py++)
+        for (int64_t px = 0; px < TLVK__MIN(s->stride[1], s->w); px++) {
             tlvk__phase y = tlvk__backward_phase(py, s->h, s->kh, s->stride[0], s->dilation[0], s->pad[0]);
             tlvk__phase x = tlvk__backward_phase(px, s->w, s->kw, s->stride[1], s->dilation[1], s->pad[1]);
             tlvk_status status = data_dispatch(r, f, &y, &x, b, base, 0, s->cin_vecs, f->g->call->dx_accumulate[0]);
