@@ -50,8 +50,7 @@ static void resolve_loss(const tlvk_dataset *data, tlvk__task *task)
     if (task->loss.kind == TLVK_MEAN_SQUARED_ERROR && labels == TLVK__LABELS_TARGETS) task->metric = TLVK_METRIC_MSE;
     else if (units == 1) task->metric = TLVK_BINARY_ACCURACY;
     else if (task->loss.kind == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY) task->metric = TLVK_SPARSE_CATEGORICAL_ACCURACY;
-    else if (task->loss.kind == TLVK_BINARY_CROSSENTROPY) task->metric = TLVK_BINARY_ACCURACY;
-    else task->metric = TLVK_CATEGORICAL_ACCURACY;
+    else task->metric = TLVK_CATEGORICAL_ACCURACY; /* several labels a sample too: keras/src/trainers/compile_utils.py, get_metric */
 }
 
 static tlvk_status check_targets(const tlvk_model *model, const tlvk_dataset *data, tlvk__task *task)
