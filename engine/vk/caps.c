@@ -202,3 +202,32 @@ void tlvk__caps_fixed(tlvk__caps *caps) {
                          .subgroup_size = 32};
     tlvk__caps_fixed_memory(caps);
 }
+
+static void lower_u64(uint64_t *value, uint64_t limit) { *value = TLVK__MIN(*value, limit); }
+
+static void lower_u32(uint32_t *value, uint32_t limit) { *value = TLVK__MIN(*value, limit); }
+
+void tlvk__caps_limit(tlvk__caps *caps, const tlvk__caps *limit) {
+    lower_u64(&caps->memory_bytes, limit->memory_bytes);
+    lower_u64(&caps->max_binding_bytes, limit->max_binding_bytes);
+    lower_u64(&caps->max_allocation_bytes, limit->max_allocation_bytes);
+    lower_u64(&caps->max_texels, limit->max_texels);
+    for (int i = 0; i < 3; i++) {
+        lower_u32(&caps->max_groups[i], limit->max_groups[i]);
+        lower_u32(&caps->max_group_size[i], limit->max_group_size[i]);
+    }
+    lower_u32(&caps->max_invocations, limit->max_invocations);
+    lower_u32(&caps->max_shared_bytes, limit->max_shared_bytes);
+    lower_u32(&caps->max_push_bytes, limit->max_push_bytes);
+    lower_u32(&caps->max_storage_buffers, limit->max_storage_buffers);
+    caps->storage_align = TLVK__MAX(caps->storage_align, limit->storage_align);
+    caps->texel_align = TLVK__MAX(caps->texel_align, limit->texel_align);
+    if (!limit->subgroup_size)
+        caps->subgroup_size = 0;
+    caps->subgroup_shuffle = caps->subgroup_shuffle && limit->subgroup_shuffle && caps->subgroup_size;
+    caps->subgroup_size_control = caps->subgroup_size_control && limit->subgroup_size_control && caps->subgroup_size;
+    caps->timestamps = caps->timestamps && limit->timestamps;
+    caps->fp16_storage = caps->fp16_storage && limit->fp16_storage;
+    caps->fp16_arithmetic = caps->fp16_arithmetic && limit->fp16_arithmetic;
+    caps->cooperative_matrix = caps->cooperative_matrix && limit->cooperative_matrix;
+}

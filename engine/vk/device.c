@@ -134,6 +134,8 @@ static tlvk_status start(tlvk__device *d, const tlvk__device_desc *desc) {
         return status;
     if (desc->memory_limit)
         d->caps.memory_bytes = TLVK__MIN(d->caps.memory_bytes, desc->memory_limit);
+    if (desc->limit)
+        tlvk__caps_limit(&d->caps, desc->limit);
     d->caps.max_allocation_bytes = TLVK__MIN(d->caps.max_allocation_bytes, d->caps.memory_bytes);
     set_speed(d);
     status = open_device(d, desc->floor);
@@ -200,6 +202,11 @@ const tlvk__caps *tlvk__device_caps(const tlvk__device *d) { return &d->caps; }
 int tlvk__device_validation_messages(const tlvk__device *d) { return d->instance.validation ? d->instance.messages : -1; }
 
 const char *tlvk__device_validation_text(const tlvk__device *d) { return d->instance.text; }
+
+void tlvk__device_validation_clear(tlvk__device *d) {
+    d->instance.messages = 0;
+    d->instance.text[0] = '\0';
+}
 
 void tlvk__device_memory_use(const tlvk__device *d, uint64_t *now_bytes, uint64_t *peak_bytes) {
     if (now_bytes)

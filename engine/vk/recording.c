@@ -123,3 +123,10 @@ tlvk_status tlvk__recording_entry(tlvk__recording *rec, int index, tlvk__recorde
                               e->barrier_before, e->submission};
     return TLVK_OK;
 }
+
+bool tlvk__recording_binding(const tlvk__recording *rec, int index, int binding, tlvk__binding *out) {
+    if (index < 0 || (size_t)index >= rec->entry_count || binding < 0 || binding >= rec->entries[index].binding_count)
+        return false;
+    *out = rec->bindings[rec->entries[index].first_binding + (size_t)binding];
+    return true;
+}

@@ -35,6 +35,7 @@ typedef struct tlvk__device_desc {
     const char *cache_folder;  /* for pipelines; NULL or "": none */
     uint64_t memory_limit;
     bool floor;                /* make the device with Vulkan 1.1 alone: no extension, no optional feature (tests) */
+    const tlvk__caps *limit;   /* tests: the device is taken as no better than these caps (see tlvk__caps_limit); NULL: as it is */
     bool validation;           /* enable VK_LAYER_KHRONOS_validation with synchronization validation where installed; messages counted (tests) */
     void (*log)(tlvk_log_level level, const char *text, void *user); void *log_user;
 } tlvk__device_desc;
@@ -43,10 +44,14 @@ tlvk_status tlvk__devices_list(const char *choose, tlvk_device_info *infos, size
 tlvk_status tlvk__device_create(const tlvk__device_desc *desc, tlvk__device **out);
 tlvk_status tlvk__device_dry(const tlvk__caps *caps, tlvk__device **out); /* records only; caps NULL: a fixed, modest device (tlvk__caps_fixed) */
 void tlvk__caps_fixed(tlvk__caps *caps);
+/* Makes `caps` no better than `limit`: sizes and counts no larger, alignments no smaller, a feature only where both have it. What says which
+ * device it is (names, identifiers, versions, timestamp_ns, unified) stays, and so does a subgroup size that the limit does not make 0. */
+void tlvk__caps_limit(tlvk__caps *caps, const tlvk__caps *limit);
 void tlvk__device_destroy(tlvk__device *d); /* NULL taken; saves the pipeline cache; every buffer and recording must be gone */
 const tlvk__caps *tlvk__device_caps(const tlvk__device *d);
 int tlvk__device_validation_messages(const tlvk__device *d); /* how many the validation layer gave; -1: not enabled */
 const char *tlvk__device_validation_text(const tlvk__device *d); /* the first ones, for the test's report */
+void tlvk__device_validation_clear(tlvk__device *d);             /* forgets them, count and text */
 void tlvk__device_memory_use(const tlvk__device *d, uint64_t *now_bytes, uint64_t *peak_bytes);
 
 /* --- buffers ------------------------------------------------------------------------------------------------------------------ */
@@ -127,6 +132,9 @@ int tlvk__recording_barriers(const tlvk__recording *rec);
 int tlvk__recording_submissions(const tlvk__recording *rec);
 /* ms is valid after a wait on a recording made with timestamps; else 0. */
 tlvk_status tlvk__recording_entry(tlvk__recording *rec, int index, tlvk__recorded *entry);
+/* Range number `binding` of an entry and how it is accessed (of a copy: 0 from, 1 to); false past the last. The span's buffer is NULL where the
+ * shader has no such binding. */
+bool tlvk__recording_binding(const tlvk__recording *rec, int index, int binding, tlvk__binding *out);
 
 /* Description of one embedded shader, by reflection of its SPIR-V (vk/reflect.c). */
 typedef struct tlvk__shader_source { const char *name; const uint32_t *words; size_t word_count; } tlvk__shader_source;

@@ -56,14 +56,6 @@ static void close_run(run_result *r)
     free(r->before);
 }
 
-static char *temp_path(const char *name)
-{
-    const char *folder = tlvk__env("TLVK_TEST_TEMP");
-    char *path = tlvk__format("%s/%s", folder ? folder : "/tmp", name);
-    assert_non_null(path);
-    return path;
-}
-
 /* Runs both and asserts equal weights and history. */
 static void assert_equal_runs(const run_desc *a, const run_desc *b)
 {

@@ -22,7 +22,7 @@
         if (call) fail_msg("%s: %s", #call, tlvk_last_error(ctx));                                        \
     } while (0)
 
-/* A context whose caches lie nowhere; NULL where this machine has no device, and then the test is skipped. */
+/* A context whose caches lie nowhere; where this machine has no device, the test is skipped. */
 static inline tlvk_context *net_context(const char *cache_folder)
 {
     tlvk_context *ctx = NULL;
@@ -34,6 +34,38 @@ static inline tlvk_context *net_context(const char *cache_folder)
         skip();
     }
     return ctx;
+}
+
+static inline void net_device_destroy(void *device) { tlvk__device_destroy(device); }
+
+/* The same with a device of the test's own choice: validated, limited, the floor. */
+static inline tlvk_context *net_context_on(const tlvk__device_desc *desc)
+{
+    tlvk_context *ctx = NULL;
+    tlvk__device *device;
+    if (tlvk__device_create(desc, &device)) {
+        print_message("no device: %s\n", tlvk__fail_text());
+        skip();
+    }
+    assert_int_equal(tlvk_context_create(&(tlvk_context_desc){ .cache_folder = "" }, &ctx), TLVK_OK);
+    tlvk__context_put(ctx, TLVK__SLOT_DEVICE, device, net_device_destroy);
+    return ctx;
+}
+
+static inline tlvk__device *net_device(tlvk_context *ctx)
+{
+    tlvk__device *device = NULL;
+    assert_int_equal(tlvk__context_device(ctx, &device), TLVK_OK);
+    return device;
+}
+
+/* A file name in the folder for tests' files; the caller frees. */
+static inline char *temp_path(const char *name)
+{
+    const char *folder = tlvk__env("TLVK_TEST_TEMP");
+    char *path = tlvk__format("%s/%s", folder ? folder : "/tmp", name);
+    assert_non_null(path);
+    return path;
 }
 
 /* conv - norm - relu - depthwise - norm - relu6 - add back - max pool - conv - flatten - dropout - dense */
