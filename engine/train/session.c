@@ -213,7 +213,7 @@ tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *de
     *out = NULL;
     tlvk__session *s = tlvk__calloc(1, sizeof *s);
     if (!s) return tlvk__fail(TLVK_ERROR_MEMORY, "session: no memory");
-    s->model = tlvk__model_retain(model);
+    s->model = model; /* not counted: a model keeps its session */
     s->desc = *desc;
     tlvk_status st = create(s);
     if (st) tlvk__session_destroy(s);
@@ -233,7 +233,6 @@ void tlvk__session_destroy(tlvk__session *s)
     tlvk__residents_free(&s->residents);
     for (int i = 0; i < TLVK__NETWORK_COUNT; i++) tlvk__flat_free(&s->flats[i]);
     free(s->moving);
-    tlvk__model_release(s->model);
     free(s);
 }
 
