@@ -7,6 +7,7 @@
 typedef struct tlvk__conv2d_attrs {
     int filters, kernel_size[2], strides[2], dilation_rate[2], groups;
     tlvk_padding padding;
+    int zero_padding[4];           /* top, bottom, left, right of a ZeroPadding2D before it that the planner took in; with "valid" */
     bool use_bias;
     tlvk__activation activation;
     tlvk__initializer kernel_initializer, bias_initializer;
@@ -15,6 +16,7 @@ typedef struct tlvk__conv2d_attrs {
 typedef struct tlvk__depthwise_conv2d_attrs {
     int kernel_size[2], strides[2], dilation_rate[2], depth_multiplier;
     tlvk_padding padding;
+    int zero_padding[4];           /* as in tlvk__conv2d_attrs */
     bool use_bias;
     tlvk__activation activation;
     tlvk__initializer depthwise_initializer, bias_initializer;

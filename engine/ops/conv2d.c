@@ -16,7 +16,7 @@ static void defaults(void *attrs) {
 }
 
 static tlvk__kernel_window window_of(const tlvk__conv2d_attrs *a) {
-    return (tlvk__kernel_window){a->kernel_size, a->strides, a->dilation_rate, a->padding};
+    return (tlvk__kernel_window){a->kernel_size, a->strides, a->dilation_rate, a->padding, a->zero_padding};
 }
 
 static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y) {
@@ -141,6 +141,13 @@ static const conv_case cases[] = {
     {1, 149, 149, 32, 32, {3, 3}, {1, 1}, {1, 1}, TLVK_VALID, true, "InceptionV3 stem"},
 };
 
+/* A ZeroPadding2D taken in by the planner. */
+static const struct { conv_case k; int around[4]; } padded_cases[] = {
+    {{2, 8, 7, 5, 6, {3, 3}, {2, 2}, {1, 1}, TLVK_VALID, true, NULL}, {0, 1, 0, 1}},
+    {{1, 9, 6, 3, 10, {7, 7}, {2, 2}, {1, 1}, TLVK_VALID, false, NULL}, {3, 3, 3, 3}},
+    {{2, 5, 5, 4, 3, {2, 3}, {1, 1}, {1, 1}, TLVK_VALID, false, NULL}, {4, 0, 1, 5}},
+};
+
 /* Epilogues in turn, so that each meets many shapes. */
 static void case_epilogue(int index, tlvk__op_case *c) {
     static const tlvk_activation_kind kinds[] = {TLVK_LINEAR, TLVK_RELU, TLVK_RELU6, TLVK_SIGMOID, TLVK_LEAKY_RELU, TLVK_LINEAR, TLVK_ELU};
@@ -149,9 +156,10 @@ static void case_epilogue(int index, tlvk__op_case *c) {
 }
 
 static bool test_case(int index, tlvk__op_case *c) {
-    if (index >= (int)TLVK__COUNT(cases))
+    int plain = (int)TLVK__COUNT(cases), padded = index - plain;
+    if (padded >= (int)TLVK__COUNT(padded_cases))
         return false;
-    const conv_case *k = &cases[index];
+    const conv_case *k = padded < 0 ? &cases[index] : &padded_cases[padded].k;
     tlvk__conv2d_attrs a = {0};
     defaults(&a);
     a.filters = k->filters;
@@ -159,6 +167,9 @@ static bool test_case(int index, tlvk__op_case *c) {
     memcpy(a.strides, k->stride, sizeof a.strides);
     memcpy(a.dilation_rate, k->dilation, sizeof a.dilation_rate);
     a.padding = k->padding;
+    c->planner_only = padded >= 0;
+    if (c->planner_only)
+        memcpy(a.zero_padding, padded_cases[padded].around, sizeof a.zero_padding);
     a.use_bias = !k->no_bias;
     memcpy(c->attrs.bytes, &a, sizeof a);
     c->inputs = 1;

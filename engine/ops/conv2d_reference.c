@@ -8,7 +8,7 @@
 typedef struct numbers { int64_t n, h, w, c, oh, ow, o, kh, kw; const int *stride, *dilation; int64_t pad[2]; } numbers;
 
 static numbers numbers_of(const tlvk__conv2d_attrs *a, const tlvk__shape *x, const tlvk__shape *y) {
-    tlvk__kernel_window k = {a->kernel_size, a->strides, a->dilation_rate, a->padding};
+    tlvk__kernel_window k = {a->kernel_size, a->strides, a->dilation_rate, a->padding, a->zero_padding};
     return (numbers){x->dim[0], x->dim[1], x->dim[2], x->dim[3], y->dim[1], y->dim[2], y->dim[3], a->kernel_size[0], a->kernel_size[1], a->strides, a->dilation_rate,
                      {tlvk__window_pad(&k, 0, x->dim[1], y->dim[1]), tlvk__window_pad(&k, 1, x->dim[2], y->dim[2])}};
 }

@@ -16,7 +16,8 @@ tlvk_status tlvk__window_shape(const char *class_name, const tlvk__kernel_window
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: strides %dx%d with dilation_rate %dx%d: as in Keras, only one of them may exceed 1", class_name,
                           k->strides[0], k->strides[1], k->dilation_rate[0], k->dilation_rate[1]);
     for (int i = 0; i < 2; i++) {
-        int64_t in = x->dim[1 + i], reach = (int64_t)(k->kernel_size[i] - 1) * k->dilation_rate[i] + 1;
+        int64_t around = k->zero_padding ? (int64_t)k->zero_padding[2 * i] + k->zero_padding[2 * i + 1] : 0;
+        int64_t in = x->dim[1 + i] < 0 ? -1 : x->dim[1 + i] + around, reach = (int64_t)(k->kernel_size[i] - 1) * k->dilation_rate[i] + 1;
         if (reach > INT32_MAX / 4)
             return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: a kernel of %d positions, %d apart, is larger than any image", class_name, k->kernel_size[i], k->dilation_rate[i]);
         out[i] = in < 0 ? -1 : tlvk__div_up(k->padding == TLVK_SAME ? in : in - reach + 1, k->strides[i]);
@@ -34,7 +35,7 @@ tlvk_status tlvk__window_shape(const char *class_name, const tlvk__kernel_window
 
 int64_t tlvk__window_pad(const tlvk__kernel_window *k, int axis, int64_t in, int64_t out) {
     if (k->padding == TLVK_VALID)
-        return 0;
+        return k->zero_padding ? k->zero_padding[2 * axis] : 0;
     int64_t total = (out - 1) * k->strides[axis] + (int64_t)(k->kernel_size[axis] - 1) * k->dilation_rate[axis] + 1 - in;
     return TLVK__MAX(total, 0) / 2;
 }
@@ -44,7 +45,10 @@ void tlvk__window_text(const tlvk__kernel_window *k, char *text, size_t size) {
     if ((k->strides[0] != 1 || k->strides[1] != 1) && n > 0 && (size_t)n < size)
         n += snprintf(text + n, size - (size_t)n, " s%dx%d", k->strides[0], k->strides[1]);
     if ((k->dilation_rate[0] != 1 || k->dilation_rate[1] != 1) && n > 0 && (size_t)n < size)
-        snprintf(text + n, size - (size_t)n, " d%dx%d", k->dilation_rate[0], k->dilation_rate[1]);
+        n += snprintf(text + n, size - (size_t)n, " d%dx%d", k->dilation_rate[0], k->dilation_rate[1]);
+    const int *z = k->zero_padding;
+    if (z && (z[0] || z[1] || z[2] || z[3]) && n > 0 && (size_t)n < size)
+        snprintf(text + n, size - (size_t)n, " z%d,%d,%d,%d", z[0], z[1], z[2], z[3]);
 }
 
 double tlvk__dot_bound(double terms, double magnitude) {

@@ -7,7 +7,11 @@
 #include "ops/attrs.h"
 #include "ops/elementwise.h"
 
-typedef struct tlvk__kernel_window { const int *kernel_size, *strides, *dilation_rate; tlvk_padding padding; } tlvk__kernel_window;
+typedef struct tlvk__kernel_window {
+    const int *kernel_size, *strides, *dilation_rate;
+    tlvk_padding padding;
+    const int *zero_padding; /* top, bottom, left, right around the input, with "valid"; NULL: none */
+} tlvk__kernel_window;
 
 /* Checks that x is one image and the window's numbers are sound and fits it; gives y's height and width (-1 where x's is unknown). */
 tlvk_status tlvk__window_shape(const char *class_name, const tlvk__kernel_window *k, int inputs, const tlvk__shape *x, int64_t out[2]);

@@ -15,7 +15,7 @@ static void defaults(void *attrs) {
 }
 
 static tlvk__kernel_window window_of(const tlvk__depthwise_conv2d_attrs *a) {
-    return (tlvk__kernel_window){a->kernel_size, a->strides, a->dilation_rate, a->padding};
+    return (tlvk__kernel_window){a->kernel_size, a->strides, a->dilation_rate, a->padding, a->zero_padding};
 }
 
 static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y) {
@@ -114,11 +114,18 @@ static const depthwise_case cases[] = {
     {2, 28, 28, 240, 1, {5, 5}, {1, 1}, {1, 1}, TLVK_SAME, true, "EfficientNetB0 block4a"},
 };
 
+/* A ZeroPadding2D taken in by the planner. */
+static const struct { depthwise_case k; int around[4]; } padded_cases[] = {
+    {{2, 8, 7, 10, 1, {3, 3}, {2, 2}, {1, 1}, TLVK_VALID, true, NULL}, {0, 1, 0, 1}},
+    {{1, 5, 6, 3, 2, {3, 2}, {1, 1}, {1, 1}, TLVK_VALID, false, NULL}, {3, 0, 1, 4}},
+};
+
 static bool test_case(int index, tlvk__op_case *c) {
     static const tlvk_activation_kind kinds[] = {TLVK_LINEAR, TLVK_RELU6, TLVK_SIGMOID, TLVK_RELU, TLVK_ELU};
-    if (index >= (int)TLVK__COUNT(cases))
+    int plain = (int)TLVK__COUNT(cases), padded = index - plain;
+    if (padded >= (int)TLVK__COUNT(padded_cases))
         return false;
-    const depthwise_case *k = &cases[index];
+    const depthwise_case *k = padded < 0 ? &cases[index] : &padded_cases[padded].k;
     tlvk__depthwise_conv2d_attrs a = {0};
     defaults(&a);
     memcpy(a.kernel_size, k->kernel, sizeof a.kernel_size);
@@ -126,6 +133,9 @@ static bool test_case(int index, tlvk__op_case *c) {
     memcpy(a.dilation_rate, k->dilation, sizeof a.dilation_rate);
     a.depth_multiplier = k->mult;
     a.padding = k->padding;
+    c->planner_only = padded >= 0;
+    if (c->planner_only)
+        memcpy(a.zero_padding, padded_cases[padded].around, sizeof a.zero_padding);
     a.use_bias = !k->no_bias;
     memcpy(c->attrs.bytes, &a, sizeof a);
     c->inputs = 1;

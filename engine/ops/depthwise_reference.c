@@ -27,7 +27,7 @@ static void add(tlvk__ref_tensor *t, int64_t i, double term) {
 typedef enum wanted { WANT_Y, WANT_DX, WANT_DW } wanted;
 static void each_meeting(const tlvk__ref_call *call, const tlvk__shape *xs, const tlvk__shape *ys, wanted want) {
     const tlvk__depthwise_conv2d_attrs *a = call->attrs;
-    tlvk__kernel_window k = {a->kernel_size, a->strides, a->dilation_rate, a->padding};
+    tlvk__kernel_window k = {a->kernel_size, a->strides, a->dilation_rate, a->padding, a->zero_padding};
     int64_t pad[2] = {tlvk__window_pad(&k, 0, xs->dim[1], ys->dim[1]), tlvk__window_pad(&k, 1, xs->dim[2], ys->dim[2])}, mult = a->depth_multiplier, c = ys->dim[3];
     for (int64_t n = 0; n < ys->dim[0]; n++)
         for (int64_t i = 0; i < ys->dim[1]; i++)

@@ -135,6 +135,7 @@ typedef struct tlvk__op_case {     /* one setting to test or time */
     int inputs; tlvk__shape x[TLVK__MAX_INPUTS]; /* with batch */
     bool training;
     tlvk__activation epilogue; bool scale_shift; /* for TLVK__OP_EPILOGUE operations */
+    bool planner_only;             /* a setting that no Keras config gives, only the planner */
     bool real_size;                /* a layer of a real network: left out of the quick self-test, used by bench */
     bool distinct;                 /* inputs must have no equal values (max pooling) */
     bool coarse;                   /* inputs are quarters, so that equal values meet (ties of a maximum) */

@@ -54,7 +54,7 @@ static int parts(const void *attrs, tlvk__op_part out[4]) {
 
 static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y) {
     const tlvk__separable_conv2d_attrs *a = attrs;
-    tlvk__kernel_window k = {a->kernel_size, a->strides, a->dilation_rate, a->padding};
+    tlvk__kernel_window k = {a->kernel_size, a->strides, a->dilation_rate, a->padding, NULL};
     int64_t out[2];
     tlvk_status s = tlvk__window_shape("SeparableConv2D", &k, inputs, x, out);
     if (s)
@@ -232,7 +232,7 @@ static bool test_case(int index, tlvk__op_case *c) {
     c->real_size = k->network != NULL;
     c->epilogue = tlvk__activation_of(index % 2 ? TLVK_RELU : TLVK_LINEAR);
     c->scale_shift = index % 3 == 1;
-    tlvk__kernel_window window = {a.kernel_size, a.strides, a.dilation_rate, a.padding};
+    tlvk__kernel_window window = {a.kernel_size, a.strides, a.dilation_rate, a.padding, NULL};
     char text[64];
     tlvk__window_text(&window, text, sizeof text);
     snprintf(c->name, sizeof c->name, "%s%s%s %dx%dx%dx%d m%d->%d", k->network ? k->network : "", k->network ? " " : "", text, k->n, k->h, k->w, k->c, k->mult, k->filters);

@@ -1,4 +1,4 @@
-/* lower.c - flat graph to steps: the activation of a layer becomes an epilogue where the operation has one and the gradient can be told
+/* lower.c - flat graph to steps: a ZeroPadding2D becomes the padding of the convolution behind it; the activation of a layer becomes an epilogue where the operation has one and the gradient can be told
  * from the output, a step of its own otherwise; a frozen BatchNormalization behind a convolution becomes its epilogue's scale and shift. */
 #include "plan/program.h"
 
@@ -133,6 +133,33 @@ static void take_output(tlvk__plan *plan, plan_step *p, plan_step *s)
     plan->tensors[p->output].producer = (int)(p - plan->steps);
 }
 
+/* A ZeroPadding2D whose only reader is a "valid" convolution becomes that convolution's own padding. */
+static void fold_padding(tlvk__plan *plan, plan_step *s)
+{
+    const plan_tensor *x = &plan->tensors[s->inputs[0]];
+    if (x->producer == NO_STEP || x->consumers != 1) return;
+    plan_step *p = &plan->steps[x->producer];
+    if (p->removed || p->op != &tlvk__op_zero_padding2d) return;
+    const int *around = ((const tlvk__padding2d_attrs *)p->attrs)->padding;
+    memcpy(s->own_attrs.bytes, s->attrs, s->op->attr_bytes);
+    bool depthwise = s->op == &tlvk__op_depthwise_conv2d;
+    tlvk__conv2d_attrs *conv = (void *)s->own_attrs.bytes;
+    tlvk__depthwise_conv2d_attrs *dw = (void *)s->own_attrs.bytes;
+    if ((depthwise ? dw->padding : conv->padding) != TLVK_VALID) return;
+    memcpy(depthwise ? dw->zero_padding : conv->zero_padding, around, sizeof conv->zero_padding);
+    s->attrs = s->own_attrs.bytes;
+    s->inputs[0] = p->inputs[0];
+    p->removed = true;
+}
+
+static void fold_paddings(tlvk__plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        plan_step *s = &plan->steps[i];
+        if (!s->removed && (s->op == &tlvk__op_conv2d || s->op == &tlvk__op_depthwise_conv2d)) fold_padding(plan, s);
+    }
+}
+
 /* Folds steps into the epilogue of their producer, in order, so that conv -> norm -> activation becomes one step. */
 static void fuse(tlvk__plan *plan)
 {
@@ -261,6 +288,7 @@ tlvk_status tlvk__plan_lower(tlvk__plan *plan)
     if ((st = lower_steps(plan))) return st;
     count_consumers(plan);
     find_logits(plan);
+    fold_paddings(plan);
     count_consumers(plan);
     fuse(plan);
     count_consumers(plan);

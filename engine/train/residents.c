@@ -66,10 +66,11 @@ static uint64_t segment_bytes(const tlvk__resident *e, int segment)
     return (uint64_t)(rows * e->w.pitch) * sizeof(float);
 }
 
+/* Rows of one segment: all, or as many as fit in multiples of four, since the kernels read rows of weights in fours. */
 static int64_t rows_within(const tlvk__resident *e, uint64_t limit)
 {
-    uint64_t row = (uint64_t)e->w.pitch * sizeof(float);
-    return TLVK__MIN(e->w.n, (int64_t)(limit / row));
+    int64_t rows = (int64_t)(limit / ((uint64_t)e->w.pitch * sizeof(float)));
+    return rows >= e->w.n ? e->w.n : rows / TLVK__LANES * TLVK__LANES;
 }
 
 static tlvk_status place_constant(tlvk__residents *r, tlvk__resident *e)
