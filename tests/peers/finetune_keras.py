@@ -1,0 +1,77 @@
+"""The same fine-tuning job in tf_keras, for comparison: a Teachable Machine file cut at a layer, a new head, ten epochs; then a second phase with more
+layers unfrozen. Prints one JSON line with accuracies and seconds: whole process, fit of the head, fit of the second phase.
+
+    python finetune_keras.py MODEL.h5 TRAIN VALIDATION [--seed N] [--cut out_relu] [--then 100] [--epochs 10]
+"""
+import time
+
+BEGAN = time.perf_counter()
+
+import argparse
+import json
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import tensorflow as tf
+import tf_keras as keras
+
+
+def pictures(folder, size, seed, shuffle):
+    data = keras.utils.image_dataset_from_directory(folder, image_size=size, batch_size=32, seed=seed, shuffle=shuffle)
+    return data.map(lambda x, y: (x / 127.5 - 1.0, y)).prefetch(tf.data.AUTOTUNE)
+
+
+def extractor(model):
+    """The innermost model with the most layers, whose layers the slice counts."""
+    inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    best = max(inner, key=lambda m: m.count_params(), default=None)
+    return extractor(best) if best is not None else model
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("train")
+    parser.add_argument("validation")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cut", default="out_relu")
+    parser.add_argument("--then", type=int, default=0, help="first layer of the second phase; 0: none")
+    parser.add_argument("--epochs", type=int, default=10)
+    options = parser.parse_args()
+
+    keras.utils.set_random_seed(options.seed)
+    network = extractor(keras.models.load_model(options.model, compile=False))
+    base = keras.Model(network.inputs, network.get_layer(options.cut).output)
+    base.trainable = False
+    size = base.input_shape[1:3]
+    train = pictures(options.train, size, options.seed, True)
+    validation = pictures(options.validation, size, options.seed, False)
+    classes = len(os.listdir(options.validation))
+
+    x = inputs = keras.Input(base.input_shape[1:])
+    x = base(x, training=False)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dropout(0.2)(x)
+    outputs = keras.layers.Dense(classes, activation="softmax")(x)
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", ["accuracy"])
+    began = time.perf_counter()
+    history = model.fit(train, epochs=options.epochs, validation_data=validation, verbose=0)
+    head_seconds = time.perf_counter() - began
+    until_head = time.perf_counter() - BEGAN
+    result = {"val_accuracy": history.history["val_accuracy"][-1], "fit_seconds": head_seconds, "process_seconds": until_head}
+    if options.then:
+        base.trainable = True
+        for layer in base.layers[: options.then]:
+            layer.trainable = False
+        model.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", ["accuracy"])
+        began = time.perf_counter()
+        history = model.fit(train, epochs=5, validation_data=validation, verbose=0)
+        result["then_seconds"] = time.perf_counter() - began
+        result["then_val_accuracy"] = history.history["val_accuracy"][-1]
+    print(json.dumps(result))
+
+
+main()
