@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define BLOCK_BYTES ((size_t)4 << 20)
+#define READ_BYTES_PER_SECOND ((uint64_t)10 << 20) /* of processor time; a slow machine reads ten times as fast */
 
 typedef struct reader {
     FILE *out;
@@ -349,6 +350,7 @@ tlvk_status tlvk__h5_child(void *path, FILE *out) {
         status = tlvk__fail(TLVK_ERROR_INTERNAL, "HDF5 refused its own settings");
     if (!status) {
         r.file_bytes = bytes;
+        tlvk__guard_limit_seconds(10 + r.file_bytes / READ_BYTES_PER_SECOND);
         /* float16 doubles in memory; attributes are small. What would take more is compressed, which Keras never writes, or a lie. */
         r.budget = 2 * r.file_bytes + ((uint64_t)16 << 20);
         status = put_file(&r, file);

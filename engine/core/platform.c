@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -333,14 +334,26 @@ typedef struct trailer {
     char text[1024];
 } trailer;
 
+static bool in_guarded_child;
+
+void tlvk__guard_limit_seconds(uint64_t seconds) {
+    struct rlimit limit;
+    if (!in_guarded_child || getrlimit(RLIMIT_CPU, &limit) != 0)
+        return;
+    if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > seconds)
+        limit.rlim_cur = (rlim_t)seconds;
+    setrlimit(RLIMIT_CPU, &limit);
+}
+
 /* The child's whole life. _exit, because the parent's atexit handlers and stdio buffers are not the child's to run. */
 static void child_main(int fd, tlvk_status (*work)(void *user, FILE *out), void *user) {
-    static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPIPE};
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPIPE, SIGXCPU};
     for (size_t i = 0; i < TLVK__COUNT(fatal); i++)
         signal(fatal[i], SIG_DFL);
     FILE *out = fdopen(fd, "wb");
     if (!out)
         _exit(3);
+    in_guarded_child = true;
     tlvk__fail_clear();
     trailer end = {.magic = GUARD_MAGIC, .status = (int32_t)work(user, out)};
     snprintf(end.text, sizeof end.text, "%s", tlvk__fail_text());

@@ -47,5 +47,8 @@ char *tlvk__default_cache_folder(void); /* $TLVK_CACHE_DIR, else $XDG_CACHE_HOME
 /* Runs `work` in a child process and copies what it wrote to the pipe; a crash in the child becomes TLVK_ERROR_FORMAT here.
  * Where the platform has no fork, runs it in place. Used to keep a hostile HDF5 file out of the caller's address space. */
 tlvk_status tlvk__run_guarded(tlvk_status (*work)(void *user, FILE *out), void *user, void **result, size_t *result_size);
+/* Called by guarded work: a child that uses more processor time than this is ended, as libhdf5 never does by itself on some damaged files.
+ * Without effect where the work runs in place. */
+void tlvk__guard_limit_seconds(uint64_t seconds);
 
 #endif
