@@ -215,7 +215,9 @@ static tlvk_status write_model(hid_t file, const tlvk_model *model) {
         usage = tlvk__usage_to_json(&model->usage);
         status = usage ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for the model's usage");
     }
-    if (!status && model->optimizer_config)
+    if (!status && model->compiled.set)
+        training = tlvk__training_config_of(model);
+    else if (!status && model->optimizer_config)
         training = tlvk__training_config_portable(model->optimizer_config);
     if (!status)
         status = write_text(file, "model_config", config);

@@ -1,6 +1,7 @@
 /* training_config.c - a file's compile settings, rewritten so that Keras 3 and tf_keras both take them.
  * Hides: what Keras's generations call the same setting. A setting that one of them would refuse, such as Keras 1's `lr` and `decay`, would keep
- * Keras from opening the whole file; what cannot be said to both is therefore left out, and the file then opens uncompiled. */
+ * Keras from opening the whole file; what cannot be said to both is therefore left out, and the file then opens uncompiled: AdamW and weight_decay among it, which
+ * tf_keras reads only beside a flag that Keras 3 refuses (tf_keras/src/optimizers/__init__.py, is_legacy_optimizer). */
 #include "weights/config.h"
 
 #include <string.h>
@@ -8,7 +9,6 @@
 typedef struct family { const char *class_name, *alias; const char *keys[7]; } family;
 static const family families[] = {
     {"Adam", "adam", {"learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad"}},
-    {"AdamW", "adamw", {"learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay"}},
     {"SGD", "sgd", {"learning_rate", "momentum", "nesterov"}},
     {"RMSprop", "rmsprop", {"learning_rate", "rho", "momentum", "epsilon", "centered"}},
 };
@@ -74,5 +74,70 @@ char *tlvk__training_config_portable(const char *json) {
     }
     json_decref(optimizer);
     json_decref(root);
+    return text;
+}
+
+/* --- of a model compiled here ---------------------------------------------------------------------------------------------------------- */
+
+static json_t *real(float v) { return json_real((double)v); }
+
+static json_t *optimizer_settings(const tlvk_optimizer *o) {
+    json_t *c = json_object();
+    json_object_set_new(c, "learning_rate", real(o->learning_rate));
+    if (o->clipnorm > 0)
+        json_object_set_new(c, "clipnorm", real(o->clipnorm));
+    if (o->global_clipnorm > 0)
+        json_object_set_new(c, "global_clipnorm", real(o->global_clipnorm));
+    if (o->clipvalue > 0)
+        json_object_set_new(c, "clipvalue", real(o->clipvalue));
+    if (o->kind == TLVK_ADAM || o->kind == TLVK_ADAMW) {
+        json_object_set_new(c, "beta_1", real(o->beta_1));
+        json_object_set_new(c, "beta_2", real(o->beta_2));
+        json_object_set_new(c, "amsgrad", json_boolean(o->amsgrad));
+    } else {
+        json_object_set_new(c, "momentum", real(o->momentum));
+    }
+    if (o->kind == TLVK_SGD)
+        json_object_set_new(c, "nesterov", json_boolean(o->nesterov));
+    else
+        json_object_set_new(c, "epsilon", real(o->epsilon));
+    if (o->kind == TLVK_RMSPROP) {
+        json_object_set_new(c, "rho", real(o->rho));
+        json_object_set_new(c, "centered", json_boolean(o->centered));
+    }
+    return c;
+}
+
+/* A loss with options is an object, as both Keras generations write it; a plain one is its name. */
+static json_t *loss_settings(const tlvk_loss *loss) {
+    static const struct { tlvk_loss_kind kind; const char *name, *class_name; } losses[] = {
+        {TLVK_CATEGORICAL_CROSSENTROPY, "categorical_crossentropy", "CategoricalCrossentropy"},
+        {TLVK_SPARSE_CATEGORICAL_CROSSENTROPY, "sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"},
+        {TLVK_BINARY_CROSSENTROPY, "binary_crossentropy", "BinaryCrossentropy"},
+        {TLVK_MEAN_SQUARED_ERROR, "mean_squared_error", "MeanSquaredError"},
+    };
+    for (size_t i = 0; i < TLVK__COUNT(losses); i++) {
+        if (losses[i].kind != loss->kind)
+            continue;
+        if (!loss->from_logits && !(loss->label_smoothing > 0))
+            return json_string(losses[i].name);
+        json_t *config = json_pack("{s:b}", "from_logits", loss->from_logits);
+        if (loss->label_smoothing > 0)
+            json_object_set_new(config, "label_smoothing", real(loss->label_smoothing));
+        return json_pack("{s:s, s:o}", "class_name", losses[i].class_name, "config", config);
+    }
+    return NULL;
+}
+
+char *tlvk__training_config_of(const tlvk_model *model) {
+    static const char *const classes[] = {[TLVK_ADAM] = "Adam", [TLVK_SGD] = "SGD", [TLVK_RMSPROP] = "RMSprop", [TLVK_ADAMW] = NULL};
+    const tlvk_optimizer *o = &model->compiled.optimizer;
+    json_t *loss = o->weight_decay > 0 || !classes[o->kind] ? NULL : loss_settings(&model->compiled.loss);
+    if (!loss)
+        return NULL;
+    json_t *out = json_pack("{s:o, s:[s], s:n, s:n, s:{s:s, s:o}}", "loss", loss, "metrics", "accuracy", "weighted_metrics", "loss_weights",
+                            "optimizer_config", "class_name", classes[o->kind], "config", optimizer_settings(o));
+    char *text = out ? json_dumps(out, JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(out);
     return text;
 }

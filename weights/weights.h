@@ -45,5 +45,7 @@ char *tlvk__usage_to_json(const tlvk_usage *usage);
 tlvk_status tlvk__usage_from_json(tlvk_model *model, const char *json);
 /* The compile settings of a file in a form that Keras 3 and tf_keras both take, or NULL where they have none. malloc'd. */
 char *tlvk__training_config_portable(const char *json);
+/* The compile settings of a model that was compiled here, as training_config; NULL while its loss is not resolved. */
+char *tlvk__training_config_of(const tlvk_model *model);
 
 #endif

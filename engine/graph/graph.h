@@ -70,7 +70,8 @@ struct tlvk_model {
     tlvk_tensor inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; int input_count, output_count;
     tlvk_usage usage; char **class_names;     /* usage.class_names points here */
     int keras_version;             /* major version of the file it came from; 3 when built here */
-    char *optimizer_config;        /* JSON text of training_config as read, or NULL; kept for saving */
+    struct { bool set; tlvk_optimizer optimizer; tlvk_loss loss; } compiled; /* by tlvk_model_compile, the loss resolved by fit; saved as training_config */
+    char *optimizer_config;        /* JSON text of training_config as read, or NULL; kept for saving until the model is compiled anew */
     tlvk__training *training; void (*training_destroy)(tlvk__training *);
     tlvk_layer *hidden_input;      /* the InputLayer of a Sequential, which `layers` leaves out as Keras does; counted; NULL else */
     int uses;                      /* layers that wrap this model: they keep it, but not its context */

@@ -37,6 +37,9 @@ static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc)
     if (model->training) model->training_destroy(model->training);
     model->training = t;
     model->training_destroy = training_destroy;
+    model->compiled.set = true;
+    model->compiled.optimizer = t->optimizer;
+    model->compiled.loss = t->loss;
     return TLVK_OK;
 }
 

@@ -249,6 +249,7 @@ static tlvk_status set_up(fit_state *f)
     const tlvk_fit_desc *d = f->desc;
     tlvk_status st = check_desc(f);
     if (!st) st = tlvk__task_resolve(f->model, f->train, f->training->loss, f->training->metric, &f->task);
+    if (!st) f->model->compiled.loss = f->task.loss;
     if (!st && d->validation) st = tlvk__task_resolve(f->model, d->validation, f->task.loss, f->task.metric, &f->val_task);
     if (st) return st;
     f->batch = (int)TLVK__MIN((int64_t)tlvk__dataset_batch_size(f->train), tlvk_dataset_size(f->train));

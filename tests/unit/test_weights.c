@@ -149,6 +149,44 @@ static void round_trip(void **state) {
 }
 
 /* Whichever layers are frozen, what was written is read into the same places. */
+/* The training_config of `model` as saved; "" where none was written. The caller frees. */
+static char *saved_training_config(tlvk_model *model) {
+    char *path = temp_path("compiled.h5");
+    tlvk__h5_content *content = NULL;
+    assert_ok(tlvk_model_save(model, path));
+    assert_ok(tlvk__h5_read(path, &content));
+    char *text = tlvk__strdup(content->training_config ? content->training_config : "");
+    tlvk__h5_free(content);
+    free(path);
+    return text;
+}
+
+static void compile_settings_are_saved(void **state) {
+    (void)state;
+    static const struct { tlvk_compile_desc desc; const char *words[3]; } cases[] = {
+        {{.optimizer = {.learning_rate = 0.25f, .clipnorm = 2}, .loss = {.kind = TLVK_BINARY_CROSSENTROPY}}, {"\"Adam\"", "\"binary_crossentropy\"", "\"clipnorm\": 2.0"}},
+        {{.optimizer = {.kind = TLVK_SGD, .nesterov = true, .momentum = 0.5f}, .loss = {.kind = TLVK_CATEGORICAL_CROSSENTROPY, .label_smoothing = 0.125f}},
+         {"\"SGD\"", "\"CategoricalCrossentropy\"", "\"label_smoothing\": 0.125"}},
+        {{.optimizer = {.kind = TLVK_RMSPROP}, .loss = {.kind = TLVK_MEAN_SQUARED_ERROR}}, {"\"RMSprop\"", "\"rho\"", "\"centered\": false"}},
+    };
+    tlvk_model *base, *model = make_model(&base);
+    for (size_t i = 0; i < TLVK__COUNT(cases); i++) {
+        assert_ok(tlvk_model_compile(model, &cases[i].desc));
+        char *text = saved_training_config(model);
+        for (int k = 0; k < 3; k++)
+            if (!strstr(text, cases[i].words[k]))
+                fail_msg("%s lacks %s", text, cases[i].words[k]);
+        free(text);
+    }
+    /* What only one Keras would read is left out. */
+    assert_ok(tlvk_model_compile(model, &(tlvk_compile_desc){.optimizer = {.kind = TLVK_ADAMW}, .loss = {.kind = TLVK_MEAN_SQUARED_ERROR}}));
+    char *text = saved_training_config(model);
+    assert_string_equal(text, "");
+    free(text);
+    tlvk_model_destroy(model);
+    tlvk_model_destroy(base);
+}
+
 static void partly_frozen_models(void **state) {
     (void)state;
     char *path = temp_path("frozen.h5"), *weights = temp_path("frozen_weights.h5");
@@ -659,7 +697,7 @@ static void squeezenet_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(partly_frozen_models), cmocka_unit_test(weights_by_order_and_by_name), cmocka_unit_test(names_and_places_refused),
+        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(partly_frozen_models), cmocka_unit_test(weights_by_order_and_by_name), cmocka_unit_test(names_and_places_refused),
         cmocka_unit_test(odd_forms), cmocka_unit_test(long_lists_are_split), cmocka_unit_test(lies_and_ways_out), cmocka_unit_test(hdf5_printing_is_given_back), cmocka_unit_test(a_reader_that_never_ends_is_ended),
         cmocka_unit_test(truncated_files),
         cmocka_unit_test(mutated_files), cmocka_unit_test(full_disk), cmocka_unit_test(teachable_machine), cmocka_unit_test(mini_xception),
