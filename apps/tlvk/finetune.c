@@ -241,7 +241,7 @@ static tlvk_status fit(finetune_job *job, int phase, int first_epoch, const floa
         .restore_best_weights = o->save_best != 0,
         .checkpoint = checkpoint,
         .resume = phase == 0 ? o->resume : resume && cli_exists(resume) ? resume : NULL,
-        .keep_base_inference = o->batch_norm == TLVK_CALL_INFERENCE,
+        .batch_norm_inference = o->batch_norm == TLVK_CALL_INFERENCE,
         .callback = on_event,
         .callback_user = w,
     };

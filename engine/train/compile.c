@@ -91,18 +91,18 @@ static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots
     return st;
 }
 
-tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, tlvk__session **out)
+tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk__session **out)
 {
     tlvk__training *t = model->training;
     uint64_t key;
     tlvk_status st = trainable_key(model, &key);
     if (st) return st;
-    bool same_task = t->session && tlvk__session_same_task(t->session, task->loss, task->metric);
+    bool same_task = t->session && tlvk__session_same_task(t->session, task->loss, task->metric, batch_norm_inference);
     if (same_task && t->trainable_key == key && tlvk__session_current(t->session)) {
         *out = t->session;
         return TLVK_OK;
     }
-    tlvk__session_desc d = { .training = true, .optimizer = t->optimizer, .loss = task->loss, .metric = task->metric, .input = task->input };
+    tlvk__session_desc d = { .training = true, .batch_norm_inference = batch_norm_inference, .optimizer = t->optimizer, .loss = task->loss, .metric = task->metric, .input = task->input };
     d.input.dim[0] = batch;
     tlvk__session *fresh;
     st = tlvk__session_create(model, &d, &fresh);

@@ -161,7 +161,7 @@ static tlvk_status train_step(tlvk_model *model, tlvk_dataset *data, tlvk_logs *
     tlvk__runner *runner;
     int64_t n = tlvk_dataset_size(data);
     tlvk_status st = tlvk__task_resolve(model, data, t->loss, t->metric, &task);
-    if (!st) st = tlvk__training_session(model, &task, (int)n, &session);
+    if (!st) st = tlvk__training_session(model, &task, (int)n, false, &session);
     if (st) return st;
     tlvk__shape input = task.input;
     input.dim[0] = n;

@@ -256,7 +256,7 @@ static tlvk_status set_up(fit_state *f)
     f->epochs = d->epochs ? d->epochs : 1;
     f->steps_per_epoch = tlvk__div_up(tlvk_dataset_size(f->train), f->batch);
     f->progress = (tlvk__progress){ .epoch = d->initial_epoch, .seed = d->seed, .best = (double)NAN, .best_score = (double)NAN, .plateau = f->training->plateau };
-    st = tlvk__training_session(f->model, &f->task, f->batch, &f->session);
+    st = tlvk__training_session(f->model, &f->task, f->batch, d->batch_norm_inference, &f->session);
     if (!st) st = allocate_best(f);
     if (!st && d->resume) {
         st = tlvk__checkpoint_read(d->resume, f->session, f->training, &f->progress, f->history, f->best);

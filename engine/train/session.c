@@ -192,6 +192,10 @@ static tlvk_status create(tlvk__session *s)
 {
     tlvk_status st = tlvk__context_device(s->model->ctx, &s->device);
     if (!st) st = tlvk__model_flatten(s->model, &s->flats[TLVK__WHOLE]);
+    for (int i = 0; !st && s->desc.batch_norm_inference && i < s->flats[TLVK__WHOLE].call_count; i++) {
+        tlvk__flat_call *c = &s->flats[TLVK__WHOLE].calls[i];
+        if (c->op->flags & TLVK__OP_STATE) c->mode = TLVK_CALL_INFERENCE;
+    }
     if (!st) st = find_moving(s);
     if (!st && s->desc.training) st = tlvk__flat_split(&s->flats[TLVK__WHOLE], in_moving_set, s, &s->flats[TLVK__PREFIX], &s->flats[TLVK__SUFFIX], &s->split);
     s->residents.device = s->device;
@@ -236,9 +240,9 @@ void tlvk__session_destroy(tlvk__session *s)
     free(s);
 }
 
-bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric)
+bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric, bool batch_norm_inference)
 {
-    return s->desc.loss.kind == loss.kind && s->desc.loss.from_logits == loss.from_logits && s->desc.metric == metric;
+    return s->desc.batch_norm_inference == batch_norm_inference && s->desc.loss.kind == loss.kind && s->desc.loss.from_logits == loss.from_logits && s->desc.metric == metric;
 }
 
 bool tlvk__session_current(const tlvk__session *s)

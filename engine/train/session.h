@@ -15,6 +15,7 @@ typedef enum tlvk__network { TLVK__WHOLE, TLVK__PREFIX, TLVK__SUFFIX, TLVK__NETW
 
 typedef struct tlvk__session_desc {
     bool training;                  /* false: predict and evaluate only; every variable is constant */
+    bool batch_norm_inference;      /* no layer uses or updates statistics of the batch */
     tlvk_optimizer optimizer;       /* resolved */
     tlvk_loss loss; tlvk_metric_kind metric;
     tlvk__shape input;              /* of one batch, as the data gives it: to find out which variables the loss reaches */
@@ -22,7 +23,7 @@ typedef struct tlvk__session_desc {
 } tlvk__session_desc;
 tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *desc, tlvk__session **out);
 void tlvk__session_destroy(tlvk__session *s);
-bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric);
+bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric, bool batch_norm_inference);
 bool tlvk__session_current(const tlvk__session *s);     /* no variable was changed on the host behind its back */
 bool tlvk__session_regularized(const tlvk__session *s); /* its steps report a penalty */
 bool tlvk__session_has_prefix(const tlvk__session *s);

@@ -55,7 +55,7 @@ typedef struct tlvk__pass {
 tlvk_status tlvk__pass_run(const tlvk__pass *pass, tlvk__sums *sums, int64_t *samples_done);
 
 /* --- pieces -------------------------------------------------------------------------------------------------------------------------------- */
-tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, tlvk__session **out); /* kept in model->training */
+tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk__session **out); /* kept in model->training */
 tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_dataset *data, int batch, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user);
 double tlvk__model_penalty(const tlvk_model *model); /* l1, l2 of trainable layers, from host values */
 tlvk_context *tlvk__model_context(const tlvk_model *model);

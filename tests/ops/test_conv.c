@@ -317,7 +317,7 @@ static void padding_of_tensorflow(void **state) {
                                   {10, 3, 1, 2, 10, 2}, {1, 7, 1, 1, 1, 3}, {7, 1, 2, 1, 4, 0}, {224, 7, 2, 1, 112, 2}};
     for (size_t i = 0; i < TLVK__COUNT(rows); i++) {
         const int *r = rows[i], kernel[2] = {r[1], 1}, stride[2] = {r[2], 1}, dilation[2] = {r[3], 1};
-        tlvk__kernel_window k = {kernel, stride, dilation, TLVK_SAME};
+        tlvk__kernel_window k = {kernel, stride, dilation, TLVK_SAME, NULL};
         tlvk__shape x = {4, {-1, r[0], 3, 1}};
         int64_t out[2];
         assert_ok(tlvk__window_shape("Conv2D", &k, 1, &x, out));

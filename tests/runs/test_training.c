@@ -245,6 +245,30 @@ static void test_evaluate_agrees_with_validation(void **state)
     close_run(&r);
 }
 
+/* With batch_norm_inference gamma and beta are trained, and the moving statistics keep their bytes. */
+static void test_batch_norm_inference(void **state)
+{
+    (void)state;
+    for (int inference = 0; inference < 2; inference++) {
+        tlvk_context *ctx = net_context(NULL);
+        tlvk_model *model = small_network(ctx, 3);
+        tlvk_dataset *train = small_data(ctx, SAMPLES, BATCH, 1);
+        assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
+        tlvk_layer *norm = tlvk_model_find_layer(model, "norm");
+        float before[4][8], after[4][8];
+        for (int i = 0; i < 4; i++) assert_api(ctx, tlvk_layer_get_weight(norm, i, before[i], 8));
+        assert_api(ctx, tlvk_model_fit(model, train, &(tlvk_fit_desc){ .epochs = 1, .batch_norm_inference = inference }, NULL));
+        for (int i = 0; i < 4; i++) {
+            assert_api(ctx, tlvk_layer_get_weight(norm, i, after[i], 8));
+            bool same = memcmp(before[i], after[i], sizeof before[i]) == 0;
+            assert_int_equal(same, inference && i >= 2); /* gamma, beta, moving_mean, moving_variance */
+        }
+        tlvk_dataset_destroy(train);
+        tlvk_model_destroy(model);
+        tlvk_context_destroy(ctx);
+    }
+}
+
 static void test_a_picture_alone_has_the_same_bits(void **state)
 {
     (void)state;
@@ -267,7 +291,7 @@ int main(void)
         cmocka_unit_test(test_loss_falls), cmocka_unit_test(test_same_run_same_bits), cmocka_unit_test(test_other_seed_other_bits),
         cmocka_unit_test(test_frozen_keeps_its_bytes), cmocka_unit_test(test_cache_changes_nothing), cmocka_unit_test(test_resumed_equals_unbroken),
         cmocka_unit_test(test_damaged_checkpoint_is_refused), cmocka_unit_test(test_recompiling_keeps_weights),
-        cmocka_unit_test(test_evaluate_agrees_with_validation), cmocka_unit_test(test_a_picture_alone_has_the_same_bits),
+        cmocka_unit_test(test_evaluate_agrees_with_validation), cmocka_unit_test(test_batch_norm_inference), cmocka_unit_test(test_a_picture_alone_has_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -399,7 +399,7 @@ typedef struct tlvk_fit_desc {
     bool restore_best_weights;     /* at the end, the epoch with the best val_accuracy (else val_loss, else loss) */
     const char *checkpoint;        /* written after each epoch and on cancel; NULL: none */
     const char *resume;            /* a checkpoint to go on from */
-    bool keep_base_inference;      /* BatchNormalization below the first trained layer of the base stays in inference mode: cli.md --batch-norm inference */
+    bool batch_norm_inference;     /* every BatchNormalization stays in inference mode, also where its gamma and beta are trained: base(x, training=False) */
     tlvk_callback_fn callback; void *callback_user;
 } tlvk_fit_desc;
 /* Trains. *history (may be NULL as an out pointer) is the caller's. */
