@@ -137,6 +137,7 @@ static tlvk_status write_values(hid_t group, const char *path, tlvk__variable *v
     hid_t links = H5Pcreate(H5P_LINK_CREATE), creation = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_create_intermediate_group(links, 1);
     H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
+    H5Pset_obj_track_times(creation, false); /* so that the same model gives the same bytes at any time */
     hid_t dataset = H5Dcreate2(group, path, H5T_IEEE_F32LE, space, links, creation, H5P_DEFAULT);
     if (dataset < 0 || H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
         status = fail_write(path);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -549,6 +550,27 @@ static void load_anything(const char *path) {
     tlvk_model_destroy(m);
 }
 
+/* HDF5 writes the time of creation, in seconds, unless told otherwise. */
+static void bytes_do_not_tell_the_time(void **state) {
+    (void)state;
+    tlvk_model *base, *model = make_model(&base);
+    char *path[2] = {temp_path("now.h5"), temp_path("later.h5")}, *bytes[2];
+    size_t sizes[2];
+    for (int i = 0; i < 2; i++) {
+        assert_ok(tlvk_model_save(model, path[i]));
+        nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 100000000}, NULL);
+        bytes[i] = whole_file(path[i], &sizes[i]);
+    }
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(bytes[0], bytes[1], sizes[0]);
+    for (int i = 0; i < 2; i++) {
+        free(bytes[i]);
+        free(path[i]);
+    }
+    tlvk_model_destroy(model);
+    tlvk_model_destroy(base);
+}
+
 static void truncated_files(void **state) {
     (void)state;
     char *path = small_file(), *cut = temp_path("cut.h5");
@@ -697,7 +719,8 @@ static void squeezenet_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(partly_frozen_models), cmocka_unit_test(weights_by_order_and_by_name), cmocka_unit_test(names_and_places_refused),
+        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(bytes_do_not_tell_the_time),
+        cmocka_unit_test(partly_frozen_models), cmocka_unit_test(weights_by_order_and_by_name), cmocka_unit_test(names_and_places_refused),
         cmocka_unit_test(odd_forms), cmocka_unit_test(long_lists_are_split), cmocka_unit_test(lies_and_ways_out), cmocka_unit_test(hdf5_printing_is_given_back), cmocka_unit_test(a_reader_that_never_ends_is_ended),
         cmocka_unit_test(truncated_files),
         cmocka_unit_test(mutated_files), cmocka_unit_test(full_disk), cmocka_unit_test(teachable_machine), cmocka_unit_test(mini_xception),
