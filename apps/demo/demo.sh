@@ -85,6 +85,8 @@ if [ $status -ne 0 ]; then
     exit 1
 fi
 
+rm "$folder/output.txt" "$folder/messages.txt"
+
 cat <<TEXT
 
 What happened: the network met these things with eyes that were already trained. Edges, corners, round and straight, whatever the colours: that it
