@@ -133,6 +133,12 @@ json_t *cli_json_text(const char *text); /* bytes that are not UTF-8 become U+FF
 int cli_flush(int status);           /* at the end of a command: CLI_FAILED where stdout could not be written */
 char *cli_format(const char *format, ...) CLI_PRINTF(1, 2); /* a new text, or NULL without memory */
 
+/* --- where the time goes (trace.c) --------------------------------------------------------------------------------------------------- */
+
+/* Runs one step (train) or forward pass of `batch` random samples and prints, on stderr, the time by operation and the slowest dispatches.
+ * A failure is only said. */
+void cli_trace(const tlvk_context *ctx, tlvk_model *model, int64_t batch, bool train);
+
 /* --- progress (progress.c) ------------------------------------------------------------------------------------------------------- */
 
 typedef struct cli_progress {

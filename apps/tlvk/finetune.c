@@ -365,6 +365,9 @@ static int finetune(const cli_command *command, const finetune_options *o) {
         cli_progress_start(&w.progress, job.validation != NULL);
         status = train(&job, &w, &history);
     }
+    if (status == CLI_GO_ON && o->common.verbose > 1) {
+        cli_trace(job.ctx, job.network.model, o->pictures.batch_size ? o->pictures.batch_size : 32, true);
+    }
     if (status == CLI_GO_ON) {
         read_history(history, &w);
         status = save(&job, &w);

@@ -64,6 +64,16 @@ static tlvk_status make_slot(tlvk__runner *r, runner_slot *slot)
     return TLVK_OK;
 }
 
+static void log_recording(const tlvk__runner *r, const tlvk__recording *recording)
+{
+    static const char *const networks[] = { "whole network", "frozen prefix", "trained rest" }, *const modes[] = { "forward", "evaluation", "training step" };
+    uint64_t arena = 0;
+    for (int i = 0; tlvk__plan_block_bytes(r->plan, i); i++) arena += tlvk__plan_block_bytes(r->plan, i);
+    tlvk__context_log(r->session->model->ctx, TLVK_LOG_INFO, "%s, %s of %lld: %d dispatches, %d barriers, %d submissions, %.3g GFLOP, %.1f MiB for activations", networks[r->network],
+                      modes[r->mode], (long long)r->inputs[0].dim[0], tlvk__recording_count(recording), tlvk__recording_barriers(recording),
+                      tlvk__recording_submissions(recording), tlvk__plan_flops(r->plan) * 1e-9, (double)arena / 1048576.0);
+}
+
 static tlvk_status record_slot(tlvk__runner *r, runner_slot *slot)
 {
     tlvk__recorder *rec = NULL;
@@ -71,6 +81,7 @@ static tlvk_status record_slot(tlvk__runner *r, runner_slot *slot)
     if (st) return st;
     tlvk_status planned = tlvk__plan_record(r->plan, rec, &slot->io);
     st = tlvk__recorder_finish(rec, &slot->recording);
+    if (!planned && !st && slot == &r->slots[0]) log_recording(r, slot->recording);
     return planned ? planned : st;
 }
 
