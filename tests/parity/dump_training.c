@@ -69,8 +69,8 @@ static json_t *number_json(double v) {
 }
 
 static json_t *logs_json(const tlvk_logs *l) {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "loss", number_json(l->loss), "accuracy", number_json(l->accuracy), "val_loss", number_json(l->val_loss), "val_accuracy",
-                     number_json(l->val_accuracy), "learning_rate", number_json(l->learning_rate));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "loss", number_json(l->loss), "accuracy", number_json(l->accuracy), "val_loss",
+                     number_json(l->val_loss), "val_accuracy", number_json(l->val_accuracy), "learning_rate", number_json(l->learning_rate));
 }
 
 static void put_logs(job *j, const char *key, const tlvk_logs *logs) {

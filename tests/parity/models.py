@@ -161,8 +161,9 @@ class Truth:
         record = self.task.K.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: steps.append([logs["loss"], logs.get("accuracy", np.nan)]))
         weights = {i: exact(w) for i, w in enumerate(task.class_weight)} if task.class_weight else None
         validation = tuple(v.astype(np.float64) for v in task.validation) if task.validation else None
-        history = self.model.fit(x, task.y.astype(np.float64), batch_size=task.batch, epochs=task.epochs, shuffle=False, verbose=0, callbacks=[record],
-                                 class_weight=weights, validation_data=validation, validation_batch_size=task.batch).history
+        history = self.model.fit(x, task.y.astype(np.float64), batch_size=task.batch, epochs=task.epochs, shuffle=False, verbose=0,
+                                 callbacks=[record], class_weight=weights, validation_data=validation,
+                                 validation_batch_size=task.batch).history
         found["losses"], found["accuracies"] = np.array(steps).T
         for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
             if key in history:
@@ -182,8 +183,9 @@ def ours(program, task, folder, path=None):
     with open(os.path.join(folder, "arrays.bin"), "wb") as out:
         for a in arrays:
             out.write(np.ascontiguousarray(a, np.float32).tobytes())
-    spec = {"arrays": out.name, "x": task.x.shape, "y": task.y.shape, "batch": task.batch, "epochs": task.epochs, "loss": task.loss, "metric": task.metric,
-            "optimizer": {**task.optimizer, "schedule": task.schedule or {}}, "trainable": task.trainable, "cache": task.cache}
+    spec = {"arrays": out.name, "x": task.x.shape, "y": task.y.shape, "batch": task.batch, "epochs": task.epochs, "loss": task.loss,
+            "metric": task.metric, "optimizer": {**task.optimizer, "schedule": task.schedule or {}}, "trainable": task.trainable,
+            "cache": task.cache}
     if task.class_weight:
         spec["class_weight"] = task.class_weight
     if task.validation:
@@ -336,7 +338,7 @@ def normalization_tasks():
     tail = {"batch": 32, "epochs": 3, "optimizer": {"kind": SGD, "momentum": 0.9}, "validation": (x[53:], label[53:])}
     yield Task("tail batch of 21", model, x[:53], label[:53], **tail, jobs=["predict", "gradients", "fit", "evaluate"])
     yield Task("batch by batch", model, x[:53], label[:53], batch=8, optimizer={"kind": ADAM, "learning_rate": 1e-3}, jobs=["batches", "evaluate"])
-    yield Task("frozen BatchNormalization", model, x[:53], label[:53], trainable=[("norm", False), ("depthwise_norm", False), ("separable_norm", False)], **tail)
+    yield Task("frozen BatchNormalization", model, x[:53], label[:53], trainable=[("*norm", False)], **tail)
     yield Task("ReLU and maxima", settled(nets.small(smooth=False), x[:64]), x[:53], label[:53], **tail)
     first = [("conv", False), ("norm", False), ("first", False)]
     yield Task("frozen first layers, cached", model, x[:53], label[:53], trainable=first, **tail)

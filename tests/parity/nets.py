@@ -103,7 +103,8 @@ def settle(model, x, seed):
     rng = np.random.default_rng(seed)
     norms = [layer for layer in inner(model) if "BatchNormalization" in type(layer).__name__]
     for layer in norms:
-        layer.set_weights([1 + 0.2 * rng.normal(size=w.shape) if i != 1 else 0.2 * rng.normal(size=w.shape) for i, w in enumerate(layer.get_weights())])
+        gamma, beta, mean, variance = layer.get_weights()
+        layer.set_weights([1 + 0.2 * rng.normal(size=gamma.shape), 0.2 * rng.normal(size=beta.shape), mean, variance])
     for layer in norms:  # in their order: each sees what those before it let through
         momentum, layer.momentum = layer.momentum, 0.0
         for whole in [model, *[one for one in model.layers if hasattr(one, "layers")]]:  # a base may be called in inference mode alone

@@ -3,7 +3,6 @@
 Usage: predictions.py TLVK PHOTOS KERAS_FILES. PHOTOS holds train/ and val/ with a folder for each class. The pictures are first written as PNG of
 the model's own size, so that neither JPEG decoders nor resizing come into it. Scores are probabilities; the bound is 1e-4.
 """
-import json
 import os
 import sys
 import tempfile
@@ -43,7 +42,8 @@ def pixels(paths):
 def our_scores(program, model, paths, *options):
     """In the order of `paths`; the command walks folders in its own."""
     folder = os.path.dirname(os.path.dirname(paths[0]))
-    scores = {line["path"]: line["scores"] for line in oracle.lines(oracle.run(program, "predict", "--json", "--top", "0", *options, model, folder)) if "scores" in line}
+    said = oracle.lines(oracle.run(program, "predict", "--json", "--top", "0", *options, model, folder))
+    scores = {line["path"]: line["scores"] for line in said if "scores" in line}
     oracle.check_that(f"{os.path.basename(model)}: every picture has its scores", set(scores) == set(paths), f"{len(scores)} of {len(paths)}")
     return np.array([scores[path] for path in paths])
 
