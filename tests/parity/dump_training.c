@@ -6,9 +6,8 @@
  *   "batch", "epochs", "cache": "memory" or "off"; "class_weight": [...]
  *   "optimizer": fields of tlvk_optimizer, kind as a number, "schedule" within; "loss": fields of tlvk_loss; "metric" as a number
  *   "jobs": of "predict", "gradients", "fit", "evaluate", "batches" (tlvk_model_train_on_batch over x), in the order wanted
- *   "save": path of a model file to write at the end
- * Standard output: a JSON object: "arrays" [name, shape] as they lie in OUT as float32, "steps", "epochs", "batches" and "evaluate" of logs. Variables are
- * numbered depth first in the order of model.layers: "g:3 dense/kernel" is a gradient, "w:3 dense/kernel" a value at the end. */
+ * Standard output: a JSON object: "arrays" [name, shape] as they lie in OUT as float32, and the logs "steps", "epochs", "batches", "evaluate".
+ * Variables are numbered depth first in the order of model.layers: "g:3" is a gradient, "w:3" a value at the end. */
 #include "train/session_internal.h"
 #include "train/training.h"
 
@@ -273,9 +272,6 @@ static void run_jobs(job *j) {
         need(tlvk__variable_values(j->variables[k], &values), j, "weights");
         put_variable(j, "w", j->variables[k], values);
     }
-    const char *save = json_string_value(json_object_get(j->spec, "save"));
-    if (save)
-        need(tlvk_model_save(j->model, save), j, "save");
 }
 
 int main(int argc, char **argv) {
