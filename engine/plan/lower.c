@@ -1,5 +1,6 @@
 /* lower.c - flat graph to steps: a ZeroPadding2D becomes the padding of the convolution behind it; the activation of a layer becomes an epilogue where the operation has one and the gradient can be told
- * from the output, a step of its own otherwise; a frozen BatchNormalization behind a convolution becomes its epilogue's scale and shift. */
+ * from the output, a step of its own otherwise; a BatchNormalization in inference mode behind a convolution becomes its epilogue's scale and
+ * shift, made once where it is frozen, in every step where it is trained. */
 #include "plan/program.h"
 
 #include <stdlib.h>
@@ -165,13 +166,16 @@ static void fuse(tlvk__plan *plan)
 {
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];
-        if (s->op == &tlvk__op_batch_normalization && !s->training && s->constant) {
+        if (s->op == &tlvk__op_batch_normalization && !s->training) {
             plan_step *p = fusible_producer(plan, s);
-            if (!p || p->norm_attrs) continue;
+            if (!p || p->norm_attrs || (!s->constant && !tlvk__plan_norm_fits(plan, p, s))) continue;
+            p->norm_moving = !s->constant;
             const tlvk__batch_normalization_attrs *a = s->attrs;
             int k = 0;
             p->norm_attrs = a;
+            p->norm_trained[0] = a->scale && s->trained[k];
             p->norm[0] = a->scale ? s->variables[k++] : NULL;
+            p->norm_trained[1] = a->center && s->trained[k];
             p->norm[1] = a->center ? s->variables[k++] : NULL;
             p->norm[2] = s->variables[k];
             p->norm[3] = s->variables[k + 1];

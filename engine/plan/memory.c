@@ -116,6 +116,11 @@ static tlvk_status step_regions(tlvk__plan *plan, int i)
     plan_step *s = &plan->steps[i];
     int back = plan_backward_position(plan, i);
     tlvk_status st = TLVK_OK;
+    if (s->norm_moving) {
+        st = add_region(plan, &s->norm_vectors, 2 * tlvk__plan_norm_vector_bytes(plan, s), i, s->backward ? back : i, s->path);
+        if (!st && s->backward) st = add_region(plan, &s->norm_scratch, tlvk__plan_norm_scratch_bytes(plan, s), back, back, s->path);
+        if (st) return st;
+    }
     if (s->view || !s->op->needs) return TLVK_OK;
     tlvk__op_call call;
     tlvk__plan_call(plan, s, s->backward, &call);

@@ -49,7 +49,7 @@ static tlvk_status list_variables(tlvk__plan *plan)
         const plan_step *s = &plan->steps[i];
         for (int k = 0; !st && k < s->variable_count; k++) st = add_variable(plan, s->variables[k], s->trained[k] && s->backward, &capacity);
         for (int k = 0; !st && k < 4 && s->norm_attrs; k++) {
-            if (s->norm[k]) st = add_variable(plan, s->norm[k], false, &capacity);
+            if (s->norm[k]) st = add_variable(plan, s->norm[k], k < 2 && s->norm_trained[k] && s->backward, &capacity);
         }
     }
     return st;
@@ -66,7 +66,7 @@ static void add_prepared(tlvk__plan *plan, uint64_t key, uint64_t bytes)
     plan->prepared[plan->prepared_count++] = (tlvk__prepared){ .key = key, .bytes = bytes };
 }
 
-static uint64_t norm_vector_bytes(const tlvk__plan *plan, const plan_step *s)
+uint64_t tlvk__plan_norm_vector_bytes(const tlvk__plan *plan, const plan_step *s)
 {
     return tlvk__round_up((uint64_t)plan->tensors[s->output].t.pitch * sizeof(float), 256);
 }
@@ -78,7 +78,7 @@ static tlvk_status list_prepared(tlvk__plan *plan)
     for (int i = 0; i < plan->step_count; i++) {
         const plan_step *s = &plan->steps[i];
         if (s->constant && s->needs.packed_bytes) add_prepared(plan, tlvk__plan_packed_key(s), s->needs.packed_bytes);
-        if (s->norm_attrs) add_prepared(plan, tlvk__plan_norm_key(s), 2 * norm_vector_bytes(plan, s));
+        if (s->norm_attrs && !s->norm_moving) add_prepared(plan, tlvk__plan_norm_key(s), 2 * tlvk__plan_norm_vector_bytes(plan, s));
     }
     return TLVK_OK;
 }
@@ -126,6 +126,8 @@ void tlvk__plan_destroy(tlvk__plan *plan)
         free(s->forward_scratch.segments);
         free(s->backward_scratch.segments);
         free(s->packed.segments);
+        free(s->norm_vectors.segments);
+        free(s->norm_scratch.segments);
         for (int k = 0; k < TLVK__MAX_AUX; k++) free(s->aux[k].segments);
     }
     for (int i = 0; i < plan->tensor_count; i++) {
@@ -211,9 +213,10 @@ static tlvk_status bind_step_variables(plan_step *s, const tlvk__plan_memory *me
         s->dw[k] = s->trained[k] && s->backward ? dw : NULL;
     }
     for (int k = 0; !st && k < 4 && s->norm_attrs; k++) {
-        const tlvk__tensor *dw;
+        const tlvk__tensor *dw = NULL;
         s->norm_w[k] = NULL;
         if (s->norm[k]) st = memory->variable(memory->user, s->norm[k], &s->norm_w[k], &dw);
+        if (k < 2) s->norm_dw[k] = s->norm_trained[k] && s->backward ? dw : NULL;
     }
     return st;
 }
@@ -225,11 +228,13 @@ static tlvk_status bind_step(tlvk__plan *plan, plan_step *s, const tlvk__plan_me
     if (!st) st = bind_storage(plan, &s->forward_scratch, memory);
     if (!st) st = bind_storage(plan, &s->backward_scratch, memory);
     if (!st) st = bind_storage(plan, &s->packed, memory);
+    if (!st) st = bind_storage(plan, &s->norm_vectors, memory);
+    if (!st) st = bind_storage(plan, &s->norm_scratch, memory);
     if (st) return st;
     if (s->constant && s->needs.packed_bytes) s->prepared = memory->prepared(memory->user, tlvk__plan_packed_key(s));
     if (s->norm_attrs) {
-        tlvk__span both = memory->prepared(memory->user, tlvk__plan_norm_key(s));
-        uint64_t half = norm_vector_bytes(plan, s);
+        tlvk__span both = s->norm_moving ? s->norm_vectors.segments[0] : memory->prepared(memory->user, tlvk__plan_norm_key(s));
+        uint64_t half = tlvk__plan_norm_vector_bytes(plan, s);
         const tlvk__tensor *y = &plan->tensors[s->output].t;
         for (int k = 0; k < 2; k++) {
             tlvk__tensor *v = k ? &s->shift : &s->scale;

@@ -38,7 +38,9 @@ typedef struct plan_step {
     bool training;                 /* this step's own mode */
     uint32_t stream;
     tlvk__activation activation;   /* epilogue */
-    const void *norm_attrs; tlvk__variable *norm[4]; /* BatchNormalization folded into the epilogue; norm[2] is moving_mean */
+    const void *norm_attrs; tlvk__variable *norm[4]; /* BatchNormalization folded into the epilogue: gamma, beta, moving_mean, moving_variance */
+    bool norm_moving;              /* gamma or beta are trained: scale and shift are made in every step, and norm.c takes their gradients */
+    bool norm_trained[2];          /* gamma, beta */
     bool removed, view;
     bool constant;                 /* none of its variables is trained: weights are packed once */
     bool backward; bool want_dx, want_dw;
@@ -47,7 +49,8 @@ typedef struct plan_step {
     plan_storage aux[TLVK__MAX_AUX], forward_scratch, backward_scratch, packed;
     const tlvk__tensor *w[TLVK__MAX_VARIABLES], *dw[TLVK__MAX_VARIABLES]; /* bound */
     bool dw_accumulate[TLVK__MAX_VARIABLES];
-    const tlvk__tensor *norm_w[4];
+    const tlvk__tensor *norm_w[4], *norm_dw[2];
+    plan_storage norm_vectors, norm_scratch; /* norm_moving: scale and shift until the backward; room for norm.c */
     tlvk__tensor scale, shift; tlvk__span norm_spans[2];
     tlvk__span prepared;           /* bound packed weights where constant */
 } plan_step;
@@ -82,6 +85,13 @@ static inline int plan_end_position(const tlvk__plan *p) { return 2 * p->step_co
 void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, tlvk__op_call *call);
 uint64_t tlvk__plan_packed_key(const plan_step *s);
 uint64_t tlvk__plan_norm_key(const plan_step *s);
+uint64_t tlvk__plan_norm_vector_bytes(const tlvk__plan *plan, const plan_step *s); /* of scale, and of shift behind it */
+/* norm.c: a trained BatchNormalization in inference mode as the epilogue of the convolution before it. */
+bool tlvk__plan_norm_fits(const tlvk__plan *plan, const plan_step *producer, const plan_step *norm);
+uint64_t tlvk__plan_norm_scratch_bytes(const tlvk__plan *plan, const plan_step *s);
+tlvk_status tlvk__plan_norm_forward(const plan_step *s, tlvk__recorder *r);
+/* `call` is the backward of the convolution, dy behind the activation's gradient. */
+tlvk_status tlvk__plan_norm_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__op_call *call);
 void tlvk__plan_loss_call(const tlvk__plan *plan, tlvk__loss_call *call);
 
 #endif

@@ -62,6 +62,7 @@ static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *
     call.step_params = params;
     tlvk_status st = TLVK_OK;
     if (s->op->pack && !s->constant && s->needs.packed_bytes) st = s->op->pack(r, &call);
+    if (!st && s->norm_moving) st = tlvk__plan_norm_forward(s, r);
     if (!st) st = s->op->forward(r, &call);
     return st ? tlvk__fail_context(st, "%s", s->path) : TLVK_OK;
 }
@@ -86,11 +87,12 @@ static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step 
     tlvk__plan_call(plan, s, true, &call);
     call.step_params = params;
     tlvk_status st = TLVK_OK;
-    if (s->activation.kind != TLVK_LINEAR || s->norm_attrs) {
+    const tlvk__tensor *scale = s->norm_attrs && !s->norm_moving ? &s->scale : NULL;
+    if (s->activation.kind != TLVK_LINEAR || scale) {
         const tlvk__tensor *dy = &plan->tensors[s->output].grad;
-        st = tlvk__record_activation_backward(r, &s->activation, call.y, dy, s->norm_attrs ? &s->scale : NULL, dy, s->path);
+        st = tlvk__record_activation_backward(r, &s->activation, call.y, dy, scale, dy, s->path);
     }
-    if (!st) st = s->op->backward(r, &call);
+    if (!st) st = s->norm_moving ? tlvk__plan_norm_backward(plan, s, r, &call) : s->op->backward(r, &call);
     return st ? tlvk__fail_context(st, "%s (backward)", s->path) : TLVK_OK;
 }
 
@@ -176,7 +178,7 @@ tlvk_status tlvk__plan_record_prepare(tlvk__plan *plan, tlvk__recorder *r, bool 
             tlvk__plan_call(plan, s, false, &call);
             st = s->op->pack(r, &call);
         }
-        if (!st && s->norm_attrs && !done(user, tlvk__plan_norm_key(s))) {
+        if (!st && s->norm_attrs && !s->norm_moving && !done(user, tlvk__plan_norm_key(s))) {
             st = tlvk__record_batch_norm_affine(r, s->norm_attrs, s->norm_w, NULL, &s->scale, &s->shift, s->path);
         }
     }

@@ -269,6 +269,75 @@ static void test_batch_norm_inference(void **state)
     }
 }
 
+/* conv - norm - relu6 - depthwise - norm - relu6 - pool - dense without biases; a linear activation before each norm keeps the planner from
+ * taking it into the convolution. */
+static tlvk_model *normed_network(tlvk_context *ctx, bool apart)
+{
+    tlvk_set_random_seed(ctx, 5);
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 } });
+    tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){ .filters = 6, .kernel_size = { 3 }, .padding = TLVK_SAME, .no_bias = true });
+    if (apart) x = tlvk_activation(x, TLVK_LINEAR, NULL);
+    x = tlvk_batch_normalization(x, &(tlvk_batch_normalization_desc){ .name = "norm" });
+    x = tlvk_relu(x, &(tlvk_relu_desc){ .max_value = 6 });
+    x = tlvk_depthwise_conv2d(x, &(tlvk_depthwise_conv2d_desc){ .kernel_size = { 3 }, .no_bias = true });
+    if (apart) x = tlvk_activation(x, TLVK_LINEAR, NULL);
+    x = tlvk_batch_normalization(x, &(tlvk_batch_normalization_desc){ .name = "depthwise_norm", .no_center = true });
+    x = tlvk_activation(x, TLVK_TANH, NULL);
+    x = tlvk_conv2d(x, &(tlvk_conv2d_desc){ .filters = 70, .kernel_size = { 1 }, .no_bias = true });
+    if (apart) x = tlvk_activation(x, TLVK_LINEAR, NULL);
+    x = tlvk_batch_normalization(x, &(tlvk_batch_normalization_desc){ .name = "wide_norm", .no_scale = true });
+    x = tlvk_global_average_pooling2d(x, NULL);
+    x = tlvk_dense(x, &(tlvk_dense_desc){ .units = NET_CLASSES, .activation = TLVK_SOFTMAX });
+    tlvk_model *model = NULL;
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x } }, &model));
+    /* Statistics and factors that are not those of a fresh layer. */
+    static const char *const norms[] = { "norm", "depthwise_norm", "wide_norm" };
+    for (size_t k = 0; k < TLVK__COUNT(norms); k++) {
+        tlvk_layer *layer = tlvk_model_find_layer(model, norms[k]);
+        for (int i = 0; i < tlvk_layer_weight_count(layer); i++) {
+            float values[70];
+            size_t n;
+            assert_api(ctx, tlvk_layer_weight_info(layer, i, NULL, NULL, NULL, &n));
+            for (size_t c = 0; c < n; c++) values[c] = 0.4f + 0.3f * (float)((c * 7 + (size_t)i * 3) % 5);
+            assert_api(ctx, tlvk_layer_set_weight(layer, i, values, n));
+        }
+    }
+    return model;
+}
+
+/* A trained BatchNormalization in inference mode is taken into the convolution before it; trained apart it gives the same weights within rounding. */
+static void test_norm_taken_in(void **state)
+{
+    (void)state;
+    float *weights[2];
+    double losses[2];
+    size_t count[2];
+    for (int apart = 0; apart < 2; apart++) {
+        tlvk_context *ctx = net_context(NULL);
+        tlvk_model *model = normed_network(ctx, apart);
+        tlvk_dataset *train = small_data(ctx, SAMPLES, BATCH, 1);
+        assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .optimizer = { .kind = TLVK_SGD, .learning_rate = 0.05f }, .metrics = { TLVK_ACCURACY } }));
+        tlvk_history *history = NULL;
+        tlvk_logs logs;
+        assert_api(ctx, tlvk_model_fit(model, train, &(tlvk_fit_desc){ .epochs = 3, .batch_norm_inference = true }, &history));
+        assert_int_equal(tlvk_history_logs(history, 2, &logs), TLVK_OK);
+        losses[apart] = logs.loss;
+        weights[apart] = all_weights(model, &count[apart]);
+        tlvk_history_destroy(history);
+        tlvk_dataset_destroy(train);
+        tlvk_model_destroy(model);
+        tlvk_context_destroy(ctx);
+    }
+    assert_int_equal(count[0], count[1]);
+    assert_true(fabs(losses[0] - losses[1]) < 1e-5);
+    for (size_t i = 0; i < count[0]; i++) {
+        double difference = fabs((double)weights[0][i] - (double)weights[1][i]);
+        if (difference > 2e-5) fail_msg("weight %zu: %g taken in, %g apart", i, (double)weights[0][i], (double)weights[1][i]);
+    }
+    free(weights[0]);
+    free(weights[1]);
+}
+
 static void test_a_picture_alone_has_the_same_bits(void **state)
 {
     (void)state;
@@ -291,7 +360,7 @@ int main(void)
         cmocka_unit_test(test_loss_falls), cmocka_unit_test(test_same_run_same_bits), cmocka_unit_test(test_other_seed_other_bits),
         cmocka_unit_test(test_frozen_keeps_its_bytes), cmocka_unit_test(test_cache_changes_nothing), cmocka_unit_test(test_resumed_equals_unbroken),
         cmocka_unit_test(test_damaged_checkpoint_is_refused), cmocka_unit_test(test_recompiling_keeps_weights),
-        cmocka_unit_test(test_evaluate_agrees_with_validation), cmocka_unit_test(test_batch_norm_inference), cmocka_unit_test(test_a_picture_alone_has_the_same_bits),
+        cmocka_unit_test(test_evaluate_agrees_with_validation), cmocka_unit_test(test_batch_norm_inference), cmocka_unit_test(test_norm_taken_in), cmocka_unit_test(test_a_picture_alone_has_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
