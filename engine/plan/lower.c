@@ -270,6 +270,15 @@ static void mark_views(tlvk__plan *plan)
     }
 }
 
+/* The layer whose output a tensor of the flat graph is. */
+static const char *maker_of(const tlvk__flat *flat, int tensor)
+{
+    for (int i = 0; i < flat->call_count; i++) {
+        if (flat->calls[i].output == tensor) return flat->calls[i].path;
+    }
+    return "the input";
+}
+
 tlvk_status tlvk__plan_lower(tlvk__plan *plan)
 {
     const tlvk__flat *flat = plan->desc.flat;
@@ -282,7 +291,10 @@ tlvk_status tlvk__plan_lower(tlvk__plan *plan)
         return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory for %d calls", flat->call_count);
     }
     tlvk_status st = tlvk__flat_shapes(flat, plan->desc.inputs, shapes);
-    for (int i = 0, t; !st && i < flat->tensor_count; i++) st = new_tensor(plan, &shapes[i], &t);
+    for (int i = 0, t; !st && i < flat->tensor_count; i++) {
+        st = new_tensor(plan, &shapes[i], &t);
+        if (st) tlvk__fail_context(st, "%s", maker_of(flat, i));
+    }
     free(shapes);
     if (st) return st;
     plan->input_count = flat->input_count;

@@ -39,14 +39,14 @@ static tlvk_status add_region(tlvk__plan *plan, plan_storage *storage, uint64_t 
     return add_item(plan, bytes, first, last);
 }
 
-static tlvk_status add_tensor(tlvk__plan *plan, plan_storage *storage, tlvk__tensor *t, int first, int last)
+static tlvk_status add_tensor(tlvk__plan *plan, plan_storage *storage, tlvk__tensor *t, int first, int last, const char *path)
 {
     uint64_t bytes;
-    if (!tlvk__tensor_bytes(t, &bytes)) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: a tensor of %lld x %lld x %lld numbers is too large to count", (long long)t->n, (long long)t->rows, (long long)t->c);
+    if (!tlvk__tensor_bytes(t, &bytes)) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: a tensor of %lld x %lld x %lld numbers is too large to count", path, (long long)t->n, (long long)t->rows, (long long)t->c);
     if (bytes == 0) return TLVK_OK;
     uint64_t sample = bytes / (uint64_t)t->n, limit = block_limit(plan);
     if (sample > limit) {
-        return tlvk__fail(TLVK_ERROR_MEMORY, "plan: one sample of a tensor of %lld x %lld numbers takes %llu bytes, the device allocates at most %llu",
+        return tlvk__fail(TLVK_ERROR_MEMORY, "%s: one sample of %lld x %lld numbers takes %llu bytes, the device allocates at most %llu", path,
                           (long long)t->rows, (long long)t->c, (unsigned long long)sample, (unsigned long long)limit);
     }
     storage->segment_n = TLVK__MIN(t->n, (int64_t)(limit / sample));
@@ -188,9 +188,10 @@ tlvk_status tlvk__plan_place(tlvk__plan *plan)
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < plan->tensor_count; i++) {
         plan_tensor *t = &plan->tensors[i];
-        if (t->root == i && t->last >= t->first) st = add_tensor(plan, &t->storage, &t->t, t->first, t->last);
+        const char *path = t->producer == NO_STEP ? "the input" : plan->steps[t->producer].path;
+        if (t->root == i && t->last >= t->first) st = add_tensor(plan, &t->storage, &t->t, t->first, t->last, path);
         t->grad = t->t;
-        if (!st && t->grad_root == i && t->grad_last >= t->grad_first) st = add_tensor(plan, &t->grad_storage, &t->grad, t->grad_first, t->grad_last);
+        if (!st && t->grad_root == i && t->grad_last >= t->grad_first) st = add_tensor(plan, &t->grad_storage, &t->grad, t->grad_first, t->grad_last, path);
     }
     for (int i = 0; !st && i < plan->step_count; i++) st = step_regions(plan, i);
     if (!st && plan->desc.mode != TLVK__PLAN_PREDICT) {

@@ -106,8 +106,11 @@ tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, in
     d.input.dim[0] = batch;
     tlvk__session *fresh;
     st = tlvk__session_create(model, &d, &fresh);
-    if (!st && t->session) st = carry_slots(t->session, fresh, tlvk__optimizer_slots(&t->optimizer));
     if (st) return st;
+    if (t->session && (st = carry_slots(t->session, fresh, tlvk__optimizer_slots(&t->optimizer)))) {
+        tlvk__session_destroy(fresh);
+        return st;
+    }
     tlvk__session_destroy(t->session);
     t->session = fresh;
     t->trainable_key = key;

@@ -181,10 +181,11 @@ static tlvk_status train_step(tlvk_model *model, tlvk_dataset *data, tlvk_logs *
         p->step[0] = (uint32_t)t->steps;
         p->step[1] = (uint32_t)((uint64_t)t->steps >> 32);
         double rate = tlvk__schedule_rate(&t->optimizer, t->steps, INT64_MAX, t->plateau.rate);
-        tlvk__optimizer_step(&t->optimizer, ++t->steps, rate, p);
+        tlvk__optimizer_step(&t->optimizer, t->steps + 1, rate, p);
         st = tlvk__runner_submit(runner, 0);
         if (!st) st = tlvk__runner_wait(runner, 0);
         if (!st) {
+            t->steps++;
             const float *m = tlvk__runner_metrics(runner, 0);
             double penalty = tlvk__session_regularized(session) ? (double)m[TLVK__METRIC_PENALTY] : 0;
             bool counted = task.metric != TLVK_METRIC_NONE && task.metric != TLVK_METRIC_MSE;

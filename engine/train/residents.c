@@ -23,7 +23,7 @@ tlvk__resident *tlvk__residents_trained(const tlvk__residents *r, int index)
     return NULL;
 }
 
-tlvk_status tlvk__residents_add(tlvk__residents *r, tlvk__variable *v, bool trained, bool moving)
+tlvk_status tlvk__residents_add(tlvk__residents *r, const char *layer, tlvk__variable *v, bool trained, bool moving)
 {
     tlvk__resident *known = tlvk__residents_find(r, v);
     if (known) {
@@ -36,7 +36,8 @@ tlvk_status tlvk__residents_add(tlvk__residents *r, tlvk__variable *v, bool trai
     r->list = grown;
     tlvk__resident *e = &r->list[r->count];
     tlvk_status st = tlvk__variable_layout(&v->spec.shape, v->spec.layout, &e->w);
-    if (st) return tlvk__fail_context(st, "%s", v->name);
+    if (st) return tlvk__fail_context(st, "%s: %s", layer, v->name);
+    e->layer = layer;
     e->variable = tlvk__variable_retain(v);
     e->trained = trained;
     e->moving = moving || trained;
@@ -77,7 +78,7 @@ static tlvk_status place_constant(tlvk__residents *r, tlvk__resident *e)
 {
     const tlvk__caps *caps = tlvk__device_caps(r->device);
     int64_t rows = rows_within(e, TLVK__MIN(caps->max_allocation_bytes, LARGEST_CHUNK));
-    if (rows < 1) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: one row of %lld numbers is larger than the device allocates", e->variable->name, (long long)e->w.pitch);
+    if (rows < 1) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: one row of %lld numbers of its %s is larger than the device allocates", e->layer, (long long)e->w.pitch, e->variable->name);
     tlvk_status st = make_segments(e, rows);
     for (int i = 0; !st && i < e->w.segment_count; i++) st = tlvk__pool_take(&r->pool, segment_bytes(e, i), &e->w_segments[i]);
     return st;
@@ -89,7 +90,7 @@ static tlvk_status place_trained(tlvk__residents *r, tlvk__resident *e)
     const tlvk__caps *caps = tlvk__device_caps(r->device);
     uint64_t limit = TLVK__MIN(TLVK__MIN(caps->max_binding_bytes, caps->max_allocation_bytes), LARGEST_CHUNK) / BLOCK_BYTES * BLOCK_BYTES;
     int64_t rows = rows_within(e, limit);
-    if (rows < 1) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: one row of %lld numbers is larger than a binding of the device", e->variable->name, (long long)e->w.pitch);
+    if (rows < 1) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: one row of %lld numbers of its %s is larger than a binding of the device", e->layer, (long long)e->w.pitch, e->variable->name);
     tlvk_status st = make_segments(e, rows);
     for (int i = 0; !st && i < e->w.segment_count; i++) {
         uint64_t bytes = tlvk__round_up(segment_bytes(e, i), BLOCK_BYTES);
@@ -200,7 +201,7 @@ tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *o
 static tlvk_status padded_floats(const tlvk__resident *e, float **out)
 {
     *out = tlvk__calloc((size_t)e->w.n, (size_t)e->w.pitch * sizeof(float));
-    return *out ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory for %lld x %lld numbers", e->variable->name, (long long)e->w.n, (long long)e->w.pitch);
+    return *out ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory for the %lld x %lld numbers of its %s", e->layer, (long long)e->w.n, (long long)e->w.pitch, e->variable->name);
 }
 
 static tlvk_status write_dense(tlvk__residents *r, const tlvk__resident *e, const tlvk__tensor *to, const float *dense)

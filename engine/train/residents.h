@@ -10,6 +10,7 @@
 
 typedef struct tlvk__resident {
     tlvk__variable *variable;      /* counted */
+    const char *layer;
     bool trained;                  /* has a gradient and is updated */
     bool moving;                   /* changes on the device: trained, or statistics of a trained BatchNormalization */
     tlvk__tensor w, dw;
@@ -30,7 +31,8 @@ typedef struct tlvk__residents {
     bool regularized;
 } tlvk__residents;
 
-tlvk_status tlvk__residents_add(tlvk__residents *r, tlvk__variable *v, bool trained, bool moving);
+/* layer: its path, for texts; borrowed. Not read for a variable that was added before. */
+tlvk_status tlvk__residents_add(tlvk__residents *r, const char *layer, tlvk__variable *v, bool trained, bool moving);
 /* Allocates everything added, zeroes gradients and slots, fills the block tables, uploads all values. */
 tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *optimizer);
 tlvk_status tlvk__residents_upload(tlvk__residents *r, bool everything); /* false: the moving ones and those that changed on the host */

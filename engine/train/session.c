@@ -62,7 +62,7 @@ static tlvk_status add_residents(tlvk__session *s)
     for (int i = 0; !st && i < flat->call_count; i++) {
         for (int k = 0; !st && k < flat->calls[i].variable_count; k++) {
             tlvk__variable *v = flat->calls[i].variables[k];
-            st = tlvk__residents_add(&s->residents, v, false, false);
+            st = tlvk__residents_add(&s->residents, flat->calls[i].path, v, false, false);
         }
     }
     tlvk__variable *v;
@@ -70,7 +70,7 @@ static tlvk_status add_residents(tlvk__session *s)
     bool trained;
     for (int i = 0; !st && plan && tlvk__plan_variable(plan, i, &v, &layout, &trained); i++) {
         bool state = !v->spec.trainable && in_moving_set(v, s);
-        if (trained || state) st = tlvk__residents_add(&s->residents, v, trained, state);
+        if (trained || state) st = tlvk__residents_add(&s->residents, NULL, v, trained, state);
     }
     tlvk__plan_destroy(plan);
     return st;
@@ -89,7 +89,7 @@ tlvk_status tlvk__session_grow_arena(tlvk__session *s, const tlvk__plan *plan)
 {
     bool enough = true;
     for (int i = 0; tlvk__plan_block_bytes(plan, i) > 0; i++) {
-        enough = enough && i < s->block_count && tlvk__buffer_bytes(s->blocks[i]) >= tlvk__plan_block_bytes(plan, i);
+        enough = enough && i < s->block_count && s->blocks[i] && tlvk__buffer_bytes(s->blocks[i]) >= tlvk__plan_block_bytes(plan, i);
     }
     if (enough) return TLVK_OK;
     wait_runners(s);
@@ -105,10 +105,7 @@ tlvk_status tlvk__session_grow_arena(tlvk__session *s, const tlvk__plan *plan)
         tlvk__buffer_destroy(s->blocks[i]);
         s->blocks[i] = NULL;
         tlvk_status st = tlvk__buffer_create(s->device, TLVK__BUFFER_DEVICE, tlvk__plan_block_bytes(plan, i), "activations and gradients", &s->blocks[i]);
-        if (st) {
-            s->block_count = i;
-            return st;
-        }
+        if (st) return st;
     }
     return TLVK_OK;
 }
@@ -158,6 +155,7 @@ static tlvk_status fill_prepared(tlvk__session *s, tlvk__plan *plan)
     if (planned) st = planned;
     if (!st && tlvk__recording_count(recording) > 0) st = tlvk__recording_run(recording);
     tlvk__recording_destroy(recording);
+    for (size_t i = 0; st && i < s->prepared_count; i++) s->prepared[i].filled = false; /* whatever it was that was not run */
     return st;
 }
 
