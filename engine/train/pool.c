@@ -1,10 +1,12 @@
-/* pool.c - see pool.h: a bump allocator over buffers of 64 MiB, or of the size asked where that is larger. */
+/* pool.c - see pool.h: a bump allocator. A buffer is as large as all before it together, within 1 MiB and 64 MiB, or as large as what is asked
+ * where that is more or the device has no room for more. */
 #include "train/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_BUFFER (UINT64_C(64) << 20)
+#define SMALLEST_BUFFER (UINT64_C(1) << 20)
+#define LARGEST_BUFFER (UINT64_C(64) << 20)
 #define POOL_ALIGN 256u
 
 tlvk_status tlvk__pool_take(tlvk__pool *pool, uint64_t bytes, tlvk__span *out)
@@ -14,9 +16,14 @@ tlvk_status tlvk__pool_take(tlvk__pool *pool, uint64_t bytes, tlvk__span *out)
         tlvk__buffer **grown = tlvk__grow(pool->buffers, &pool->capacity, pool->count + 1, sizeof *pool->buffers);
         if (!grown) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory", pool->what);
         pool->buffers = grown;
-        uint64_t limit = tlvk__device_caps(pool->device)->max_allocation_bytes;
-        uint64_t room = TLVK__MAX(bytes, TLVK__MIN(POOL_BUFFER, limit));
+        uint64_t limit = TLVK__MIN(tlvk__device_caps(pool->device)->max_allocation_bytes, LARGEST_BUFFER), all = SMALLEST_BUFFER;
+        for (size_t i = 0; i < pool->count; i++) all += tlvk__buffer_bytes(pool->buffers[i]);
+        uint64_t room = TLVK__MAX(bytes, TLVK__MIN(all, limit));
         tlvk_status st = tlvk__buffer_create(pool->device, TLVK__BUFFER_DEVICE, room, pool->what, &pool->buffers[pool->count]);
+        if (st == TLVK_ERROR_MEMORY && room > bytes) {
+            room = bytes;
+            st = tlvk__buffer_create(pool->device, TLVK__BUFFER_DEVICE, room, pool->what, &pool->buffers[pool->count]);
+        }
         if (st) return st;
         pool->count++;
         pool->room = room;
