@@ -190,15 +190,15 @@ static int unseen_barriers(tlvk__session *s, tlvk__runner *runner, const guards 
     return unseen;
 }
 
-static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__network network, tlvk__plan_mode mode, const tlvk_optimizer *optimizer)
+static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__plan_mode mode, bool batch_norm_inference, const tlvk_optimizer *optimizer)
 {
-    tlvk__session_desc desc = { .training = mode == TLVK__PLAN_TRAIN, .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY },
+    tlvk__session_desc desc = { .training = mode == TLVK__PLAN_TRAIN, .batch_norm_inference = batch_norm_inference, .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY },
                                 .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .input = { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } } };
     tlvk__session *s = NULL;
     tlvk__runner *runner = NULL;
     assert_int_equal(tlvk__optimizer_resolve(optimizer, &desc.optimizer), TLVK_OK);
     if (tlvk__session_create(model, &desc, &s)) fail_msg("%s", tlvk__fail_text());
-    if (tlvk__session_runner(s, network, mode, &desc.input, &runner)) fail_msg("%s", tlvk__fail_text());
+    if (tlvk__session_runner(s, TLVK__WHOLE, mode, &desc.input, &runner)) fail_msg("%s", tlvk__fail_text());
     tlvk__optimizer_step(&desc.optimizer, 1, 1e-3, tlvk__runner_params(runner, 0));
     if (messages_without(s, runner, 0)) fail_msg("with every barrier: %s", tlvk__device_validation_text(s->device));
     int barriers = tlvk__recording_barriers(tlvk__runner_recording(runner, 0));
@@ -218,14 +218,14 @@ static void test_training_without_a_barrier(void **state)
 {
     (void)state;
     tlvk_context *ctx = validated_context(false);
-    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__WHOLE, TLVK__PLAN_TRAIN, &(tlvk_optimizer){ .kind = TLVK_ADAM, .global_clipnorm = 1 });
+    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_TRAIN, false, &(tlvk_optimizer){ .kind = TLVK_ADAM, .global_clipnorm = 1 });
 }
 
 static void test_training_on_the_floor_without_a_barrier(void **state)
 {
     (void)state;
     tlvk_context *ctx = validated_context(true);
-    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__WHOLE, TLVK__PLAN_TRAIN, &(tlvk_optimizer){ .kind = TLVK_SGD, .clipnorm = 1 });
+    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_TRAIN, false, &(tlvk_optimizer){ .kind = TLVK_SGD, .clipnorm = 1 });
 }
 
 static void test_part_of_a_network_without_a_barrier(void **state)
@@ -234,21 +234,29 @@ static void test_part_of_a_network_without_a_barrier(void **state)
     tlvk_context *ctx = validated_context(false);
     tlvk_model *model = small_network(ctx, 3);
     assert_api(ctx, tlvk_model_set_trainable(model, "norm", false)); /* in inference mode, within the trained part */
-    each_barrier_is_needed(ctx, model, TLVK__WHOLE, TLVK__PLAN_TRAIN, &(tlvk_optimizer){ .kind = TLVK_RMSPROP, .clipvalue = 1 });
+    each_barrier_is_needed(ctx, model, TLVK__PLAN_TRAIN, false, &(tlvk_optimizer){ .kind = TLVK_RMSPROP, .clipvalue = 1 });
+}
+
+/* Batch normalizations that are trained in inference mode, as a part of their convolutions where that is possible. */
+static void test_inference_mode_without_a_barrier(void **state)
+{
+    (void)state;
+    tlvk_context *ctx = validated_context(false);
+    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_TRAIN, true, &(tlvk_optimizer){ .kind = TLVK_ADAMW });
 }
 
 static void test_prediction_without_a_barrier(void **state)
 {
     (void)state;
     tlvk_context *ctx = validated_context(false);
-    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__WHOLE, TLVK__PLAN_PREDICT, &(tlvk_optimizer){ 0 });
+    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_PREDICT, false, &(tlvk_optimizer){ 0 });
 }
 
 static void test_evaluation_without_a_barrier(void **state)
 {
     (void)state;
     tlvk_context *ctx = validated_context(false);
-    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__WHOLE, TLVK__PLAN_EVALUATE, &(tlvk_optimizer){ 0 });
+    each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_EVALUATE, false, &(tlvk_optimizer){ 0 });
 }
 
 int main(void)
@@ -257,7 +265,7 @@ int main(void)
         cmocka_unit_test(test_whole_run_is_silent), cmocka_unit_test(test_run_on_cached_prefix_is_silent), cmocka_unit_test(test_run_on_the_floor_is_silent),
         cmocka_unit_test(test_what_the_layer_does_not_see),
         cmocka_unit_test(test_training_without_a_barrier), cmocka_unit_test(test_training_on_the_floor_without_a_barrier),
-        cmocka_unit_test(test_part_of_a_network_without_a_barrier), cmocka_unit_test(test_prediction_without_a_barrier),
+        cmocka_unit_test(test_part_of_a_network_without_a_barrier), cmocka_unit_test(test_inference_mode_without_a_barrier), cmocka_unit_test(test_prediction_without_a_barrier),
         cmocka_unit_test(test_evaluation_without_a_barrier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -461,6 +461,35 @@ static void devices_are_listed_and_chosen(void **state) {
     tlvk__device_destroy(d);
 }
 
+/* Told smaller limits than it has a device takes them; told larger ones it keeps its own. */
+static void limits_only_lower(void **state) {
+    (void)state;
+    tlvk__caps caps, limit, larger;
+    tlvk__caps_fixed(&caps);
+    limit = larger = caps;
+    limit.max_binding_bytes = 1 << 20;
+    limit.max_groups[0] = 100;
+    limit.storage_align = 1024;
+    limit.subgroup_size = 0;
+    limit.max_texels = 0;
+    tlvk__caps lowered = caps;
+    tlvk__caps_limit(&lowered, &limit);
+    assert_true(lowered.max_binding_bytes == 1 << 20 && lowered.max_groups[0] == 100 && lowered.max_groups[1] == caps.max_groups[1]);
+    assert_true(lowered.storage_align == 1024 && lowered.subgroup_size == 0 && !lowered.subgroup_shuffle && lowered.max_texels == 0);
+    larger.max_binding_bytes *= 2;
+    larger.memory_bytes *= 2;
+    larger.storage_align = 4;
+    larger.subgroup_shuffle = larger.timestamps = larger.fp16_arithmetic = true;
+    tlvk__caps same = caps;
+    tlvk__caps_limit(&same, &larger);
+    assert_memory_equal(&same, &caps, sizeof caps);
+    tlvk__device *d = open_device(&(tlvk__device_desc){.limit = &limit});
+    const tlvk__caps *c = tlvk__device_caps(d);
+    assert_true(c->max_binding_bytes <= 1 << 20 && c->max_groups[0] <= 100 && c->storage_align >= 1024 && c->max_texels == 0);
+    run_chain(d);
+    tlvk__device_destroy(d);
+}
+
 /* --- the pipeline cache ------------------------------------------------------------------------------------------------------------ */
 
 static int cache_bytes_used;
@@ -583,7 +612,8 @@ int main(void) {
         cmocka_unit_test(large_groups_are_folded), cmocka_unit_test(texels_are_read), cmocka_unit_test(transfers_arrive),
         cmocka_unit_test(wrong_dispatches_are_refused), cmocka_unit_test(fills_and_copies_are_checked), cmocka_unit_test(hazards_are_seen_by_byte),
         cmocka_unit_test(too_much_memory_is_refused), cmocka_unit_test(dry_list_equals_the_real_one), cmocka_unit_test(two_devices_at_once),
-        cmocka_unit_test(devices_are_listed_and_chosen), cmocka_unit_test(pipelines_are_kept_on_disk), cmocka_unit_test(validator_is_silent),
+        cmocka_unit_test(devices_are_listed_and_chosen), cmocka_unit_test(limits_only_lower),
+        cmocka_unit_test(pipelines_are_kept_on_disk), cmocka_unit_test(validator_is_silent),
         cmocka_unit_test(validator_sees_a_missing_barrier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
