@@ -31,16 +31,14 @@ static _Thread_local published_error error_ring[ERROR_RING];
 static _Thread_local unsigned error_next;
 static atomic_uint_fast64_t next_id = 1;
 
-static published_error *find_error(const tlvk_context *ctx)
-{
+static published_error *find_error(const tlvk_context *ctx) {
     for (unsigned i = 0; i < ERROR_RING; i++) {
         if (error_ring[i].ctx == ctx && error_ring[i].text[0]) return &error_ring[i];
     }
     return NULL;
 }
 
-tlvk_status tlvk__context_fail(const tlvk_context *ctx, tlvk_status status)
-{
+tlvk_status tlvk__context_fail(const tlvk_context *ctx, tlvk_status status) {
     if (status == TLVK_OK) return status;
     published_error *e = find_error(ctx);
     if (!e) e = &error_ring[error_next++ % ERROR_RING];
@@ -50,14 +48,12 @@ tlvk_status tlvk__context_fail(const tlvk_context *ctx, tlvk_status status)
     return status;
 }
 
-const char *tlvk_last_error(const tlvk_context *ctx)
-{
+const char *tlvk_last_error(const tlvk_context *ctx) {
     published_error *e = find_error(ctx);
     return e ? e->text : "";
 }
 
-tlvk_status tlvk_context_create(const tlvk_context_desc *desc, tlvk_context **out)
-{
+tlvk_status tlvk_context_create(const tlvk_context_desc *desc, tlvk_context **out) {
     if (!out) return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_context_create: no place for the context (out is NULL)"));
     *out = NULL;
     tlvk_context *ctx = tlvk__calloc(1, sizeof *ctx);
@@ -80,14 +76,12 @@ tlvk_status tlvk_context_create(const tlvk_context_desc *desc, tlvk_context **ou
     return TLVK_OK;
 }
 
-tlvk_context *tlvk__context_retain(tlvk_context *ctx)
-{
+tlvk_context *tlvk__context_retain(tlvk_context *ctx) {
     if (ctx) atomic_fetch_add(&ctx->references, 1);
     return ctx;
 }
 
-void tlvk__context_release(tlvk_context *ctx)
-{
+void tlvk__context_release(tlvk_context *ctx) {
     if (!ctx || atomic_fetch_sub(&ctx->references, 1) != 1) return;
     for (int i = 0; i < TLVK__SLOT_COUNT; i++) tlvk__context_put(ctx, (tlvk__slot)i, NULL, NULL);
     published_error *e = find_error(ctx);
@@ -99,8 +93,7 @@ void tlvk__context_release(tlvk_context *ctx)
 
 void tlvk_context_destroy(tlvk_context *ctx) { tlvk__context_release(ctx); }
 
-void tlvk_cancel(tlvk_context *ctx)
-{
+void tlvk_cancel(tlvk_context *ctx) {
     if (ctx) atomic_store(&ctx->cancelled, true);
 }
 
@@ -110,8 +103,7 @@ int tlvk__context_workers(const tlvk_context *ctx) { return ctx ? ctx->workers :
 const tlvk_context_desc *tlvk__context_desc(const tlvk_context *ctx) { return &ctx->desc; }
 const char *tlvk__context_cache_folder(const tlvk_context *ctx) { return ctx->cache_folder; }
 
-void tlvk__context_log(const tlvk_context *ctx, tlvk_log_level level, const char *format, ...)
-{
+void tlvk__context_log(const tlvk_context *ctx, tlvk_log_level level, const char *format, ...) {
     if (!ctx || !ctx->desc.log || level > ctx->desc.log_level) return;
     char text[ERROR_BYTES];
     va_list args;
@@ -121,8 +113,7 @@ void tlvk__context_log(const tlvk_context *ctx, tlvk_log_level level, const char
     ctx->desc.log(level, text, ctx->desc.log_user);
 }
 
-void tlvk_set_random_seed(tlvk_context *ctx, uint64_t seed)
-{
+void tlvk_set_random_seed(tlvk_context *ctx, uint64_t seed) {
     if (!ctx) return;
     ctx->seed = seed;
     ctx->streams = 0;
@@ -131,16 +122,14 @@ void tlvk_set_random_seed(tlvk_context *ctx, uint64_t seed)
 uint64_t tlvk__context_seed(const tlvk_context *ctx) { return ctx->seed; }
 uint64_t tlvk__context_next_stream(tlvk_context *ctx) { return ctx->streams++; }
 
-uint64_t tlvk__context_next_id(tlvk_context *ctx)
-{
+uint64_t tlvk__context_next_id(tlvk_context *ctx) {
     (void)ctx;
     return atomic_fetch_add(&next_id, 1);
 }
 
 void *tlvk__context_get(const tlvk_context *ctx, tlvk__slot slot) { return ctx->slots[slot].object; }
 
-void tlvk__context_put(tlvk_context *ctx, tlvk__slot slot, void *object, void (*destroy)(void *object))
-{
+void tlvk__context_put(tlvk_context *ctx, tlvk__slot slot, void *object, void (*destroy)(void *object)) {
     void *old = ctx->slots[slot].object;
     void (*destroy_old)(void *) = ctx->slots[slot].destroy;
     ctx->slots[slot].object = object;

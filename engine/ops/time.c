@@ -16,8 +16,7 @@ typedef struct timed {
     tlvk__op_call call;
 } timed;
 
-static tlvk_status make_span(timed *t, uint64_t bytes, tlvk__span *out)
-{
+static tlvk_status make_span(timed *t, uint64_t bytes, tlvk__span *out) {
     int i = t->count;
     tlvk_status st = tlvk__buffer_create(t->device, TLVK__BUFFER_DEVICE, TLVK__MAX(bytes, (uint64_t)16), "timing", &t->buffers[i]);
     if (st) return st;
@@ -26,8 +25,7 @@ static tlvk_status make_span(timed *t, uint64_t bytes, tlvk__span *out)
     return TLVK_OK;
 }
 
-static tlvk_status store(timed *t, const tlvk__tensor *sizes, const tlvk__tensor **out)
-{
+static tlvk_status store(timed *t, const tlvk__tensor *sizes, const tlvk__tensor **out) {
     int i = t->count;
     uint64_t bytes;
     tlvk__span span;
@@ -42,15 +40,13 @@ static tlvk_status store(timed *t, const tlvk__tensor *sizes, const tlvk__tensor
     return TLVK_OK;
 }
 
-static tlvk_status activation_tensor(timed *t, const tlvk__shape *shape, const tlvk__tensor **out)
-{
+static tlvk_status activation_tensor(timed *t, const tlvk__shape *shape, const tlvk__tensor **out) {
     tlvk__tensor sizes;
     tlvk_status st = tlvk__tensor_from_shape(shape, &sizes);
     return st ? st : store(t, &sizes, out);
 }
 
-static tlvk_status make_tensors(timed *t, int direction)
-{
+static tlvk_status make_tensors(timed *t, int direction) {
     tlvk__op_call *call = &t->call;
     const tlvk__op_case *c = t->c;
     tlvk__shape y;
@@ -72,8 +68,7 @@ static tlvk_status make_tensors(timed *t, int direction)
     return st;
 }
 
-static tlvk_status make_call(timed *t, int direction)
-{
+static tlvk_status make_call(timed *t, int direction) {
     tlvk__op_call *call = &t->call;
     call->attrs = t->c->attrs.bytes;
     call->layer = t->c->name;
@@ -93,8 +88,7 @@ static tlvk_status make_call(timed *t, int direction)
     return st ? st : make_span(t, sizeof(tlvk__step_params), &call->step_params);
 }
 
-static tlvk_status record(timed *t, int direction, bool prepare, tlvk__recording **out)
-{
+static tlvk_status record(timed *t, int direction, bool prepare, tlvk__recording **out) {
     tlvk__recorder *r;
     tlvk_status st = tlvk__recorder_create(t->device, NULL, &r);
     if (st) return st;
@@ -107,8 +101,7 @@ static tlvk_status record(timed *t, int direction, bool prepare, tlvk__recording
     return planned ? planned : st;
 }
 
-static tlvk_status run(timed *t, int direction, int repeats, double *ms)
-{
+static tlvk_status run(timed *t, int direction, int repeats, double *ms) {
     tlvk__recording *prepare = NULL, *timed_recording = NULL;
     tlvk_status st = record(t, direction, true, &prepare);
     if (!st) st = tlvk__recording_run(prepare);
@@ -124,8 +117,7 @@ static tlvk_status run(timed *t, int direction, int repeats, double *ms)
     return st;
 }
 
-tlvk_status tlvk__time_case(tlvk__device *d, const tlvk__op *op, const tlvk__op_case *c, int direction, int repeats, double *ms, double *flops, bool *there)
-{
+tlvk_status tlvk__time_case(tlvk__device *d, const tlvk__op *op, const tlvk__op_case *c, int direction, int repeats, double *ms, double *flops, bool *there) {
     tlvk__variable_spec specs[TLVK__MAX_VARIABLES];
     bool weights = op->variables && op->variables(c->attrs.bytes, c->inputs, c->x, specs) > 0;
     *there = !op->parts && op->forward && (direction == 0 || op->backward) && (direction != 2 || weights);

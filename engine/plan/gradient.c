@@ -7,8 +7,7 @@
 
 #include <stdlib.h>
 
-static void mark_step(tlvk__plan *plan, int index, bool *written)
-{
+static void mark_step(tlvk__plan *plan, int index, bool *written) {
     plan_step *s = &plan->steps[index];
     plan_tensor *y = &plan->tensors[s->output];
     if (!y->active || !y->grad_wanted) return;
@@ -32,8 +31,7 @@ static void mark_step(tlvk__plan *plan, int index, bool *written)
 }
 
 /* A variable used by several steps: in backward order the first stores its gradient, the others add. */
-static void mark_shared_variables(tlvk__plan *plan)
-{
+static void mark_shared_variables(tlvk__plan *plan) {
     for (int i = plan->step_count - 1; i >= 0; i--) {
         plan_step *s = &plan->steps[i];
         if (!s->backward) continue;
@@ -48,8 +46,7 @@ static void mark_shared_variables(tlvk__plan *plan)
     }
 }
 
-tlvk_status tlvk__plan_mark(tlvk__plan *plan)
-{
+tlvk_status tlvk__plan_mark(tlvk__plan *plan) {
     if (plan->desc.mode != TLVK__PLAN_TRAIN) return TLVK_OK;
     bool *written = tlvk__calloc((size_t)plan->tensor_count, sizeof *written);
     if (!written) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");

@@ -6,22 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_trained(const tlvk__plan *plan, const tlvk__variable *v)
-{
+static bool is_trained(const tlvk__plan *plan, const tlvk__variable *v) {
     return plan->desc.trained && plan->desc.trained(v, plan->desc.user);
 }
 
 /* A step's own mode (keras/src/layers/layer.py: the call's training argument wins over the model's; a frozen BatchNormalization infers). */
-static bool step_training(const tlvk__plan *plan, const tlvk__flat_call *c)
-{
+static bool step_training(const tlvk__plan *plan, const tlvk__flat_call *c) {
     if (plan->desc.mode != TLVK__PLAN_TRAIN && c->mode != TLVK_CALL_TRAINING) return false;
     if (c->mode == TLVK_CALL_INFERENCE) return false;
     if ((c->op->flags & TLVK__OP_STATE) && !c->layer_trainable) return false;
     return true;
 }
 
-static tlvk_status new_tensor(tlvk__plan *plan, const tlvk__shape *shape, int *out)
-{
+static tlvk_status new_tensor(tlvk__plan *plan, const tlvk__shape *shape, int *out) {
     plan_tensor *t = &plan->tensors[plan->tensor_count];
     memset(t, 0, sizeof *t);
     t->shape = *shape;
@@ -33,8 +30,7 @@ static tlvk_status new_tensor(tlvk__plan *plan, const tlvk__shape *shape, int *o
     return tlvk__tensor_from_shape(shape, &t->t);
 }
 
-static tlvk_status lower_call(tlvk__plan *plan, const tlvk__flat_call *c)
-{
+static tlvk_status lower_call(tlvk__plan *plan, const tlvk__flat_call *c) {
     plan_step *s = &plan->steps[plan->step_count];
     memset(s, 0, sizeof *s);
     s->op = c->op;
@@ -61,8 +57,7 @@ static tlvk_status lower_call(tlvk__plan *plan, const tlvk__flat_call *c)
 }
 
 /* Makes the activation of step `s` a step of its own behind it. */
-static tlvk_status split_activation(tlvk__plan *plan, int index)
-{
+static tlvk_status split_activation(tlvk__plan *plan, int index) {
     plan_step *s = &plan->steps[index], *a = &plan->steps[plan->step_count];
     int z;
     tlvk_status st = new_tensor(plan, &plan->tensors[s->output].shape, &z);
@@ -89,8 +84,7 @@ static tlvk_status split_activation(tlvk__plan *plan, int index)
     return TLVK_OK;
 }
 
-static void count_consumers(tlvk__plan *plan)
-{
+static void count_consumers(tlvk__plan *plan) {
     for (int i = 0; i < plan->tensor_count; i++) {
         plan->tensors[i].consumers = 0;
         plan->tensors[i].producer = NO_STEP;
@@ -112,14 +106,12 @@ static void count_consumers(tlvk__plan *plan)
     for (int i = 0; i < plan->output_count; i++) plan->tensors[plan->outputs[i]].consumers++;
 }
 
-static bool is_activation_layer(const tlvk__op *op)
-{
+static bool is_activation_layer(const tlvk__op *op) {
     return op == &tlvk__op_activation || op == &tlvk__op_relu || op == &tlvk__op_leaky_relu || op == &tlvk__op_elu;
 }
 
 /* The step whose only reader is `s`, if it can take an epilogue behind its linear part. */
-static plan_step *fusible_producer(tlvk__plan *plan, const plan_step *s)
-{
+static plan_step *fusible_producer(tlvk__plan *plan, const plan_step *s) {
     const plan_tensor *x = &plan->tensors[s->inputs[0]];
     if (x->producer == NO_STEP || x->consumers != 1) return NULL;
     plan_step *p = &plan->steps[x->producer];
@@ -127,16 +119,14 @@ static plan_step *fusible_producer(tlvk__plan *plan, const plan_step *s)
     return p;
 }
 
-static void take_output(tlvk__plan *plan, plan_step *p, plan_step *s)
-{
+static void take_output(tlvk__plan *plan, plan_step *p, plan_step *s) {
     s->removed = true;
     p->output = s->output;
     plan->tensors[p->output].producer = (int)(p - plan->steps);
 }
 
 /* A ZeroPadding2D whose only reader is a "valid" convolution becomes that convolution's own padding. */
-static void fold_padding(tlvk__plan *plan, plan_step *s)
-{
+static void fold_padding(tlvk__plan *plan, plan_step *s) {
     const plan_tensor *x = &plan->tensors[s->inputs[0]];
     if (x->producer == NO_STEP || x->consumers != 1) return;
     plan_step *p = &plan->steps[x->producer];
@@ -153,8 +143,7 @@ static void fold_padding(tlvk__plan *plan, plan_step *s)
     p->removed = true;
 }
 
-static void fold_paddings(tlvk__plan *plan)
-{
+static void fold_paddings(tlvk__plan *plan) {
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];
         if (!s->removed && (s->op == &tlvk__op_conv2d || s->op == &tlvk__op_depthwise_conv2d)) fold_padding(plan, s);
@@ -162,8 +151,7 @@ static void fold_paddings(tlvk__plan *plan)
 }
 
 /* Folds steps into the epilogue of their producer, in order, so that conv -> norm -> activation becomes one step. */
-static void fuse(tlvk__plan *plan)
-{
+static void fuse(tlvk__plan *plan) {
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];
         if (s->op == &tlvk__op_batch_normalization && !s->training) {
@@ -193,8 +181,7 @@ static void fuse(tlvk__plan *plan)
 
 /* Keras computes cross-entropies from the values before a last softmax or sigmoid, whatever from_logits says
  * (keras/src/backend/tensorflow/nn.py, _get_logits): the loss then takes that step's input, and the step itself has no reader left. */
-static void find_logits(tlvk__plan *plan)
-{
+static void find_logits(tlvk__plan *plan) {
     if (plan->desc.mode == TLVK__PLAN_PREDICT) return;
     plan->logits = plan->desc.loss.from_logits;
     plan_tensor *y = &plan->tensors[plan->outputs[0]];
@@ -215,8 +202,7 @@ static void find_logits(tlvk__plan *plan)
 }
 
 /* Removes steps nothing reads; state updates of a training step stay. */
-static void prune(tlvk__plan *plan)
-{
+static void prune(tlvk__plan *plan) {
     for (int i = plan->step_count - 1; i >= 0; i--) {
         plan_step *s = &plan->steps[i];
         if (s->removed) continue;
@@ -240,8 +226,7 @@ static void prune(tlvk__plan *plan)
     plan->step_count = kept;
 }
 
-static tlvk_status lower_steps(tlvk__plan *plan)
-{
+static tlvk_status lower_steps(tlvk__plan *plan) {
     const tlvk__flat *flat = plan->desc.flat;
     for (int i = 0; i < flat->call_count; i++) {
         tlvk_status st = lower_call(plan, &flat->calls[i]);
@@ -261,8 +246,7 @@ static tlvk_status lower_steps(tlvk__plan *plan)
     return TLVK_OK;
 }
 
-static void mark_views(tlvk__plan *plan)
-{
+static void mark_views(tlvk__plan *plan) {
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];
         s->view = s->op->view && s->input_count == 1 && s->op->view(s->attrs, s->training, &plan->tensors[s->inputs[0]].t, &plan->tensors[s->output].t);
@@ -271,16 +255,14 @@ static void mark_views(tlvk__plan *plan)
 }
 
 /* The layer whose output a tensor of the flat graph is. */
-static const char *maker_of(const tlvk__flat *flat, int tensor)
-{
+static const char *maker_of(const tlvk__flat *flat, int tensor) {
     for (int i = 0; i < flat->call_count; i++) {
         if (flat->calls[i].output == tensor) return flat->calls[i].path;
     }
     return "the input";
 }
 
-tlvk_status tlvk__plan_lower(tlvk__plan *plan)
-{
+tlvk_status tlvk__plan_lower(tlvk__plan *plan) {
     const tlvk__flat *flat = plan->desc.flat;
     size_t calls = (size_t)flat->call_count, tensors = (size_t)flat->tensor_count;
     plan->steps = tlvk__calloc(2 * calls + 1, sizeof *plan->steps);

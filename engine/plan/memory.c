@@ -11,14 +11,12 @@
 #define ALIGNMENT 256u                     /* the largest minStorageBufferOffsetAlignment the specification allows */
 #define LARGEST_BLOCK (UINT64_C(1) << 31)  /* kept below what 32-bit offsets of vec4 can name with ease */
 
-static uint64_t block_limit(const tlvk__plan *plan)
-{
+static uint64_t block_limit(const tlvk__plan *plan) {
     uint64_t limit = TLVK__MIN(plan->caps.max_allocation_bytes, LARGEST_BLOCK);
     return limit / ALIGNMENT * ALIGNMENT;
 }
 
-static tlvk_status add_item(tlvk__plan *plan, uint64_t bytes, int first, int last)
-{
+static tlvk_status add_item(tlvk__plan *plan, uint64_t bytes, int first, int last) {
     plan_memory_item *grown = tlvk__grow(plan->items, &plan->item_capacity, plan->item_count + 1, sizeof *plan->items);
     if (!grown) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
     plan->items = grown;
@@ -27,8 +25,7 @@ static tlvk_status add_item(tlvk__plan *plan, uint64_t bytes, int first, int las
 }
 
 /* A region that is not a tensor: scratch, aux, packed weights. */
-static tlvk_status add_region(tlvk__plan *plan, plan_storage *storage, uint64_t bytes, int first, int last, const char *path)
-{
+static tlvk_status add_region(tlvk__plan *plan, plan_storage *storage, uint64_t bytes, int first, int last, const char *path) {
     if (bytes == 0) return TLVK_OK;
     if (bytes > block_limit(plan)) {
         return tlvk__fail(TLVK_ERROR_MEMORY, "%s: needs %llu bytes of working memory in one piece, the device allocates at most %llu", path,
@@ -39,8 +36,7 @@ static tlvk_status add_region(tlvk__plan *plan, plan_storage *storage, uint64_t 
     return add_item(plan, bytes, first, last);
 }
 
-static tlvk_status add_tensor(tlvk__plan *plan, plan_storage *storage, tlvk__tensor *t, int first, int last, const char *path)
-{
+static tlvk_status add_tensor(tlvk__plan *plan, plan_storage *storage, tlvk__tensor *t, int first, int last, const char *path) {
     uint64_t bytes;
     if (!tlvk__tensor_bytes(t, &bytes)) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: a tensor of %lld x %lld x %lld numbers is too large to count", path, (long long)t->n, (long long)t->rows, (long long)t->c);
     if (bytes == 0) return TLVK_OK;
@@ -59,15 +55,13 @@ static tlvk_status add_tensor(tlvk__plan *plan, plan_storage *storage, tlvk__ten
     return TLVK_OK;
 }
 
-static void live(plan_tensor *tensors, int index, int position)
-{
+static void live(plan_tensor *tensors, int index, int position) {
     plan_tensor *root = &tensors[tensors[index].root];
     root->first = TLVK__MIN(root->first, position);
     root->last = TLVK__MAX(root->last, position);
 }
 
-static void grad_live(plan_tensor *tensors, int index, int position)
-{
+static void grad_live(plan_tensor *tensors, int index, int position) {
     plan_tensor *root = &tensors[tensors[index].grad_root];
     root->grad_first = TLVK__MIN(root->grad_first, position);
     root->grad_last = TLVK__MAX(root->grad_last, position);
@@ -75,8 +69,7 @@ static void grad_live(plan_tensor *tensors, int index, int position)
 
 static bool epilogue_reads_output(const plan_step *s) { return s->activation.kind != TLVK_LINEAR; }
 
-static void step_lifetimes(tlvk__plan *plan, int i)
-{
+static void step_lifetimes(tlvk__plan *plan, int i) {
     plan_step *s = &plan->steps[i];
     plan_tensor *t = plan->tensors;
     int back = plan_backward_position(plan, i);
@@ -95,8 +88,7 @@ static void step_lifetimes(tlvk__plan *plan, int i)
     if ((reads & TLVK__READS_Y) || epilogue_reads_output(s)) live(t, s->output, back);
 }
 
-static void lifetimes(tlvk__plan *plan)
-{
+static void lifetimes(tlvk__plan *plan) {
     for (int i = 0; i < plan->tensor_count; i++) {
         plan_tensor *t = &plan->tensors[i];
         t->first = t->grad_first = plan_end_position(plan);
@@ -111,8 +103,7 @@ static void lifetimes(tlvk__plan *plan)
     }
 }
 
-static tlvk_status step_regions(tlvk__plan *plan, int i)
-{
+static tlvk_status step_regions(tlvk__plan *plan, int i) {
     plan_step *s = &plan->steps[i];
     int back = plan_backward_position(plan, i);
     tlvk_status st = TLVK_OK;
@@ -132,16 +123,14 @@ static tlvk_status step_regions(tlvk__plan *plan, int i)
     return st;
 }
 
-static int larger_first(const void *a, const void *b)
-{
+static int larger_first(const void *a, const void *b) {
     const plan_memory_item *x = *(plan_memory_item *const *)a, *y = *(plan_memory_item *const *)b;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
     return x < y ? -1 : 1;
 }
 
 /* Lowest offset in `block` at which `item` overlaps nothing that is placed there and alive at the same time. */
-static uint64_t lowest_gap(plan_memory_item *const *placed, size_t count, const plan_memory_item *item, int block)
-{
+static uint64_t lowest_gap(plan_memory_item *const *placed, size_t count, const plan_memory_item *item, int block) {
     uint64_t at = 0;
     bool moved = true;
     while (moved) {
@@ -158,8 +147,7 @@ static uint64_t lowest_gap(plan_memory_item *const *placed, size_t count, const 
     return at;
 }
 
-static tlvk_status place_items(tlvk__plan *plan)
-{
+static tlvk_status place_items(tlvk__plan *plan) {
     plan_memory_item **order = tlvk__calloc(plan->item_count + 1, sizeof(plan_memory_item *));
     plan->block_bytes = tlvk__calloc(plan->item_count + 1, sizeof *plan->block_bytes);
     if (!order || !plan->block_bytes) {
@@ -182,8 +170,7 @@ static tlvk_status place_items(tlvk__plan *plan)
     return TLVK_OK;
 }
 
-tlvk_status tlvk__plan_place(tlvk__plan *plan)
-{
+tlvk_status tlvk__plan_place(tlvk__plan *plan) {
     lifetimes(plan);
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < plan->tensor_count; i++) {

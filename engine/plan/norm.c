@@ -12,8 +12,7 @@
 
 #define ROW_GROUP 64
 
-static int uses(const tlvk__plan *plan, const tlvk__variable *v)
-{
+static int uses(const tlvk__plan *plan, const tlvk__variable *v) {
     int count = 0;
     for (int i = 0; i < plan->step_count; i++) {
         for (int k = 0; !plan->steps[i].removed && k < plan->steps[i].variable_count; k++) count += plan->steps[i].variables[k] == v;
@@ -22,8 +21,7 @@ static int uses(const tlvk__plan *plan, const tlvk__variable *v)
 }
 
 /* The kernel alone is trained with it, nothing is shared, and the kernel fits one binding (and so one chunk). Without a gradient any convolution will do. */
-bool tlvk__plan_norm_fits(const tlvk__plan *plan, const plan_step *producer, const plan_step *norm)
-{
+bool tlvk__plan_norm_fits(const tlvk__plan *plan, const plan_step *producer, const plan_step *norm) {
     if (plan->desc.mode != TLVK__PLAN_TRAIN) return true;
     if (producer->variable_count != 1 || !producer->trained[0] || uses(plan, producer->variables[0]) != 1) return false;
     for (int k = 0; k < norm->variable_count; k++) {
@@ -36,23 +34,20 @@ bool tlvk__plan_norm_fits(const tlvk__plan *plan, const plan_step *producer, con
            bytes + TLVK__BLOCK * sizeof(float) <= TLVK__MIN(plan->caps.max_binding_bytes, plan->caps.max_allocation_bytes) && w.n <= UINT32_MAX;
 }
 
-tlvk_status tlvk__plan_norm_forward(const plan_step *s, tlvk__recorder *r)
-{
+tlvk_status tlvk__plan_norm_forward(const plan_step *s, tlvk__recorder *r) {
     return tlvk__record_batch_norm_affine(r, s->norm_attrs, s->norm_w, NULL, &s->scale, &s->shift, s->path);
 }
 
 /* Scratch: the sums of dz where no beta takes them, the parts they are summed from, and the scaled kernel. */
 typedef struct norm_room { tlvk__span sums, parts, kernel; } norm_room;
 
-static uint64_t kernel_bytes(const plan_step *s)
-{
+static uint64_t kernel_bytes(const plan_step *s) {
     tlvk__tensor w;
     const tlvk__variable *v = s->variables[0];
     return tlvk__variable_layout(&v->spec.shape, v->spec.layout, &w) ? 0 : (uint64_t)(w.n * w.pitch) * sizeof(float);
 }
 
-static norm_room room_of(const tlvk__plan *plan, const plan_step *s, uint64_t *bytes)
-{
+static norm_room room_of(const tlvk__plan *plan, const plan_step *s, uint64_t *bytes) {
     const tlvk__tensor *y = &plan->tensors[s->output].t;
     tlvk__span all = s->norm_scratch.segments ? s->norm_scratch.segments[0] : (tlvk__span){ 0 };
     uint64_t sizes[3] = { tlvk__plan_norm_vector_bytes(plan, s), tlvk__column_sums_bytes(y), s->want_dx ? kernel_bytes(s) : 0 };
@@ -65,16 +60,14 @@ static norm_room room_of(const tlvk__plan *plan, const plan_step *s, uint64_t *b
     return (norm_room){ .sums = spans[0], .parts = spans[1], .kernel = spans[2] };
 }
 
-uint64_t tlvk__plan_norm_scratch_bytes(const tlvk__plan *plan, const plan_step *s)
-{
+uint64_t tlvk__plan_norm_scratch_bytes(const tlvk__plan *plan, const plan_step *s) {
     uint64_t bytes;
     room_of(plan, s, &bytes);
     return bytes;
 }
 
 /* dW *= scale, and dgamma from W, dW and dbeta: one workgroup for each four columns of the kernel. */
-static tlvk_status record_kernel_gradients(const plan_step *s, tlvk__recorder *r, const tlvk__op_call *call, const tlvk__tensor *sums)
-{
+static tlvk_status record_kernel_gradients(const plan_step *s, tlvk__recorder *r, const tlvk__op_call *call, const tlvk__tensor *sums) {
     const tlvk__batch_normalization_attrs *a = s->norm_attrs;
     const tlvk__tensor *dw = call->dw[0];
     return tlvk__record_walk(r, &(tlvk__walk){
@@ -86,8 +79,7 @@ static tlvk_status record_kernel_gradients(const plan_step *s, tlvk__recorder *r
         .words = { (uint32_t)dw->n, tlvk__float_bits(a->epsilon) }, .word_count = 2, .flops = 4.0 * (double)(dw->n * dw->pitch) });
 }
 
-tlvk_status tlvk__plan_norm_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__op_call *call)
-{
+tlvk_status tlvk__plan_norm_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__op_call *call) {
     uint64_t bytes;
     norm_room room = room_of(plan, s, &bytes);
     tlvk__tensor sums = s->scale, kernel = *call->w[0];

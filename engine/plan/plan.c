@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static tlvk_status target_sizes(tlvk__plan *plan)
-{
+static tlvk_status target_sizes(tlvk__plan *plan) {
     if (plan->desc.mode == TLVK__PLAN_PREDICT) return TLVK_OK;
     if (plan->output_count != 1) return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "the model has %d outputs; training and evaluation take a model with one", plan->output_count);
     const plan_tensor *y = &plan->tensors[plan->outputs[0]];
@@ -16,8 +15,7 @@ static tlvk_status target_sizes(tlvk__plan *plan)
     return st ? st : tlvk__tensor_from_shape(&weight, &plan->weight);
 }
 
-static tlvk_status add_variable(tlvk__plan *plan, tlvk__variable *v, bool trained, size_t *capacity)
-{
+static tlvk_status add_variable(tlvk__plan *plan, tlvk__variable *v, bool trained, size_t *capacity) {
     for (int i = 0; i < plan->variable_count; i++) {
         if (plan->variables[i] != v) continue;
         plan->trained[i] |= trained;
@@ -41,8 +39,7 @@ static tlvk_status add_variable(tlvk__plan *plan, tlvk__variable *v, bool traine
     return TLVK_OK;
 }
 
-static tlvk_status list_variables(tlvk__plan *plan)
-{
+static tlvk_status list_variables(tlvk__plan *plan) {
     size_t capacity = 0;
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < plan->step_count; i++) {
@@ -58,21 +55,18 @@ static tlvk_status list_variables(tlvk__plan *plan)
 uint64_t tlvk__plan_packed_key(const plan_step *s) { return s->variables[0]->id * 4 + 1; }
 uint64_t tlvk__plan_norm_key(const plan_step *s) { return s->norm[2]->id * 4 + 2; }
 
-static void add_prepared(tlvk__plan *plan, uint64_t key, uint64_t bytes)
-{
+static void add_prepared(tlvk__plan *plan, uint64_t key, uint64_t bytes) {
     for (int i = 0; i < plan->prepared_count; i++) {
         if (plan->prepared[i].key == key) return;
     }
     plan->prepared[plan->prepared_count++] = (tlvk__prepared){ .key = key, .bytes = bytes };
 }
 
-uint64_t tlvk__plan_norm_vector_bytes(const tlvk__plan *plan, const plan_step *s)
-{
+uint64_t tlvk__plan_norm_vector_bytes(const tlvk__plan *plan, const plan_step *s) {
     return tlvk__round_up((uint64_t)plan->tensors[s->output].t.pitch * sizeof(float), 256);
 }
 
-static tlvk_status list_prepared(tlvk__plan *plan)
-{
+static tlvk_status list_prepared(tlvk__plan *plan) {
     plan->prepared = tlvk__calloc(2 * (size_t)plan->step_count + 1, sizeof *plan->prepared);
     if (!plan->prepared) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
     for (int i = 0; i < plan->step_count; i++) {
@@ -83,8 +77,7 @@ static tlvk_status list_prepared(tlvk__plan *plan)
     return TLVK_OK;
 }
 
-static tlvk_status check_trainable(const tlvk__plan *plan)
-{
+static tlvk_status check_trainable(const tlvk__plan *plan) {
     if (plan->desc.mode != TLVK__PLAN_TRAIN) return TLVK_OK;
     for (int i = 0; i < plan->step_count; i++) {
         if (plan->steps[i].want_dw) return TLVK_OK;
@@ -92,8 +85,7 @@ static tlvk_status check_trainable(const tlvk__plan *plan)
     return tlvk__fail(TLVK_ERROR_ARGUMENT, "nothing to train: every layer between the inputs and the loss is frozen or has no weights");
 }
 
-static tlvk_status create(tlvk__plan *plan)
-{
+static tlvk_status create(tlvk__plan *plan) {
     tlvk_status st = tlvk__plan_lower(plan);
     if (!st) st = target_sizes(plan);
     if (!st) st = tlvk__plan_mark(plan);
@@ -104,8 +96,7 @@ static tlvk_status create(tlvk__plan *plan)
     return st;
 }
 
-tlvk_status tlvk__plan_create(const tlvk__plan_desc *desc, tlvk__plan **out)
-{
+tlvk_status tlvk__plan_create(const tlvk__plan_desc *desc, tlvk__plan **out) {
     *out = NULL;
     tlvk__plan *plan = tlvk__calloc(1, sizeof *plan);
     if (!plan) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
@@ -117,8 +108,7 @@ tlvk_status tlvk__plan_create(const tlvk__plan_desc *desc, tlvk__plan **out)
     return st;
 }
 
-void tlvk__plan_destroy(tlvk__plan *plan)
-{
+void tlvk__plan_destroy(tlvk__plan *plan) {
     if (!plan) return;
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];
@@ -148,8 +138,7 @@ void tlvk__plan_destroy(tlvk__plan *plan)
 
 uint64_t tlvk__plan_block_bytes(const tlvk__plan *plan, int block) { return block >= 0 && block < plan->block_count ? plan->block_bytes[block] : 0; }
 
-bool tlvk__plan_variable(const tlvk__plan *plan, int index, tlvk__variable **v, tlvk__layout *layout, bool *trained)
-{
+bool tlvk__plan_variable(const tlvk__plan *plan, int index, tlvk__variable **v, tlvk__layout *layout, bool *trained) {
     if (index < 0 || index >= plan->variable_count) return false;
     *v = plan->variables[index];
     *layout = plan->layouts[index];
@@ -157,8 +146,7 @@ bool tlvk__plan_variable(const tlvk__plan *plan, int index, tlvk__variable **v, 
     return true;
 }
 
-bool tlvk__plan_prepared(const tlvk__plan *plan, int index, tlvk__prepared *prepared)
-{
+bool tlvk__plan_prepared(const tlvk__plan *plan, int index, tlvk__prepared *prepared) {
     if (index < 0 || index >= plan->prepared_count) return false;
     *prepared = plan->prepared[index];
     return true;
@@ -169,8 +157,7 @@ const tlvk__tensor *tlvk__plan_output(const tlvk__plan *plan, int index) { retur
 const tlvk__shape *tlvk__plan_output_shape(const tlvk__plan *plan, int index) { return &plan->tensors[plan->outputs[index]].shape; }
 const tlvk__tensor *tlvk__plan_target(const tlvk__plan *plan) { return plan->desc.mode == TLVK__PLAN_PREDICT ? NULL : &plan->target; }
 
-double tlvk__plan_flops(const tlvk__plan *plan)
-{
+double tlvk__plan_flops(const tlvk__plan *plan) {
     double sum = 0;
     for (int i = 0; i < plan->step_count; i++) {
         const plan_step *s = &plan->steps[i];
@@ -184,8 +171,7 @@ double tlvk__plan_flops(const tlvk__plan *plan)
 
 /* --- binding ------------------------------------------------------------------------------------------------------------------------- */
 
-static tlvk_status bind_storage(tlvk__plan *plan, plan_storage *storage, const tlvk__plan_memory *memory)
-{
+static tlvk_status bind_storage(tlvk__plan *plan, plan_storage *storage, const tlvk__plan_memory *memory) {
     if (storage->item_count == 0) return TLVK_OK;
     if (!storage->segments) storage->segments = tlvk__calloc((size_t)storage->item_count, sizeof *storage->segments);
     if (!storage->segments) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
@@ -197,15 +183,13 @@ static tlvk_status bind_storage(tlvk__plan *plan, plan_storage *storage, const t
     return TLVK_OK;
 }
 
-static void bind_tensor(tlvk__tensor *t, const plan_storage *storage)
-{
+static void bind_tensor(tlvk__tensor *t, const plan_storage *storage) {
     t->segments = storage->segments;
     t->segment_count = storage->item_count;
     t->segment_n = storage->segment_n;
 }
 
-static tlvk_status bind_step_variables(plan_step *s, const tlvk__plan_memory *memory)
-{
+static tlvk_status bind_step_variables(plan_step *s, const tlvk__plan_memory *memory) {
     tlvk_status st = TLVK_OK;
     for (int k = 0; !st && k < s->variable_count; k++) {
         const tlvk__tensor *dw = NULL;
@@ -221,8 +205,7 @@ static tlvk_status bind_step_variables(plan_step *s, const tlvk__plan_memory *me
     return st;
 }
 
-static tlvk_status bind_step(tlvk__plan *plan, plan_step *s, const tlvk__plan_memory *memory)
-{
+static tlvk_status bind_step(tlvk__plan *plan, plan_step *s, const tlvk__plan_memory *memory) {
     tlvk_status st = bind_step_variables(s, memory);
     for (int k = 0; !st && k < TLVK__MAX_AUX; k++) st = bind_storage(plan, &s->aux[k], memory);
     if (!st) st = bind_storage(plan, &s->forward_scratch, memory);
@@ -245,8 +228,7 @@ static tlvk_status bind_step(tlvk__plan *plan, plan_step *s, const tlvk__plan_me
     return TLVK_OK;
 }
 
-tlvk_status tlvk__plan_bind(tlvk__plan *plan, const tlvk__plan_memory *memory)
-{
+tlvk_status tlvk__plan_bind(tlvk__plan *plan, const tlvk__plan_memory *memory) {
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < plan->tensor_count; i++) {
         st = bind_storage(plan, &plan->tensors[i].storage, memory);

@@ -3,13 +3,11 @@
 
 #include <string.h>
 
-static tlvk__span region(const plan_storage *storage)
-{
+static tlvk__span region(const plan_storage *storage) {
     return storage->item_count && storage->segments ? storage->segments[0] : (tlvk__span){ 0 };
 }
 
-void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, tlvk__op_call *call)
-{
+void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, tlvk__op_call *call) {
     memset(call, 0, sizeof *call);
     call->attrs = s->attrs;
     call->layer = s->path;
@@ -39,8 +37,7 @@ void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, 
     }
 }
 
-void tlvk__plan_loss_call(const tlvk__plan *plan, tlvk__loss_call *call)
-{
+void tlvk__plan_loss_call(const tlvk__plan *plan, tlvk__loss_call *call) {
     memset(call, 0, sizeof *call);
     const plan_tensor *y = &plan->tensors[plan->outputs[0]];
     call->kind_and_options = plan->desc.loss;
@@ -54,8 +51,7 @@ void tlvk__plan_loss_call(const tlvk__plan *plan, tlvk__loss_call *call)
     call->layer = "loss";
 }
 
-static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, tlvk__span params)
-{
+static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, tlvk__span params) {
     if (s->view) return TLVK_OK;
     tlvk__op_call call;
     tlvk__plan_call(plan, s, false, &call);
@@ -68,8 +64,7 @@ static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *
 }
 
 /* A view that is not the first to write its input's gradient adds its own, number by number. */
-static tlvk_status record_view_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r)
-{
+static tlvk_status record_view_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r) {
     if (s->dx_skip[0]) return TLVK_OK;
     const tlvk__tensor *dx = &plan->tensors[s->inputs[0]].grad, *dy = &plan->tensors[s->output].grad;
     tlvk__tensor same = *dx;
@@ -79,8 +74,7 @@ static tlvk_status record_view_backward(const tlvk__plan *plan, const plan_step 
     return tlvk__record_add(r, dx, &same, dx, s->path);
 }
 
-static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, tlvk__span params)
-{
+static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, tlvk__span params) {
     if (!s->backward) return TLVK_OK;
     if (s->view) return record_view_backward(plan, s, r);
     tlvk__op_call call;
@@ -96,8 +90,7 @@ static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step 
     return st ? tlvk__fail_context(st, "%s (backward)", s->path) : TLVK_OK;
 }
 
-static tlvk_status record_tensor_copy(tlvk__recorder *r, const tlvk__tensor *t, tlvk__span host, bool to_host)
-{
+static tlvk_status record_tensor_copy(tlvk__recorder *r, const tlvk__tensor *t, tlvk__span host, bool to_host) {
     uint64_t done = 0;
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < t->segment_count; i++) {
@@ -111,15 +104,13 @@ static tlvk_status record_tensor_copy(tlvk__recorder *r, const tlvk__tensor *t, 
     return st;
 }
 
-static void bind_host_tensor(tlvk__tensor *t, const tlvk__span *span)
-{
+static void bind_host_tensor(tlvk__tensor *t, const tlvk__span *span) {
     t->segments = span;
     t->segment_count = 1;
     t->segment_n = t->n;
 }
 
-static tlvk_status record_loss(const tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io)
-{
+static tlvk_status record_loss(const tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io) {
     tlvk__loss_call call;
     tlvk__plan_loss_call(plan, &call);
     tlvk__tensor target = plan->target, weight = plan->weight;
@@ -132,23 +123,20 @@ static tlvk_status record_loss(const tlvk__plan *plan, tlvk__recorder *r, const 
 }
 
 /* Evaluation's loss contains the penalty of the weights as they are. */
-static tlvk_status record_penalty(tlvk__recorder *r, const tlvk__plan_io *io)
-{
+static tlvk_status record_penalty(tlvk__recorder *r, const tlvk__plan_io *io) {
     tlvk__update_call update = *io->update;
     update.metrics = io->metrics;
     return update.regularized ? tlvk__record_penalty(r, &update) : TLVK_OK;
 }
 
-static tlvk_status record_update(tlvk__recorder *r, const tlvk__plan_io *io)
-{
+static tlvk_status record_update(tlvk__recorder *r, const tlvk__plan_io *io) {
     tlvk__update_call update = *io->update;
     update.step_params = io->step_params;
     update.metrics = io->metrics;
     return tlvk__record_update(r, &update);
 }
 
-tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io)
-{
+tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io) {
     if (!plan->bound) return tlvk__fail(TLVK_ERROR_INTERNAL, "plan: recorded before it was bound");
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < plan->input_count; i++) {
@@ -167,8 +155,7 @@ tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__p
     return st;
 }
 
-tlvk_status tlvk__plan_record_prepare(tlvk__plan *plan, tlvk__recorder *r, bool (*done)(void *user, uint64_t key), void *user)
-{
+tlvk_status tlvk__plan_record_prepare(tlvk__plan *plan, tlvk__recorder *r, bool (*done)(void *user, uint64_t key), void *user) {
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];

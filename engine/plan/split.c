@@ -11,8 +11,7 @@ typedef struct splitter {
     int *number;       /* tensor -> its number in the part being made, -1 */
 } splitter;
 
-static void find_moving(splitter *s, bool (*trained)(const tlvk__variable *v, void *user), void *user)
-{
+static void find_moving(splitter *s, bool (*trained)(const tlvk__variable *v, void *user), void *user) {
     for (int i = 0; i < s->flat->call_count; i++) {
         const tlvk__flat_call *c = &s->flat->calls[i];
         bool moving = false;
@@ -24,8 +23,7 @@ static void find_moving(splitter *s, bool (*trained)(const tlvk__variable *v, vo
     }
 }
 
-static int number_of(splitter *s, tlvk__flat *part, int tensor)
-{
+static int number_of(splitter *s, tlvk__flat *part, int tensor) {
     if (s->number[tensor] < 0) {
         s->number[tensor] = part->tensor_count;
         part->tensors[part->tensor_count++] = s->flat->tensors[tensor];
@@ -33,8 +31,7 @@ static int number_of(splitter *s, tlvk__flat *part, int tensor)
     return s->number[tensor];
 }
 
-static tlvk_status add_call(splitter *s, tlvk__flat *part, const tlvk__flat_call *from)
-{
+static tlvk_status add_call(splitter *s, tlvk__flat *part, const tlvk__flat_call *from) {
     tlvk__flat_call *c = &part->calls[part->call_count];
     *c = *from;
     c->path = tlvk__strdup(from->path);
@@ -47,8 +44,7 @@ static tlvk_status add_call(splitter *s, tlvk__flat *part, const tlvk__flat_call
 }
 
 /* Tensors of the prefix that the rest, or the model's outputs, read. */
-static tlvk_status find_frontier(const splitter *s, int frontier[TLVK_MAX_IO], int *count)
-{
+static tlvk_status find_frontier(const splitter *s, int frontier[TLVK_MAX_IO], int *count) {
     const tlvk__flat *flat = s->flat;
     bool *taken = tlvk__calloc((size_t)flat->tensor_count + 1, sizeof *taken);
     if (!taken) return tlvk__fail(TLVK_ERROR_MEMORY, "split: no memory");
@@ -74,16 +70,14 @@ static tlvk_status find_frontier(const splitter *s, int frontier[TLVK_MAX_IO], i
     return TLVK_OK;
 }
 
-static tlvk_status allocate_part(const tlvk__flat *flat, tlvk__flat *part)
-{
+static tlvk_status allocate_part(const tlvk__flat *flat, tlvk__flat *part) {
     memset(part, 0, sizeof *part);
     part->calls = tlvk__calloc((size_t)flat->call_count + 1, sizeof *part->calls);
     part->tensors = tlvk__calloc((size_t)flat->tensor_count + 1, sizeof *part->tensors);
     return part->calls && part->tensors ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "split: no memory");
 }
 
-static tlvk_status make_part(splitter *s, bool suffix, const int *inputs, int input_count, const int *outputs, int output_count, tlvk__flat *part)
-{
+static tlvk_status make_part(splitter *s, bool suffix, const int *inputs, int input_count, const int *outputs, int output_count, tlvk__flat *part) {
     tlvk_status st = allocate_part(s->flat, part);
     for (int i = 0; i < s->flat->tensor_count; i++) s->number[i] = -1;
     for (int i = 0; !st && i < input_count; i++) part->inputs[part->input_count++] = number_of(s, part, inputs[i]);
@@ -94,8 +88,7 @@ static tlvk_status make_part(splitter *s, bool suffix, const int *inputs, int in
     return st;
 }
 
-static tlvk_status split(splitter *s, tlvk__flat *prefix, tlvk__flat *suffix, bool *found)
-{
+static tlvk_status split(splitter *s, tlvk__flat *prefix, tlvk__flat *suffix, bool *found) {
     int frontier[TLVK_MAX_IO], count = 0;
     tlvk_status st = find_frontier(s, frontier, &count);
     if (st || count == 0 || count > TLVK_MAX_IO) return st;
@@ -108,8 +101,7 @@ static tlvk_status split(splitter *s, tlvk__flat *prefix, tlvk__flat *suffix, bo
     return st;
 }
 
-tlvk_status tlvk__flat_split(const tlvk__flat *flat, bool (*trained)(const tlvk__variable *v, void *user), void *user, tlvk__flat *prefix, tlvk__flat *suffix, bool *found)
-{
+tlvk_status tlvk__flat_split(const tlvk__flat *flat, bool (*trained)(const tlvk__variable *v, void *user), void *user, tlvk__flat *prefix, tlvk__flat *suffix, bool *found) {
     *found = false;
     memset(prefix, 0, sizeof *prefix);
     memset(suffix, 0, sizeof *suffix);

@@ -7,24 +7,21 @@
 
 typedef struct bench { tlvk_context *ctx; tlvk__device *device; const tlvk_bench_desc *desc; int repeats; int batch; } bench;
 
-static int compare_doubles(const void *a, const void *b)
-{
+static int compare_doubles(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
 static bool selected(const bench *b, const char *name) { return !b->desc->filter || strstr(name, b->desc->filter); }
 
-static void report(const bench *b, const char *name, double *ms, double flops, double images)
-{
+static void report(const bench *b, const char *name, double *ms, double flops, double images) {
     qsort(ms, (size_t)b->repeats, sizeof *ms, compare_doubles);
     tlvk_bench_case c = { .name = name, .ms_min = ms[0], .ms_median = ms[b->repeats / 2], .gflops = flops / ms[0] * 1e-6, .images_per_s = images / ms[0] * 1e3 };
     if (b->desc->report) b->desc->report(&c, b->desc->user);
 }
 
 /* Times a submitted runner: one run to compile and warm up, then `repeats`. */
-static tlvk_status time_runner(const bench *b, tlvk__runner *runner, double *ms)
-{
+static tlvk_status time_runner(const bench *b, tlvk__runner *runner, double *ms) {
     tlvk_status st = TLVK_OK;
     for (int i = -1; !st && i < b->repeats; i++) {
         double began = tlvk__now_seconds();
@@ -36,8 +33,7 @@ static tlvk_status time_runner(const bench *b, tlvk__runner *runner, double *ms)
     return st;
 }
 
-static tlvk_status bench_network(const bench *b, tlvk_model *model, const char *net, bool train, double *ms)
-{
+static tlvk_status bench_network(const bench *b, tlvk_model *model, const char *net, bool train, double *ms) {
     char name[160];
     snprintf(name, sizeof name, "%s %s, batch %d", net, train ? "training step (Adam)" : "forward", b->batch);
     if (!selected(b, name)) return TLVK_OK;
@@ -52,8 +48,7 @@ static tlvk_status bench_network(const bench *b, tlvk_model *model, const char *
 }
 
 /* The network without its top at 224 x 224, with global average pooling and Dense 10, as issue threads about speed usually have it. */
-static tlvk_status bench_net(const bench *b, const char *net, double *ms)
-{
+static tlvk_status bench_net(const bench *b, const char *net, double *ms) {
     char name[64];
     snprintf(name, sizeof name, "%s ", net);
     tlvk_model *base = NULL, *model = NULL;
@@ -68,8 +63,7 @@ static tlvk_status bench_net(const bench *b, const char *net, double *ms)
     return st;
 }
 
-static tlvk_status bench_case(const bench *b, const tlvk__op *op, const tlvk__op_case *c, double *ms)
-{
+static tlvk_status bench_case(const bench *b, const tlvk__op *op, const tlvk__op_case *c, double *ms) {
     static const char *const directions[] = { "forward", "backward data", "backward weights" };
     for (int direction = 0; direction < 3; direction++) {
         char name[192];
@@ -85,8 +79,7 @@ static tlvk_status bench_case(const bench *b, const tlvk__op *op, const tlvk__op
     return TLVK_OK;
 }
 
-static tlvk_status bench_operations(const bench *b, double *ms)
-{
+static tlvk_status bench_operations(const bench *b, double *ms) {
     const tlvk__op *op;
     for (int i = 0; (op = tlvk__op_at(i)) != NULL; i++) {
         for (int k = 0;; k++) {
@@ -100,8 +93,7 @@ static tlvk_status bench_operations(const bench *b, double *ms)
     return TLVK_OK;
 }
 
-tlvk_status tlvk_bench(tlvk_context *ctx, const tlvk_bench_desc *desc)
-{
+tlvk_status tlvk_bench(tlvk_context *ctx, const tlvk_bench_desc *desc) {
     if (!ctx) return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_bench: no context"));
     static const tlvk_bench_desc defaults;
     bench b = { .ctx = ctx, .desc = desc ? desc : &defaults };

@@ -13,8 +13,7 @@ static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '1'
 
 typedef struct bytes { unsigned char *data; size_t size, capacity, at; bool failed; } bytes;
 
-static void put(bytes *b, const void *data, size_t size)
-{
+static void put(bytes *b, const void *data, size_t size) {
     if (b->failed) return;
     unsigned char *grown = tlvk__grow(b->data, &b->capacity, b->size + size, 1);
     if (!grown) {
@@ -26,8 +25,7 @@ static void put(bytes *b, const void *data, size_t size)
     b->size += size;
 }
 
-static void get(bytes *b, void *data, size_t size)
-{
+static void get(bytes *b, void *data, size_t size) {
     if (b->failed || b->size - b->at < size) {
         b->failed = true;
         memset(data, 0, size);
@@ -38,8 +36,7 @@ static void get(bytes *b, void *data, size_t size)
 }
 
 /* Variables of a checkpoint: all that move, in the flat graph's order, trained ones and statistics alike. */
-static int moving_variables(const tlvk__session *s, const tlvk__variable **list, int capacity)
-{
+static int moving_variables(const tlvk__session *s, const tlvk__variable **list, int capacity) {
     int count = 0;
     const tlvk__variable *v;
     for (int i = 0; (v = tlvk__session_moving(s, i)) != NULL; i++) {
@@ -49,8 +46,7 @@ static int moving_variables(const tlvk__session *s, const tlvk__variable **list,
     return count;
 }
 
-static tlvk_status put_slots(bytes *b, tlvk__session *s, int slots)
-{
+static tlvk_status put_slots(bytes *b, tlvk__session *s, int slots) {
     tlvk__variable *v;
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && tlvk__session_trained(s, i, &v); i++) {
@@ -65,8 +61,7 @@ static tlvk_status put_slots(bytes *b, tlvk__session *s, int slots)
     return st;
 }
 
-static void put_variables(bytes *b, const tlvk__session *s, float *const *best)
-{
+static void put_variables(bytes *b, const tlvk__session *s, float *const *best) {
     const tlvk__variable *v;
     uint32_t count = (uint32_t)moving_variables(s, NULL, 0), has_best = best != NULL;
     put(b, &count, sizeof count);
@@ -79,8 +74,7 @@ static void put_variables(bytes *b, const tlvk__session *s, float *const *best)
     }
 }
 
-tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, const tlvk__training *training, const tlvk__progress *p, const tlvk_history *h, float *const *best)
-{
+tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, const tlvk__training *training, const tlvk__progress *p, const tlvk_history *h, float *const *best) {
     bytes b = { 0 };
     tlvk_status st = tlvk__session_read(session);
     uint32_t slots = (uint32_t)tlvk__optimizer_slots(&training->optimizer);
@@ -103,8 +97,7 @@ tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, con
     return st;
 }
 
-static tlvk_status check_file(const char *path, bytes *b)
-{
+static tlvk_status check_file(const char *path, bytes *b) {
     tlvk__hash stored, actual;
     if (b->size < sizeof checkpoint_magic + sizeof stored || memcmp(b->data, checkpoint_magic, sizeof checkpoint_magic) != 0) {
         return tlvk__fail(TLVK_ERROR_FORMAT, "%s is not a checkpoint of this version", path);
@@ -118,8 +111,7 @@ static tlvk_status check_file(const char *path, bytes *b)
     return TLVK_OK;
 }
 
-static tlvk_status get_variables(bytes *b, const char *path, tlvk__session *s, float **best)
-{
+static tlvk_status get_variables(bytes *b, const char *path, tlvk__session *s, float **best) {
     uint32_t count, has_best;
     get(b, &count, sizeof count);
     get(b, &has_best, sizeof has_best);
@@ -141,8 +133,7 @@ static tlvk_status get_variables(bytes *b, const char *path, tlvk__session *s, f
     return st;
 }
 
-static tlvk_status get_slots(bytes *b, tlvk__session *s, int slots)
-{
+static tlvk_status get_slots(bytes *b, tlvk__session *s, int slots) {
     tlvk__variable *v;
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && tlvk__session_trained(s, i, &v); i++) {
@@ -157,8 +148,7 @@ static tlvk_status get_slots(bytes *b, tlvk__session *s, int slots)
     return st;
 }
 
-tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, const tlvk__training *training, tlvk__progress *p, tlvk_history *h, float **best)
-{
+tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, const tlvk__training *training, tlvk__progress *p, tlvk_history *h, float **best) {
     bytes b = { 0 };
     void *data = NULL;
     tlvk_status st = tlvk__file_read(path, &data, &b.size, CHECKPOINT_LIMIT);

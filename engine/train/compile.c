@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void training_destroy(tlvk__training *t)
-{
+static void training_destroy(tlvk__training *t) {
     if (!t) return;
     tlvk__session_destroy(t->session);
     free(t);
@@ -16,8 +15,7 @@ static void training_destroy(tlvk__training *t)
 
 tlvk_context *tlvk__model_context(const tlvk_model *model) { return model ? model->ctx : NULL; }
 
-static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc)
-{
+static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
     tlvk__training *t = tlvk__calloc(1, sizeof *t);
     if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
     tlvk_status st = tlvk__optimizer_resolve(&desc->optimizer, &t->optimizer);
@@ -43,16 +41,14 @@ static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc)
     return TLVK_OK;
 }
 
-tlvk_status tlvk_model_compile(tlvk_model *model, const tlvk_compile_desc *desc)
-{
+tlvk_status tlvk_model_compile(tlvk_model *model, const tlvk_compile_desc *desc) {
     if (!model || !desc) return tlvk__context_fail(tlvk__model_context(model), tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_compile: no model or no descriptor"));
     return tlvk__context_fail(model->ctx, compile(model, desc));
 }
 
 /* --- the session kept with the model ------------------------------------------------------------------------------------------------------- */
 
-static tlvk_status trainable_key(tlvk_model *model, uint64_t *key)
-{
+static tlvk_status trainable_key(tlvk_model *model, uint64_t *key) {
     tlvk__flat flat;
     tlvk_status st = tlvk__model_flatten(model, &flat);
     if (st) return st;
@@ -72,8 +68,7 @@ static tlvk_status trainable_key(tlvk_model *model, uint64_t *key)
 }
 
 /* Optimizer slots of variables that both sessions train move from one to the other. */
-static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots)
-{
+static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots) {
     tlvk__variable *a, *b;
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && tlvk__session_trained(to, i, &b); i++) {
@@ -91,8 +86,7 @@ static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots
     return st;
 }
 
-tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk__session **out)
-{
+tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk__session **out) {
     tlvk__training *t = model->training;
     uint64_t key;
     tlvk_status st = trainable_key(model, &key);
@@ -118,8 +112,7 @@ tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, in
     return TLVK_OK;
 }
 
-double tlvk__model_penalty(const tlvk_model *model)
-{
+double tlvk__model_penalty(const tlvk_model *model) {
     int count = tlvk__model_variables(model, NULL, NULL, 0);
     tlvk__variable **list = tlvk__calloc((size_t)count + 1, sizeof(tlvk__variable *));
     bool *trainable = tlvk__calloc((size_t)count + 1, sizeof *trainable);

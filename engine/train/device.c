@@ -6,8 +6,7 @@ static void destroy_device(void *device) { tlvk__device_destroy(device); }
 
 static void forward_log(tlvk_log_level level, const char *text, void *user) { tlvk__context_log(user, level, "%s", text); }
 
-tlvk_status tlvk__context_device(tlvk_context *ctx, tlvk__device **out)
-{
+tlvk_status tlvk__context_device(tlvk_context *ctx, tlvk__device **out) {
     *out = tlvk__context_get(ctx, TLVK__SLOT_DEVICE);
     if (*out) return TLVK_OK;
     const tlvk_context_desc *desc = tlvk__context_desc(ctx);
@@ -28,8 +27,7 @@ tlvk_status tlvk__context_device(tlvk_context *ctx, tlvk__device **out)
     return TLVK_OK;
 }
 
-tlvk_status tlvk_devices(const tlvk_context *ctx, tlvk_device_info *infos, size_t capacity, size_t *count)
-{
+tlvk_status tlvk_devices(const tlvk_context *ctx, tlvk_device_info *infos, size_t capacity, size_t *count) {
     size_t found = 0;
     const char *choose = ctx ? tlvk__context_desc(ctx)->device : NULL;
     tlvk_status st = tlvk__devices_list(choose, infos, capacity, &found);

@@ -6,14 +6,12 @@
 #include <string.h>
 
 /* A session whose variables are all constants. */
-static tlvk_status constant_session(tlvk_model *model, const tlvk__task *task, tlvk__session **out)
-{
+static tlvk_status constant_session(tlvk_model *model, const tlvk__task *task, tlvk__session **out) {
     tlvk__session_desc d = { .loss = task->loss, .metric = task->metric, .input = task->input };
     return tlvk__session_create(model, &d, out);
 }
 
-static tlvk_status evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs)
-{
+static tlvk_status evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs) {
     tlvk_loss loss = model->training ? model->training->loss : (tlvk_loss){ 0 };
     tlvk_metric_kind metric = model->training ? model->training->metric : TLVK_ACCURACY;
     tlvk__task task;
@@ -38,8 +36,7 @@ static tlvk_status evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *lo
     return st;
 }
 
-tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs)
-{
+tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs) {
     tlvk_context *ctx = tlvk__model_context(model);
     if (!model || !data || !logs) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_evaluate: no model, no data or no place for the result"));
     tlvk__context_clear_cancel(ctx);
@@ -56,8 +53,7 @@ typedef struct predict_state {
     tlvk__runner *runner[TLVK__SLOTS];
 } predict_state;
 
-static tlvk_status collect(predict_state *s, int slot)
-{
+static tlvk_status collect(predict_state *s, int slot) {
     tlvk__runner *runner = s->runner[slot];
     if (!runner) return TLVK_OK;
     s->runner[slot] = NULL;
@@ -68,8 +64,7 @@ static tlvk_status collect(predict_state *s, int slot)
     return TLVK_OK;
 }
 
-static tlvk_status predict_batches(predict_state *s, tlvk__reader *reader, tlvk__shape input)
-{
+static tlvk_status predict_batches(predict_state *s, tlvk__reader *reader, tlvk__shape input) {
     tlvk_status st = TLVK_OK;
     for (int step = 0; !st; step++) {
         int slot = step % TLVK__SLOTS;
@@ -90,8 +85,7 @@ static tlvk_status predict_batches(predict_state *s, tlvk__reader *reader, tlvk_
     return st;
 }
 
-static tlvk_status output_elements(tlvk_model *model, tlvk_dataset *data, tlvk__shape *input, int64_t *elements)
-{
+static tlvk_status output_elements(tlvk_model *model, tlvk_dataset *data, tlvk__shape *input, int64_t *elements) {
     tlvk__shape sample = tlvk__dataset_sample_shape(data);
     *input = (tlvk__shape){ .rank = sample.rank + 1, .dim = { 1 } };
     for (int i = 0; i < sample.rank; i++) input->dim[i + 1] = sample.dim[i];
@@ -112,8 +106,7 @@ static tlvk_status output_elements(tlvk_model *model, tlvk_dataset *data, tlvk__
     return st;
 }
 
-static tlvk_status predict(predict_state *s, size_t capacity)
-{
+static tlvk_status predict(predict_state *s, size_t capacity) {
     tlvk__shape input;
     tlvk_status st = output_elements(s->model, s->data, &input, &s->elements);
     int64_t size = tlvk_dataset_size(s->data);
@@ -137,8 +130,7 @@ static tlvk_status predict(predict_state *s, size_t capacity)
     return st;
 }
 
-tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements)
-{
+tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements) {
     tlvk_context *ctx = tlvk__model_context(model);
     if (!model || !data || !scores) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_predict: no model, no data or no place for scores"));
     tlvk__context_clear_cancel(ctx);
@@ -153,8 +145,7 @@ tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *sco
 
 /* --- one step on arrays ------------------------------------------------------------------------------------------------------------------------ */
 
-static tlvk_status train_step(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs)
-{
+static tlvk_status train_step(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs) {
     tlvk__training *t = model->training;
     tlvk__task task;
     tlvk__session *session;
@@ -202,8 +193,7 @@ static tlvk_status train_step(tlvk_model *model, tlvk_dataset *data, tlvk_logs *
 }
 
 /* Shapes for an array dataset of `samples`: x as the model's input, y as its output (one number a sample for sparse labels). */
-static tlvk_status batch_arrays(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_array_desc *d)
-{
+static tlvk_status batch_arrays(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_array_desc *d) {
     *d = (tlvk_array_desc){ .x = x, .y = y, .batch_size = (int)samples, .no_shuffle = true, .borrow = true };
     const tlvk__shape *in = model->input_count == 1 ? tlvk__tensor_shape_of(model->inputs[0]) : NULL;
     const tlvk__shape *out = model->output_count == 1 ? tlvk__tensor_shape_of(model->outputs[0]) : NULL;
@@ -219,8 +209,7 @@ static tlvk_status batch_arrays(tlvk_model *model, const float *x, const float *
     return TLVK_OK;
 }
 
-tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_logs *logs)
-{
+tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_logs *logs) {
     tlvk_context *ctx = tlvk__model_context(model);
     if (!model || !x || !y || !logs) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_train_on_batch: no model, no arrays or no place for the result"));
     if (!model->training) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: model %s is not compiled; call tlvk_model_compile first", model->name));

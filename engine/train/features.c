@@ -29,15 +29,13 @@ struct tlvk__features {
 
 static uint64_t record_bytes(const tlvk__features *f) { return sizeof(tlvk__hash) + (uint64_t)f->total * sizeof(float); }
 
-static int64_t *table_slot(tlvk__features *f, const tlvk__hash *content)
-{
+static int64_t *table_slot(tlvk__features *f, const tlvk__hash *content) {
     size_t i = (size_t)content->h[0] & (f->table_size - 1);
     while (f->table[i] >= 0 && memcmp(&f->records[f->table[i]].content, content, sizeof *content) != 0) i = (i + 1) & (f->table_size - 1);
     return &f->table[i];
 }
 
-static tlvk_status grow_table(tlvk__features *f)
-{
+static tlvk_status grow_table(tlvk__features *f) {
     if (f->table_size > 2 * (f->record_count + 1)) return TLVK_OK;
     size_t size = f->table_size ? 2 * f->table_size : 1024;
     while (size <= 2 * (f->record_count + 1)) size *= 2;
@@ -51,8 +49,7 @@ static tlvk_status grow_table(tlvk__features *f)
     return TLVK_OK;
 }
 
-static tlvk_status add_record(tlvk__features *f, const tlvk__hash *content)
-{
+static tlvk_status add_record(tlvk__features *f, const tlvk__hash *content) {
     record *grown = tlvk__grow(f->records, &f->record_capacity, f->record_count + 1, sizeof *f->records);
     if (!grown) return tlvk__fail(TLVK_ERROR_MEMORY, "features: no memory");
     f->records = grown;
@@ -63,14 +60,12 @@ static tlvk_status add_record(tlvk__features *f, const tlvk__hash *content)
     return TLVK_OK;
 }
 
-static bool seek_record(tlvk__features *f, uint64_t index, uint64_t within)
-{
+static bool seek_record(tlvk__features *f, uint64_t index, uint64_t within) {
     return tlvk__file_seek(f->file, sizeof(file_header) + index * record_bytes(f) + within);
 }
 
 /* Reads the content hashes of an existing file; anything that is not this store's file is started anew. */
-static tlvk_status read_index(tlvk__features *f, const file_header *want)
-{
+static tlvk_status read_index(tlvk__features *f, const file_header *want) {
     file_header have;
     if (fread(&have, sizeof have, 1, f->file) == 1 && memcmp(&have, want, sizeof have) == 0) {
         uint64_t size;
@@ -90,8 +85,7 @@ static tlvk_status read_index(tlvk__features *f, const file_header *want)
     return TLVK_OK;
 }
 
-static tlvk_status open_file(tlvk__features *f, const tlvk__features_desc *desc)
-{
+static tlvk_status open_file(tlvk__features *f, const tlvk__features_desc *desc) {
     char hex[33];
     tlvk__hash_hex(&desc->key, hex);
     char *folder = tlvk__format("%s/features", desc->folder);
@@ -112,8 +106,7 @@ static tlvk_status open_file(tlvk__features *f, const tlvk__features_desc *desc)
     return read_index(f, &header);
 }
 
-static tlvk_status create(tlvk__features *f, const tlvk__features_desc *desc)
-{
+static tlvk_status create(tlvk__features *f, const tlvk__features_desc *desc) {
     f->samples = desc->samples;
     f->count = desc->count;
     for (int i = 0; i < desc->count; i++) {
@@ -135,8 +128,7 @@ static tlvk_status create(tlvk__features *f, const tlvk__features_desc *desc)
     return st ? st : open_file(f, desc);
 }
 
-tlvk_status tlvk__features_create(const tlvk__features_desc *desc, tlvk__features **out)
-{
+tlvk_status tlvk__features_create(const tlvk__features_desc *desc, tlvk__features **out) {
     *out = NULL;
     tlvk__features *f = tlvk__calloc(1, sizeof *f);
     if (!f) return tlvk__fail(TLVK_ERROR_MEMORY, "features: no memory");
@@ -146,8 +138,7 @@ tlvk_status tlvk__features_create(const tlvk__features_desc *desc, tlvk__feature
     return st;
 }
 
-void tlvk__features_destroy(tlvk__features *f)
-{
+void tlvk__features_destroy(tlvk__features *f) {
     if (!f) return;
     if (f->file) fclose(f->file);
     if (f->path && f->temporary) tlvk__file_remove(f->path);
@@ -166,8 +157,7 @@ const tlvk__shape *tlvk__features_shape(const tlvk__features *f, int output) { r
 bool tlvk__features_on_disk(const tlvk__features *f) { return f->file != NULL; }
 bool tlvk__features_has(const tlvk__features *f, int64_t sample) { return f->has[sample]; }
 
-bool tlvk__features_lookup(tlvk__features *f, int64_t sample, const tlvk__hash *content)
-{
+bool tlvk__features_lookup(tlvk__features *f, int64_t sample, const tlvk__hash *content) {
     if (!f->file) return false;
     int64_t found = *table_slot(f, content);
     if (found < 0) return false;
@@ -176,8 +166,7 @@ bool tlvk__features_lookup(tlvk__features *f, int64_t sample, const tlvk__hash *
     return true;
 }
 
-static tlvk_status put_record(tlvk__features *f, int64_t sample, const tlvk__hash *content, const float *const *values)
-{
+static tlvk_status put_record(tlvk__features *f, int64_t sample, const tlvk__hash *content, const float *const *values) {
     uint64_t index = f->record_count;
     bool written = seek_record(f, index, 0) && fwrite(content, sizeof *content, 1, f->file) == 1;
     for (int i = 0; written && i < f->count; i++) written = fwrite(values[i], sizeof(float), (size_t)f->elements[i], f->file) == (size_t)f->elements[i];
@@ -186,8 +175,7 @@ static tlvk_status put_record(tlvk__features *f, int64_t sample, const tlvk__has
     return add_record(f, content);
 }
 
-tlvk_status tlvk__features_put(tlvk__features *f, int64_t sample, const tlvk__hash *content, const float *const *values)
-{
+tlvk_status tlvk__features_put(tlvk__features *f, int64_t sample, const tlvk__hash *content, const float *const *values) {
     tlvk_status st = TLVK_OK;
     if (f->file) {
         st = put_record(f, sample, content, values);
@@ -202,8 +190,7 @@ tlvk_status tlvk__features_put(tlvk__features *f, int64_t sample, const tlvk__ha
     return st;
 }
 
-tlvk_status tlvk__features_get(tlvk__features *f, int64_t sample, float *const *values)
-{
+tlvk_status tlvk__features_get(tlvk__features *f, int64_t sample, float *const *values) {
     if (!f->has[sample]) return tlvk__fail(TLVK_ERROR_INTERNAL, "features of sample %lld are not there", (long long)sample);
     if (f->memory) {
         const float *from = f->memory + sample * f->total;

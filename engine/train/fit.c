@@ -28,22 +28,19 @@ typedef struct fit_state {
 
 /* --- callbacks ------------------------------------------------------------------------------------------------------------------------------ */
 
-static tlvk_verdict send(fit_state *f, tlvk_event_kind kind, int64_t step, int64_t steps, const tlvk_logs *logs)
-{
+static tlvk_verdict send(fit_state *f, tlvk_event_kind kind, int64_t step, int64_t steps, const tlvk_logs *logs) {
     if (!f->desc->callback) return TLVK_CONTINUE;
     tlvk_event event = { .kind = kind, .epoch = f->progress.epoch, .epochs = f->epochs, .step = step, .steps = steps };
     if (logs) event.logs = *logs;
     return f->desc->callback(&event, f->desc->callback_user);
 }
 
-static tlvk_logs running_logs(const fit_state *f, const tlvk__sums *sums)
-{
+static tlvk_logs running_logs(const fit_state *f, const tlvk__sums *sums) {
     return (tlvk_logs){ .loss = tlvk__sums_loss(sums), .accuracy = tlvk__sums_accuracy(sums), .val_loss = (double)NAN, .val_accuracy = (double)NAN,
                         .learning_rate = f->progress.rate, .seconds = tlvk__now_seconds() - f->epoch_began, .samples = sums->samples };
 }
 
-static tlvk_verdict features_progress(void *user, int64_t done, int64_t total)
-{
+static tlvk_verdict features_progress(void *user, int64_t done, int64_t total) {
     fit_state *f = user;
     tlvk_logs logs = { .samples = done };
     if (tlvk__context_cancelled(f->model->ctx)) return TLVK_STOP;
@@ -52,8 +49,7 @@ static tlvk_verdict features_progress(void *user, int64_t done, int64_t total)
 
 /* --- the frozen prefix ------------------------------------------------------------------------------------------------------------------------ */
 
-static tlvk_status prefix_shapes(const fit_state *f, const tlvk__task *task, tlvk__shape shapes[TLVK_MAX_IO], int *count)
-{
+static tlvk_status prefix_shapes(const fit_state *f, const tlvk__task *task, tlvk__shape shapes[TLVK_MAX_IO], int *count) {
     const tlvk__flat *flat = tlvk__session_flat(f->session, TLVK__PREFIX);
     tlvk__shape *all = tlvk__calloc((size_t)flat->tensor_count + 1, sizeof *all);
     if (!all) return tlvk__fail(TLVK_ERROR_MEMORY, "features: no memory");
@@ -64,8 +60,7 @@ static tlvk_status prefix_shapes(const fit_state *f, const tlvk__task *task, tlv
     return st;
 }
 
-static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__task *task, tlvk__features **out)
-{
+static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__task *task, tlvk__features **out) {
     if (f->desc->cache == TLVK_CACHE_OFF || !tlvk__session_has_prefix(f->session)) return TLVK_OK;
     tlvk__shape shapes[TLVK_MAX_IO];
     tlvk__features_desc d = { .samples = tlvk_dataset_size(data), .shapes = shapes, .policy = f->desc->cache,
@@ -84,8 +79,7 @@ static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__t
 
 /* --- steps ------------------------------------------------------------------------------------------------------------------------------------ */
 
-static void begin_step(void *user, tlvk__step_params *params)
-{
+static void begin_step(void *user, tlvk__step_params *params) {
     fit_state *f = user;
     int64_t total = f->steps_per_epoch * (f->epochs - f->desc->initial_epoch);
     f->progress.rate = tlvk__schedule_rate(&f->training->optimizer, f->training->steps, total, f->progress.plateau.rate);
@@ -98,8 +92,7 @@ static void begin_step(void *user, tlvk__step_params *params)
     tlvk__optimizer_step(&f->training->optimizer, f->training->steps, f->progress.rate, params);
 }
 
-static tlvk_verdict end_step(void *user, const tlvk__sums *sums, int64_t samples_done)
-{
+static tlvk_verdict end_step(void *user, const tlvk__sums *sums, int64_t samples_done) {
     fit_state *f = user;
     (void)samples_done;
     tlvk_logs logs = running_logs(f, sums);
@@ -108,16 +101,14 @@ static tlvk_verdict end_step(void *user, const tlvk__sums *sums, int64_t samples
     return verdict;
 }
 
-static tlvk_status write_checkpoint(fit_state *f)
-{
+static tlvk_status write_checkpoint(fit_state *f) {
     if (!f->desc->checkpoint) return TLVK_OK;
     f->progress.steps = f->training->steps;
     return tlvk__checkpoint_write(f->desc->checkpoint, f->session, f->training, &f->progress, f->history, f->best);
 }
 
 /* After a cancel: the steps done stay done, and the checkpoint goes on behind them. */
-static tlvk_status keep_interrupted(fit_state *f, tlvk_status st)
-{
+static tlvk_status keep_interrupted(fit_state *f, tlvk_status st) {
     char *text = tlvk__strdup(tlvk__fail_text());
     tlvk_status read = tlvk__session_read(f->session);
     tlvk_status written = read ? read : write_checkpoint(f);
@@ -126,8 +117,7 @@ static tlvk_status keep_interrupted(fit_state *f, tlvk_status st)
     return written ? written : st;
 }
 
-static tlvk_status run_epoch(fit_state *f, tlvk_logs *logs)
-{
+static tlvk_status run_epoch(fit_state *f, tlvk_logs *logs) {
     f->order_count = tlvk__dataset_order(f->train, f->progress.seed, (uint64_t)f->progress.epoch, f->order);
     tlvk__pass pass = {
         .ctx = f->model->ctx, .session = f->session, .task = &f->task, .data = f->train, .features = f->features, .mode = TLVK__PLAN_TRAIN,
@@ -142,8 +132,7 @@ static tlvk_status run_epoch(fit_state *f, tlvk_logs *logs)
     return st;
 }
 
-static tlvk_status run_validation(fit_state *f, tlvk_logs *logs)
-{
+static tlvk_status run_validation(fit_state *f, tlvk_logs *logs) {
     if (!f->desc->validation) return TLVK_OK;
     tlvk__pass pass = {
         .ctx = f->model->ctx, .session = f->session, .task = &f->val_task, .data = f->desc->validation, .features = f->val_features,
@@ -158,8 +147,7 @@ static tlvk_status run_validation(fit_state *f, tlvk_logs *logs)
 
 /* --- ends of epochs ------------------------------------------------------------------------------------------------------------------------------ */
 
-static tlvk_status keep_best(fit_state *f, const tlvk_logs *logs)
-{
+static tlvk_status keep_best(fit_state *f, const tlvk_logs *logs) {
     if (!f->best) return TLVK_OK;
     double score = !isnan(logs->val_accuracy) ? logs->val_accuracy : !isnan(logs->val_loss) ? -logs->val_loss : -logs->loss;
     if (!isnan(f->progress.best_score) && !(score > f->progress.best_score)) return TLVK_OK;
@@ -170,8 +158,7 @@ static tlvk_status keep_best(fit_state *f, const tlvk_logs *logs)
     return st;
 }
 
-static bool stops_early(fit_state *f, double monitored)
-{
+static bool stops_early(fit_state *f, double monitored) {
     if (f->desc->early_stopping_patience <= 0) return false;
     if (isnan(f->progress.best) || monitored < f->progress.best) {
         f->progress.best = monitored;
@@ -181,8 +168,7 @@ static bool stops_early(fit_state *f, double monitored)
     return ++f->progress.wait >= f->desc->early_stopping_patience;
 }
 
-static tlvk_status end_epoch(fit_state *f, tlvk_logs *logs, bool *stop)
-{
+static tlvk_status end_epoch(fit_state *f, tlvk_logs *logs, bool *stop) {
     double monitored = isnan(logs->val_loss) ? logs->loss : logs->val_loss;
     tlvk_status st = keep_best(f, logs);
     if (st) return st;
@@ -199,8 +185,7 @@ static tlvk_status end_epoch(fit_state *f, tlvk_logs *logs, bool *stop)
     return write_checkpoint(f);
 }
 
-static tlvk_status run_epochs(fit_state *f)
-{
+static tlvk_status run_epochs(fit_state *f) {
     /* A checkpoint of a fit that had stopped early has nothing left to do. */
     bool stop = f->desc->early_stopping_patience > 0 && f->progress.wait >= f->desc->early_stopping_patience;
     while (!stop && f->progress.epoch < f->epochs) {
@@ -218,8 +203,7 @@ static tlvk_status run_epochs(fit_state *f)
 
 /* --- set-up -------------------------------------------------------------------------------------------------------------------------------------- */
 
-static tlvk_status check_desc(const fit_state *f)
-{
+static tlvk_status check_desc(const fit_state *f) {
     const tlvk_fit_desc *d = f->desc;
     int classes = tlvk_dataset_class_count(f->train);
     if (d->epochs < 0 || d->initial_epoch < 0) return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: epochs %d from %d", d->epochs, d->initial_epoch);
@@ -230,8 +214,7 @@ static tlvk_status check_desc(const fit_state *f)
     return TLVK_OK;
 }
 
-static tlvk_status allocate_best(fit_state *f)
-{
+static tlvk_status allocate_best(fit_state *f) {
     tlvk__variable *v;
     for (f->variable_count = 0; tlvk__session_moving(f->session, f->variable_count); f->variable_count++) {}
     if (!f->desc->restore_best_weights) return TLVK_OK;
@@ -244,8 +227,7 @@ static tlvk_status allocate_best(fit_state *f)
     return TLVK_OK;
 }
 
-static tlvk_status set_up(fit_state *f)
-{
+static tlvk_status set_up(fit_state *f) {
     const tlvk_fit_desc *d = f->desc;
     tlvk_status st = check_desc(f);
     if (!st) st = tlvk__task_resolve(f->model, f->train, f->training->loss, f->training->metric, &f->task);
@@ -274,8 +256,7 @@ static tlvk_status set_up(fit_state *f)
     return TLVK_OK;
 }
 
-static tlvk_status restore_best(fit_state *f)
-{
+static tlvk_status restore_best(fit_state *f) {
     tlvk__variable *v;
     if (!f->best || isnan(f->progress.best_score)) return TLVK_OK;
     tlvk_status st = TLVK_OK;
@@ -283,8 +264,7 @@ static tlvk_status restore_best(fit_state *f)
     return st ? st : tlvk__session_upload(f->session);
 }
 
-static void clean_up(fit_state *f)
-{
+static void clean_up(fit_state *f) {
     tlvk__features_destroy(f->features);
     tlvk__features_destroy(f->val_features);
     for (int i = 0; f->best && i < f->variable_count; i++) free(f->best[i]);
@@ -293,8 +273,7 @@ static void clean_up(fit_state *f)
     free(f->val_order);
 }
 
-static tlvk_status fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history *history)
-{
+static tlvk_status fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history *history) {
     if (!model->training) return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: model %s is not compiled; call tlvk_model_compile first", model->name);
     fit_state f = { .model = model, .train = train, .desc = desc, .training = model->training, .history = history };
     tlvk__context_clear_cancel(model->ctx);
@@ -311,8 +290,7 @@ static tlvk_status fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_de
     return st;
 }
 
-tlvk_status tlvk_model_fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history **history)
-{
+tlvk_status tlvk_model_fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history **history) {
     if (history) *history = NULL;
     tlvk_context *ctx = tlvk__model_context(model);
     if (!model || !train) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_fit: no model or no data"));

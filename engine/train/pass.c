@@ -28,8 +28,7 @@ double tlvk__sums_loss(const tlvk__sums *s) { return s->samples ? s->loss / (dou
 double tlvk__sums_accuracy(const tlvk__sums *s) { return s->counted > 0 ? s->correct / s->counted : (double)NAN; }
 
 /* Waits for a slot's step and adds its metrics. */
-static tlvk_status settle(pass_state *s, int slot)
-{
+static tlvk_status settle(pass_state *s, int slot) {
     pending *p = &s->pending[slot];
     if (!p->runner) return TLVK_OK;
     tlvk__runner *runner = p->runner;
@@ -52,8 +51,7 @@ static tlvk_status settle(pass_state *s, int slot)
 }
 
 /* Fills x and ids with the next batch; *n is 0 at the end. */
-static tlvk_status next_batch(pass_state *s, int64_t *n)
-{
+static tlvk_status next_batch(pass_state *s, int64_t *n) {
     const tlvk__pass *p = s->pass;
     if (!p->features) return tlvk__reader_next(s->reader, s->x[0], NULL, s->ids, n);
     *n = 0;
@@ -69,8 +67,7 @@ static tlvk_status next_batch(pass_state *s, int64_t *n)
     return TLVK_OK;
 }
 
-static tlvk_status runner_for(pass_state *s, int64_t n, tlvk__runner **out)
-{
+static tlvk_status runner_for(pass_state *s, int64_t n, tlvk__runner **out) {
     const tlvk__pass *p = s->pass;
     tlvk__shape inputs[TLVK_MAX_IO];
     for (int i = 0; i < s->input_count; i++) {
@@ -80,8 +77,7 @@ static tlvk_status runner_for(pass_state *s, int64_t n, tlvk__runner **out)
     return tlvk__session_runner(p->session, p->features ? TLVK__SUFFIX : TLVK__WHOLE, p->mode, inputs, out);
 }
 
-static void fill_slot(pass_state *s, tlvk__runner *runner, int slot, int64_t n)
-{
+static void fill_slot(pass_state *s, tlvk__runner *runner, int slot, int64_t n) {
     const tlvk__pass *p = s->pass;
     for (int i = 0; i < s->input_count; i++) tlvk__runner_put_input(runner, slot, i, s->x[i]);
     for (int64_t i = 0; i < n; i++) tlvk__task_target(p->task, p->data, s->ids[i], s->targets + i * p->task->target_width);
@@ -93,8 +89,7 @@ static void fill_slot(pass_state *s, tlvk__runner *runner, int slot, int64_t n)
     }
 }
 
-static tlvk_status run_batches(pass_state *s)
-{
+static tlvk_status run_batches(pass_state *s) {
     const tlvk__pass *p = s->pass;
     for (;;) {
         int slot = s->step % TLVK__SLOTS;
@@ -115,8 +110,7 @@ static tlvk_status run_batches(pass_state *s)
     }
 }
 
-static tlvk_status allocate(pass_state *s)
-{
+static tlvk_status allocate(pass_state *s) {
     const tlvk__pass *p = s->pass;
     s->input_count = p->features ? tlvk__features_count(p->features) : 1;
     size_t batch = (size_t)p->batch;
@@ -138,8 +132,7 @@ static tlvk_status allocate(pass_state *s)
 
 /* A resumed epoch reads its first batches again and drops them: which pictures are unreadable, and so where a batch ends, is only known
  * by reading. */
-static tlvk_status skip_first(pass_state *s)
-{
+static tlvk_status skip_first(pass_state *s) {
     int64_t skipped = 0, n = 1;
     tlvk_status st = TLVK_OK;
     while (!st && s->reader && skipped < s->pass->first && n > 0) {
@@ -149,8 +142,7 @@ static tlvk_status skip_first(pass_state *s)
     return st;
 }
 
-tlvk_status tlvk__pass_run(const tlvk__pass *pass, tlvk__sums *sums, int64_t *samples_done)
-{
+tlvk_status tlvk__pass_run(const tlvk__pass *pass, tlvk__sums *sums, int64_t *samples_done) {
     pass_state s = { .pass = pass, .sums = sums };
     tlvk_status st = allocate(&s);
     if (!st) st = skip_first(&s);

@@ -9,8 +9,7 @@
 #define LARGEST_BUFFER (UINT64_C(64) << 20)
 #define POOL_ALIGN 256u
 
-tlvk_status tlvk__pool_take(tlvk__pool *pool, uint64_t bytes, tlvk__span *out)
-{
+tlvk_status tlvk__pool_take(tlvk__pool *pool, uint64_t bytes, tlvk__span *out) {
     bytes = tlvk__round_up(TLVK__MAX(bytes, (uint64_t)1), POOL_ALIGN);
     if (pool->count == 0 || pool->room - pool->used < bytes) {
         tlvk__buffer **grown = tlvk__grow(pool->buffers, &pool->capacity, pool->count + 1, sizeof *pool->buffers);
@@ -34,8 +33,7 @@ tlvk_status tlvk__pool_take(tlvk__pool *pool, uint64_t bytes, tlvk__span *out)
     return TLVK_OK;
 }
 
-void tlvk__pool_free(tlvk__pool *pool)
-{
+void tlvk__pool_free(tlvk__pool *pool) {
     for (size_t i = 0; i < pool->count; i++) tlvk__buffer_destroy(pool->buffers[i]);
     free(pool->buffers);
     memset(pool, 0, sizeof *pool);

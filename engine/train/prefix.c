@@ -15,8 +15,7 @@ typedef struct fill_state {
     int64_t done;
 } fill_state;
 
-static tlvk_status store(fill_state *s, int slot)
-{
+static tlvk_status store(fill_state *s, int slot) {
     tlvk__runner *runner = s->runner[slot];
     if (!runner) return TLVK_OK;
     s->runner[slot] = NULL;
@@ -33,8 +32,7 @@ static tlvk_status store(fill_state *s, int slot)
     return st;
 }
 
-static tlvk_status run(fill_state *s, tlvk__reader *reader, int64_t total, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user)
-{
+static tlvk_status run(fill_state *s, tlvk__reader *reader, int64_t total, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user) {
     for (int step = 0;; step++) {
         int slot = step % TLVK__SLOTS;
         tlvk_status st = store(s, slot);
@@ -54,8 +52,7 @@ static tlvk_status run(fill_state *s, tlvk__reader *reader, int64_t total, tlvk_
 }
 
 /* Samples whose features are not in the store yet; those a file already holds are marked there. */
-static tlvk_status missing_samples(fill_state *s, int64_t **order, int64_t *count)
-{
+static tlvk_status missing_samples(fill_state *s, int64_t **order, int64_t *count) {
     int64_t size = tlvk_dataset_size(s->data);
     *count = 0;
     *order = tlvk__calloc((size_t)size + 1, sizeof **order);
@@ -71,8 +68,7 @@ static tlvk_status missing_samples(fill_state *s, int64_t **order, int64_t *coun
     return TLVK_OK;
 }
 
-static tlvk_status allocate(fill_state *s)
-{
+static tlvk_status allocate(fill_state *s) {
     size_t batch = (size_t)s->batch;
     bool ok = (s->x = tlvk__calloc(batch * (size_t)tlvk__dataset_sample_elements(s->data), sizeof *s->x)) != NULL;
     for (int i = 0; i < s->outputs; i++) ok = ok && (s->out[i] = tlvk__calloc(batch * (size_t)tlvk__features_elements(s->features, i), sizeof(float))) != NULL;
@@ -80,8 +76,7 @@ static tlvk_status allocate(fill_state *s)
     return ok ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "features: no memory for a batch of %d", s->batch);
 }
 
-tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_dataset *data, int batch, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user)
-{
+tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_dataset *data, int batch, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user) {
     fill_state s = { .features = f, .session = session, .data = data, .batch = batch, .outputs = tlvk__features_count(f) };
     int64_t *order = NULL, count = 0;
     tlvk__reader *reader = NULL;

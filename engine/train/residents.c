@@ -7,24 +7,21 @@
 #define LARGEST_CHUNK (UINT64_C(1) << 30)
 #define BLOCK_BYTES (TLVK__BLOCK * sizeof(float))
 
-tlvk__resident *tlvk__residents_find(const tlvk__residents *r, const tlvk__variable *v)
-{
+tlvk__resident *tlvk__residents_find(const tlvk__residents *r, const tlvk__variable *v) {
     for (int i = 0; i < r->count; i++) {
         if (r->list[i].variable == v) return &r->list[i];
     }
     return NULL;
 }
 
-tlvk__resident *tlvk__residents_trained(const tlvk__residents *r, int index)
-{
+tlvk__resident *tlvk__residents_trained(const tlvk__residents *r, int index) {
     for (int i = 0; i < r->count; i++) {
         if (r->list[i].trained && index-- == 0) return &r->list[i];
     }
     return NULL;
 }
 
-tlvk_status tlvk__residents_add(tlvk__residents *r, const char *layer, tlvk__variable *v, bool trained, bool moving)
-{
+tlvk_status tlvk__residents_add(tlvk__residents *r, const char *layer, tlvk__variable *v, bool trained, bool moving) {
     tlvk__resident *known = tlvk__residents_find(r, v);
     if (known) {
         known->trained |= trained;
@@ -45,8 +42,7 @@ tlvk_status tlvk__residents_add(tlvk__residents *r, const char *layer, tlvk__var
     return TLVK_OK;
 }
 
-static tlvk_status make_segments(tlvk__resident *e, int64_t rows_per_segment)
-{
+static tlvk_status make_segments(tlvk__resident *e, int64_t rows_per_segment) {
     int count = (int)tlvk__div_up(e->w.n, rows_per_segment);
     e->w_segments = tlvk__calloc((size_t)count, sizeof *e->w_segments);
     e->dw_segments = tlvk__calloc((size_t)count, sizeof *e->dw_segments);
@@ -61,21 +57,18 @@ static tlvk_status make_segments(tlvk__resident *e, int64_t rows_per_segment)
     return TLVK_OK;
 }
 
-static uint64_t segment_bytes(const tlvk__resident *e, int segment)
-{
+static uint64_t segment_bytes(const tlvk__resident *e, int segment) {
     int64_t rows = TLVK__MIN(e->w.segment_n, e->w.n - (int64_t)segment * e->w.segment_n);
     return (uint64_t)(rows * e->w.pitch) * sizeof(float);
 }
 
 /* Rows of one segment: all, or as many as fit in multiples of four, since the kernels read rows of weights in fours. */
-static int64_t rows_within(const tlvk__resident *e, uint64_t limit)
-{
+static int64_t rows_within(const tlvk__resident *e, uint64_t limit) {
     int64_t rows = (int64_t)(limit / ((uint64_t)e->w.pitch * sizeof(float)));
     return rows >= e->w.n ? e->w.n : rows / TLVK__LANES * TLVK__LANES;
 }
 
-static tlvk_status place_constant(tlvk__residents *r, tlvk__resident *e)
-{
+static tlvk_status place_constant(tlvk__residents *r, tlvk__resident *e) {
     const tlvk__caps *caps = tlvk__device_caps(r->device);
     int64_t rows = rows_within(e, TLVK__MIN(caps->max_allocation_bytes, LARGEST_CHUNK));
     if (rows < 1) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: one row of %lld numbers of its %s is larger than the device allocates", e->layer, (long long)e->w.pitch, e->variable->name);
@@ -85,8 +78,7 @@ static tlvk_status place_constant(tlvk__residents *r, tlvk__resident *e)
 }
 
 /* First fit in order: a variable goes behind the one before it where the chunk still has room, else opens the next. */
-static tlvk_status place_trained(tlvk__residents *r, tlvk__resident *e)
-{
+static tlvk_status place_trained(tlvk__residents *r, tlvk__resident *e) {
     const tlvk__caps *caps = tlvk__device_caps(r->device);
     uint64_t limit = TLVK__MIN(TLVK__MIN(caps->max_binding_bytes, caps->max_allocation_bytes), LARGEST_CHUNK) / BLOCK_BYTES * BLOCK_BYTES;
     int64_t rows = rows_within(e, limit);
@@ -107,8 +99,7 @@ static tlvk_status place_trained(tlvk__residents *r, tlvk__resident *e)
     return st;
 }
 
-static tlvk_status fill_table(tlvk__residents *r, int chunk, const tlvk_optimizer *o)
-{
+static tlvk_status fill_table(tlvk__residents *r, int chunk, const tlvk_optimizer *o) {
     tlvk__chunk *c = &r->chunks[chunk];
     tlvk__block_row *rows = tlvk__calloc(c->blocks, sizeof *rows);
     if (!rows) return tlvk__fail(TLVK_ERROR_MEMORY, "variables: no memory");
@@ -131,8 +122,7 @@ static tlvk_status fill_table(tlvk__residents *r, int chunk, const tlvk_optimize
     return st;
 }
 
-static tlvk_status zero_span(tlvk__device *d, tlvk__span span)
-{
+static tlvk_status zero_span(tlvk__device *d, tlvk__span span) {
     tlvk__recorder *rec = NULL;
     tlvk__recording *recording = NULL;
     tlvk_status st = tlvk__recorder_create(d, NULL, &rec);
@@ -144,8 +134,7 @@ static tlvk_status zero_span(tlvk__device *d, tlvk__span span)
     return st;
 }
 
-static tlvk_status make_chunk(tlvk__residents *r, int index, const tlvk_optimizer *o)
-{
+static tlvk_status make_chunk(tlvk__residents *r, int index, const tlvk_optimizer *o) {
     static const char *const what[6] = { "weights", "gradients", "optimizer state", "optimizer state", "optimizer state", "optimizer table" };
     tlvk__chunk *c = &r->chunks[index];
     c->blocks = (uint32_t)(r->chunk_bytes[index] / BLOCK_BYTES);
@@ -161,8 +150,7 @@ static tlvk_status make_chunk(tlvk__residents *r, int index, const tlvk_optimize
     return fill_table(r, index, o);
 }
 
-static tlvk_status make_chunks(tlvk__residents *r, const tlvk_optimizer *o)
-{
+static tlvk_status make_chunks(tlvk__residents *r, const tlvk_optimizer *o) {
     if (r->chunk_count == 0) return TLVK_OK;
     r->chunks = tlvk__calloc((size_t)r->chunk_count, sizeof *r->chunks);
     r->buffers = tlvk__calloc((size_t)r->chunk_count, sizeof *r->buffers);
@@ -180,8 +168,7 @@ static tlvk_status make_chunks(tlvk__residents *r, const tlvk_optimizer *o)
     return st;
 }
 
-tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *optimizer)
-{
+tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *optimizer) {
     r->pool.device = r->device;
     r->pool.what = "weights";
     tlvk_status st = TLVK_OK;
@@ -198,14 +185,12 @@ tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *o
     return st ? st : tlvk__residents_upload(r, true);
 }
 
-static tlvk_status padded_floats(const tlvk__resident *e, float **out)
-{
+static tlvk_status padded_floats(const tlvk__resident *e, float **out) {
     *out = tlvk__calloc((size_t)e->w.n, (size_t)e->w.pitch * sizeof(float));
     return *out ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory for the %lld x %lld numbers of its %s", e->layer, (long long)e->w.n, (long long)e->w.pitch, e->variable->name);
 }
 
-static tlvk_status write_dense(tlvk__residents *r, const tlvk__resident *e, const tlvk__tensor *to, const float *dense)
-{
+static tlvk_status write_dense(tlvk__residents *r, const tlvk__resident *e, const tlvk__tensor *to, const float *dense) {
     float *padded;
     tlvk_status st = padded_floats(e, &padded);
     if (st) return st;
@@ -215,8 +200,7 @@ static tlvk_status write_dense(tlvk__residents *r, const tlvk__resident *e, cons
     return st;
 }
 
-static tlvk_status read_dense(tlvk__residents *r, const tlvk__resident *e, const tlvk__tensor *from, float *dense)
-{
+static tlvk_status read_dense(tlvk__residents *r, const tlvk__resident *e, const tlvk__tensor *from, float *dense) {
     float *padded;
     tlvk_status st = padded_floats(e, &padded);
     if (st) return st;
@@ -226,8 +210,7 @@ static tlvk_status read_dense(tlvk__residents *r, const tlvk__resident *e, const
     return st;
 }
 
-tlvk_status tlvk__residents_upload(tlvk__residents *r, bool everything)
-{
+tlvk_status tlvk__residents_upload(tlvk__residents *r, bool everything) {
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < r->count; i++) {
         tlvk__resident *e = &r->list[i];
@@ -240,8 +223,7 @@ tlvk_status tlvk__residents_upload(tlvk__residents *r, bool everything)
     return st;
 }
 
-tlvk_status tlvk__residents_read(tlvk__residents *r)
-{
+tlvk_status tlvk__residents_read(tlvk__residents *r) {
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < r->count; i++) {
         tlvk__resident *e = &r->list[i];
@@ -257,8 +239,7 @@ tlvk_status tlvk__residents_read(tlvk__residents *r)
 }
 
 /* The tensor of a gradient (slot -1) or an optimizer slot: the weight's segments in another buffer of the same chunk. */
-static tlvk_status with_slot(tlvk__residents *r, const tlvk__resident *e, int slot, tlvk__tensor *t, tlvk__span **segments)
-{
+static tlvk_status with_slot(tlvk__residents *r, const tlvk__resident *e, int slot, tlvk__tensor *t, tlvk__span **segments) {
     *segments = tlvk__calloc((size_t)e->w.segment_count, sizeof **segments);
     if (!*segments) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory", e->variable->name);
     for (int k = 0; k < e->w.segment_count; k++) {
@@ -271,8 +252,7 @@ static tlvk_status with_slot(tlvk__residents *r, const tlvk__resident *e, int sl
     return TLVK_OK;
 }
 
-tlvk_status tlvk__residents_get(tlvk__residents *r, tlvk__resident *v, int slot, float *dense)
-{
+tlvk_status tlvk__residents_get(tlvk__residents *r, tlvk__resident *v, int slot, float *dense) {
     tlvk__tensor t;
     tlvk__span *segments;
     tlvk_status st = with_slot(r, v, slot, &t, &segments);
@@ -281,8 +261,7 @@ tlvk_status tlvk__residents_get(tlvk__residents *r, tlvk__resident *v, int slot,
     return st;
 }
 
-tlvk_status tlvk__residents_put(tlvk__residents *r, tlvk__resident *v, int slot, const float *dense)
-{
+tlvk_status tlvk__residents_put(tlvk__residents *r, tlvk__resident *v, int slot, const float *dense) {
     tlvk__tensor t;
     tlvk__span *segments;
     tlvk_status st = with_slot(r, v, slot, &t, &segments);
@@ -291,8 +270,7 @@ tlvk_status tlvk__residents_put(tlvk__residents *r, tlvk__resident *v, int slot,
     return st;
 }
 
-void tlvk__residents_free(tlvk__residents *r)
-{
+void tlvk__residents_free(tlvk__residents *r) {
     for (int i = 0; i < r->count; i++) {
         tlvk__resident *e = &r->list[i];
         free(e->w_segments);

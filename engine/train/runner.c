@@ -26,15 +26,13 @@ struct tlvk__runner {
 static uint64_t tensor_bytes(const tlvk__tensor *t) { return (uint64_t)t->n * (uint64_t)tlvk__sample_floats(t) * sizeof(float); }
 
 /* Lays regions one behind the other, each at a multiple of 256 bytes. */
-static tlvk__span take(uint64_t *at, uint64_t bytes)
-{
+static tlvk__span take(uint64_t *at, uint64_t bytes) {
     tlvk__span span = { .offset = *at, .bytes = bytes };
     *at += tlvk__round_up(bytes, 256);
     return span;
 }
 
-static tlvk_status make_slot(tlvk__runner *r, runner_slot *slot)
-{
+static tlvk_status make_slot(tlvk__runner *r, runner_slot *slot) {
     const tlvk__plan *plan = r->plan;
     uint64_t up = 0, down = 0;
     tlvk__plan_io *io = &slot->io;
@@ -64,8 +62,7 @@ static tlvk_status make_slot(tlvk__runner *r, runner_slot *slot)
     return TLVK_OK;
 }
 
-static void log_recording(const tlvk__runner *r, const tlvk__recording *recording)
-{
+static void log_recording(const tlvk__runner *r, const tlvk__recording *recording) {
     static const char *const networks[] = { "whole network", "frozen prefix", "trained rest" }, *const modes[] = { "forward", "evaluation", "training step" };
     uint64_t arena = 0;
     for (int i = 0; tlvk__plan_block_bytes(r->plan, i); i++) arena += tlvk__plan_block_bytes(r->plan, i);
@@ -74,8 +71,7 @@ static void log_recording(const tlvk__runner *r, const tlvk__recording *recordin
                       tlvk__recording_submissions(recording), tlvk__plan_flops(r->plan) * 1e-9, (double)arena / 1048576.0);
 }
 
-static tlvk_status record_slot(tlvk__runner *r, runner_slot *slot)
-{
+static tlvk_status record_slot(tlvk__runner *r, runner_slot *slot) {
     tlvk__recorder *rec = NULL;
     tlvk_status st = tlvk__recorder_create(r->session->device, &r->session->desc.recorder, &rec);
     if (st) return st;
@@ -85,8 +81,7 @@ static tlvk_status record_slot(tlvk__runner *r, runner_slot *slot)
     return planned ? planned : st;
 }
 
-static tlvk_status make_ready(tlvk__runner *r, int slot)
-{
+static tlvk_status make_ready(tlvk__runner *r, int slot) {
     if (!r->bound) {
         tlvk_status st = tlvk__session_bind(r->session, r->plan);
         if (st) return st;
@@ -95,8 +90,7 @@ static tlvk_status make_ready(tlvk__runner *r, int slot)
     return r->slots[slot].recording ? TLVK_OK : record_slot(r, &r->slots[slot]);
 }
 
-void tlvk__runner_unbind(tlvk__runner *r)
-{
+void tlvk__runner_unbind(tlvk__runner *r) {
     for (int i = 0; i < TLVK__SLOTS; i++) {
         tlvk__recording_destroy(r->slots[i].recording);
         r->slots[i].recording = NULL;
@@ -105,8 +99,7 @@ void tlvk__runner_unbind(tlvk__runner *r)
     r->bound = false;
 }
 
-void tlvk__runner_destroy(tlvk__runner *r)
-{
+void tlvk__runner_destroy(tlvk__runner *r) {
     if (!r) return;
     tlvk__runner_unbind(r);
     for (int i = 0; i < TLVK__SLOTS; i++) {
@@ -117,8 +110,7 @@ void tlvk__runner_destroy(tlvk__runner *r)
     free(r);
 }
 
-static tlvk__runner *find_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs)
-{
+static tlvk__runner *find_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs) {
     for (int i = 0; i < s->runner_count; i++) {
         tlvk__runner *r = s->runners[i];
         bool same = r->network == network && r->mode == mode;
@@ -128,8 +120,7 @@ static tlvk__runner *find_runner(tlvk__session *s, tlvk__network network, tlvk__
     return NULL;
 }
 
-tlvk_status tlvk__session_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__runner **out)
-{
+tlvk_status tlvk__session_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__runner **out) {
     *out = find_runner(s, network, mode, inputs);
     if (*out) return TLVK_OK;
     tlvk__runner **grown = tlvk__grow(s->runners, &s->runner_capacity, (size_t)s->runner_count + 1, sizeof *s->runners);
@@ -154,28 +145,24 @@ tlvk_status tlvk__session_runner(tlvk__session *s, tlvk__network network, tlvk__
 
 static float *upload_at(tlvk__runner *r, int slot, tlvk__span span) { return r->slots[slot].upload_map + span.offset / sizeof(float); }
 
-void tlvk__runner_put_input(tlvk__runner *r, int slot, int input, const float *dense)
-{
+void tlvk__runner_put_input(tlvk__runner *r, int slot, int input, const float *dense) {
     const tlvk__tensor *t = tlvk__plan_input(r->plan, input);
     tlvk__activation_pack(t, t->n, dense, upload_at(r, slot, r->slots[slot].io.inputs[input]));
 }
 
-void tlvk__runner_put_target(tlvk__runner *r, int slot, const float *dense)
-{
+void tlvk__runner_put_target(tlvk__runner *r, int slot, const float *dense) {
     const tlvk__tensor *t = tlvk__plan_target(r->plan);
     tlvk__activation_pack(t, t->n, dense, upload_at(r, slot, r->slots[slot].io.target));
 }
 
 float *tlvk__runner_sample_weights(tlvk__runner *r, int slot) { return upload_at(r, slot, r->slots[slot].io.sample_weight); }
 
-tlvk__step_params *tlvk__runner_params(tlvk__runner *r, int slot)
-{
+tlvk__step_params *tlvk__runner_params(tlvk__runner *r, int slot) {
     void *p = upload_at(r, slot, r->slots[slot].io.step_params);
     return p;
 }
 
-tlvk_status tlvk__runner_submit(tlvk__runner *r, int slot)
-{
+tlvk_status tlvk__runner_submit(tlvk__runner *r, int slot) {
     tlvk_status st = tlvk__runner_wait(r, slot);
     if (!st) st = make_ready(r, slot);
     runner_slot *s = &r->slots[slot];
@@ -185,8 +172,7 @@ tlvk_status tlvk__runner_submit(tlvk__runner *r, int slot)
     return st;
 }
 
-tlvk_status tlvk__runner_wait(tlvk__runner *r, int slot)
-{
+tlvk_status tlvk__runner_wait(tlvk__runner *r, int slot) {
     runner_slot *s = &r->slots[slot];
     if (!s->in_flight) return TLVK_OK;
     tlvk_status st = tlvk__recording_wait(s->recording);
@@ -196,13 +182,11 @@ tlvk_status tlvk__runner_wait(tlvk__runner *r, int slot)
 
 bool tlvk__runner_busy(const tlvk__runner *r, int slot) { return r->slots[slot].in_flight; }
 
-const float *tlvk__runner_metrics(const tlvk__runner *r, int slot)
-{
+const float *tlvk__runner_metrics(const tlvk__runner *r, int slot) {
     return r->slots[slot].download_map + r->slots[slot].io.metrics.offset / sizeof(float);
 }
 
-void tlvk__runner_get_output(const tlvk__runner *r, int slot, int output, float *dense)
-{
+void tlvk__runner_get_output(const tlvk__runner *r, int slot, int output, float *dense) {
     const tlvk__tensor *t = tlvk__plan_output(r->plan, output);
     tlvk__activation_unpack(t, t->n, r->slots[slot].download_map + r->slots[slot].io.outputs[output].offset / sizeof(float), dense);
 }

@@ -6,8 +6,7 @@
 
 typedef struct selftest { tlvk__device *device; const tlvk_selftest_desc *desc; int cases, failed; } selftest;
 
-static tlvk_status run_case(selftest *t, const tlvk__op *op, const tlvk__op_case *c)
-{
+static tlvk_status run_case(selftest *t, const tlvk__op *op, const tlvk__op_case *c) {
     char name[160];
     snprintf(name, sizeof name, "%s: %s", op->class_name, c->name);
     if (t->desc->filter && !strstr(name, t->desc->filter)) return TLVK_OK;
@@ -22,8 +21,7 @@ static tlvk_status run_case(selftest *t, const tlvk__op *op, const tlvk__op_case
     return TLVK_OK;
 }
 
-static tlvk_status run(selftest *t, const tlvk_context *ctx)
-{
+static tlvk_status run(selftest *t, const tlvk_context *ctx) {
     const tlvk__op *op;
     for (int i = 0; (op = tlvk__op_at(i)) != NULL; i++) {
         for (int k = 0;; k++) {
@@ -39,8 +37,7 @@ static tlvk_status run(selftest *t, const tlvk_context *ctx)
     return TLVK_OK;
 }
 
-tlvk_status tlvk_selftest(tlvk_context *ctx, const tlvk_selftest_desc *desc, int *cases, int *failed)
-{
+tlvk_status tlvk_selftest(tlvk_context *ctx, const tlvk_selftest_desc *desc, int *cases, int *failed) {
     if (!ctx) return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_selftest: no context"));
     static const tlvk_selftest_desc defaults;
     selftest t = { .desc = desc ? desc : &defaults };

@@ -6,8 +6,7 @@
 
 /* --- which variables move ---------------------------------------------------------------------------------------------------------- */
 
-static bool in_moving_set(const tlvk__variable *v, void *user)
-{
+static bool in_moving_set(const tlvk__variable *v, void *user) {
     const tlvk__session *s = user;
     for (int i = 0; i < s->moving_count; i++) {
         if (s->moving[i] == v) return true;
@@ -15,8 +14,7 @@ static bool in_moving_set(const tlvk__variable *v, void *user)
     return false;
 }
 
-static tlvk_status find_moving(tlvk__session *s)
-{
+static tlvk_status find_moving(tlvk__session *s) {
     const tlvk__flat *flat = &s->flats[TLVK__WHOLE];
     s->moving = tlvk__calloc((size_t)flat->call_count * TLVK__MAX_VARIABLES + 1, sizeof(tlvk__variable *));
     if (!s->moving) return tlvk__fail(TLVK_ERROR_MEMORY, "session: no memory");
@@ -33,8 +31,7 @@ static tlvk_status find_moving(tlvk__session *s)
 
 /* --- plans ---------------------------------------------------------------------------------------------------------------------------- */
 
-tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__plan **out)
-{
+tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__plan **out) {
     tlvk__plan_desc d = {
         .flat = &s->flats[network],
         .caps = tlvk__device_caps(s->device),
@@ -50,8 +47,7 @@ tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__pl
 }
 
 /* A plan of the whole network tells which variables the loss reaches: only these get gradients and optimizer slots. */
-static tlvk_status add_residents(tlvk__session *s)
-{
+static tlvk_status add_residents(tlvk__session *s) {
     tlvk_status st = TLVK_OK;
     tlvk__plan *plan = NULL;
     if (s->desc.training) {
@@ -78,15 +74,13 @@ static tlvk_status add_residents(tlvk__session *s)
 
 /* --- the arena and prepared weights --------------------------------------------------------------------------------------------------- */
 
-static void wait_runners(tlvk__session *s)
-{
+static void wait_runners(tlvk__session *s) {
     for (int i = 0; i < s->runner_count; i++) {
         for (int k = 0; k < TLVK__SLOTS; k++) tlvk__runner_wait(s->runners[i], k);
     }
 }
 
-tlvk_status tlvk__session_grow_arena(tlvk__session *s, const tlvk__plan *plan)
-{
+tlvk_status tlvk__session_grow_arena(tlvk__session *s, const tlvk__plan *plan) {
     bool enough = true;
     for (int i = 0; tlvk__plan_block_bytes(plan, i) > 0; i++) {
         enough = enough && i < s->block_count && s->blocks[i] && tlvk__buffer_bytes(s->blocks[i]) >= tlvk__plan_block_bytes(plan, i);
@@ -110,16 +104,14 @@ tlvk_status tlvk__session_grow_arena(tlvk__session *s, const tlvk__plan *plan)
     return TLVK_OK;
 }
 
-static tlvk__prepared_region *find_prepared(tlvk__session *s, uint64_t key)
-{
+static tlvk__prepared_region *find_prepared(tlvk__session *s, uint64_t key) {
     for (size_t i = 0; i < s->prepared_count; i++) {
         if (s->prepared[i].key == key) return &s->prepared[i];
     }
     return NULL;
 }
 
-static tlvk_status take_prepared(tlvk__session *s, const tlvk__plan *plan)
-{
+static tlvk_status take_prepared(tlvk__session *s, const tlvk__plan *plan) {
     tlvk__prepared p;
     for (int i = 0; tlvk__plan_prepared(plan, i, &p); i++) {
         if (find_prepared(s, p.key)) continue;
@@ -136,16 +128,14 @@ static tlvk_status take_prepared(tlvk__session *s, const tlvk__plan *plan)
     return TLVK_OK;
 }
 
-static bool prepared_done(void *user, uint64_t key)
-{
+static bool prepared_done(void *user, uint64_t key) {
     tlvk__prepared_region *region = find_prepared(user, key);
     bool done = region->filled;
     region->filled = true; /* the same key twice in one plan is recorded once */
     return done;
 }
 
-static tlvk_status fill_prepared(tlvk__session *s, tlvk__plan *plan)
-{
+static tlvk_status fill_prepared(tlvk__session *s, tlvk__plan *plan) {
     tlvk__recorder *rec = NULL;
     tlvk__recording *recording = NULL;
     tlvk_status st = tlvk__recorder_create(s->device, NULL, &rec);
@@ -159,8 +149,7 @@ static tlvk_status fill_prepared(tlvk__session *s, tlvk__plan *plan)
     return st;
 }
 
-static tlvk_status bound_variable(void *user, const tlvk__variable *v, const tlvk__tensor **w, const tlvk__tensor **dw)
-{
+static tlvk_status bound_variable(void *user, const tlvk__variable *v, const tlvk__tensor **w, const tlvk__tensor **dw) {
     const tlvk__session *s = user;
     const tlvk__resident *e = tlvk__residents_find(&s->residents, v);
     if (!e) return tlvk__fail(TLVK_ERROR_INTERNAL, "session: variable %s is not on the device", v->name);
@@ -169,14 +158,12 @@ static tlvk_status bound_variable(void *user, const tlvk__variable *v, const tlv
     return TLVK_OK;
 }
 
-static tlvk__span bound_prepared(void *user, uint64_t key)
-{
+static tlvk__span bound_prepared(void *user, uint64_t key) {
     const tlvk__prepared_region *region = find_prepared(user, key);
     return region ? region->span : (tlvk__span){ 0 };
 }
 
-tlvk_status tlvk__session_bind(tlvk__session *s, tlvk__plan *plan)
-{
+tlvk_status tlvk__session_bind(tlvk__session *s, tlvk__plan *plan) {
     tlvk_status st = tlvk__session_grow_arena(s, plan);
     if (!st) st = take_prepared(s, plan);
     tlvk__plan_memory memory = { .blocks = s->blocks, .block_count = s->block_count, .variable = bound_variable, .prepared = bound_prepared, .user = s };
@@ -186,8 +173,7 @@ tlvk_status tlvk__session_bind(tlvk__session *s, tlvk__plan *plan)
 
 /* --- life ----------------------------------------------------------------------------------------------------------------------------- */
 
-static tlvk_status create(tlvk__session *s)
-{
+static tlvk_status create(tlvk__session *s) {
     tlvk_status st = tlvk__context_device(s->model->ctx, &s->device);
     if (!st) st = tlvk__model_flatten(s->model, &s->flats[TLVK__WHOLE]);
     for (int i = 0; !st && s->desc.batch_norm_inference && i < s->flats[TLVK__WHOLE].call_count; i++) {
@@ -210,8 +196,7 @@ static tlvk_status create(tlvk__session *s)
     return scratch ? tlvk__pool_take(&s->prepared_pool, scratch, &s->update.scratch) : TLVK_OK;
 }
 
-tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *desc, tlvk__session **out)
-{
+tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *desc, tlvk__session **out) {
     *out = NULL;
     tlvk__session *s = tlvk__calloc(1, sizeof *s);
     if (!s) return tlvk__fail(TLVK_ERROR_MEMORY, "session: no memory");
@@ -223,8 +208,7 @@ tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *de
     return st;
 }
 
-void tlvk__session_destroy(tlvk__session *s)
-{
+void tlvk__session_destroy(tlvk__session *s) {
     if (!s) return;
     for (int i = 0; i < s->runner_count; i++) tlvk__runner_destroy(s->runners[i]);
     free(s->runners);
@@ -238,13 +222,11 @@ void tlvk__session_destroy(tlvk__session *s)
     free(s);
 }
 
-bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric, bool batch_norm_inference)
-{
+bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric, bool batch_norm_inference) {
     return s->desc.batch_norm_inference == batch_norm_inference && s->desc.loss.kind == loss.kind && s->desc.loss.from_logits == loss.from_logits && s->desc.metric == metric;
 }
 
-bool tlvk__session_current(const tlvk__session *s)
-{
+bool tlvk__session_current(const tlvk__session *s) {
     for (int i = 0; i < s->residents.count; i++) {
         if (s->residents.list[i].version != s->residents.list[i].variable->version) return false;
     }
@@ -255,8 +237,7 @@ bool tlvk__session_regularized(const tlvk__session *s) { return s->residents.reg
 bool tlvk__session_has_prefix(const tlvk__session *s) { return s->split; }
 const tlvk__flat *tlvk__session_flat(const tlvk__session *s, tlvk__network network) { return &s->flats[network]; }
 
-tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash)
-{
+tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash) {
     const tlvk__flat *flat = &s->flats[TLVK__PREFIX];
     tlvk__hash_init(hash);
     for (int i = 0; i < flat->call_count; i++) {
@@ -279,49 +260,42 @@ tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash)
     return TLVK_OK;
 }
 
-tlvk_status tlvk__session_read(tlvk__session *s)
-{
+tlvk_status tlvk__session_read(tlvk__session *s) {
     wait_runners(s);
     return tlvk__residents_read(&s->residents);
 }
 
-tlvk_status tlvk__session_upload(tlvk__session *s)
-{
+tlvk_status tlvk__session_upload(tlvk__session *s) {
     wait_runners(s);
     return tlvk__residents_upload(&s->residents, false);
 }
 
-bool tlvk__session_trained(const tlvk__session *s, int index, tlvk__variable **v)
-{
+bool tlvk__session_trained(const tlvk__session *s, int index, tlvk__variable **v) {
     tlvk__resident *e = tlvk__residents_trained(&s->residents, index);
     if (e) *v = e->variable;
     return e != NULL;
 }
 
-tlvk__variable *tlvk__session_moving(const tlvk__session *s, int index)
-{
+tlvk__variable *tlvk__session_moving(const tlvk__session *s, int index) {
     for (int i = 0; i < s->residents.count; i++) {
         if (s->residents.list[i].moving && index-- == 0) return s->residents.list[i].variable;
     }
     return NULL;
 }
 
-tlvk_status tlvk__session_read_slot(tlvk__session *s, int index, int slot, float *dense)
-{
+tlvk_status tlvk__session_read_slot(tlvk__session *s, int index, int slot, float *dense) {
     wait_runners(s);
     return tlvk__residents_get(&s->residents, tlvk__residents_trained(&s->residents, index), slot, dense);
 }
 
-tlvk_status tlvk__session_write_slot(tlvk__session *s, int index, int slot, const float *dense)
-{
+tlvk_status tlvk__session_write_slot(tlvk__session *s, int index, int slot, const float *dense) {
     wait_runners(s);
     return tlvk__residents_put(&s->residents, tlvk__residents_trained(&s->residents, index), slot, dense);
 }
 
 tlvk_status tlvk__session_read_gradient(tlvk__session *s, int index, float *dense) { return tlvk__session_read_slot(s, index, -1, dense); }
 
-uint64_t tlvk__session_peak_bytes(const tlvk__session *s)
-{
+uint64_t tlvk__session_peak_bytes(const tlvk__session *s) {
     uint64_t now, peak;
     tlvk__device_memory_use(s->device, &now, &peak);
     return peak;

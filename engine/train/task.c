@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static tlvk_status check_input(const tlvk_model *model, const tlvk_dataset *data, tlvk__task *task)
-{
+static tlvk_status check_input(const tlvk_model *model, const tlvk_dataset *data, tlvk__task *task) {
     if (model->input_count != 1) return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "model %s has %d inputs, a dataset gives one", model->name, model->input_count);
     const tlvk__shape *want = tlvk__tensor_shape_of(model->inputs[0]);
     if (!want) return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s has no usable input", model->name);
@@ -23,8 +22,7 @@ static tlvk_status check_input(const tlvk_model *model, const tlvk_dataset *data
     return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s takes inputs of shape %s, the data gives %s", model->name, tlvk__shape_text(want, a, sizeof a), tlvk__shape_text(&task->input, b, sizeof b));
 }
 
-static tlvk_status infer_output(const tlvk_model *model, tlvk__task *task)
-{
+static tlvk_status infer_output(const tlvk_model *model, tlvk__task *task) {
     tlvk__flat flat;
     tlvk_status st = tlvk__model_flatten(model, &flat);
     if (st) return st;
@@ -37,8 +35,7 @@ static tlvk_status infer_output(const tlvk_model *model, tlvk__task *task)
     return st;
 }
 
-static void resolve_loss(const tlvk_dataset *data, tlvk__task *task)
-{
+static void resolve_loss(const tlvk_dataset *data, tlvk__task *task) {
     int64_t units = task->output.dim[task->output.rank - 1];
     tlvk__label_kind labels = tlvk__dataset_label_kind(data);
     if (task->loss.kind == TLVK_LOSS_AUTO) {
@@ -53,8 +50,7 @@ static void resolve_loss(const tlvk_dataset *data, tlvk__task *task)
     else task->metric = TLVK_CATEGORICAL_ACCURACY; /* several labels a sample too: keras/src/trainers/compile_utils.py, get_metric */
 }
 
-static tlvk_status check_targets(const tlvk_model *model, const tlvk_dataset *data, tlvk__task *task)
-{
+static tlvk_status check_targets(const tlvk_model *model, const tlvk_dataset *data, tlvk__task *task) {
     const tlvk__shape *y = &task->output;
     int64_t units = y->dim[y->rank - 1], rows = 1;
     for (int i = 1; i < y->rank - 1; i++) rows *= y->dim[i];
@@ -83,8 +79,7 @@ static tlvk_status check_targets(const tlvk_model *model, const tlvk_dataset *da
     return TLVK_OK;
 }
 
-tlvk_status tlvk__task_resolve(const tlvk_model *model, const tlvk_dataset *data, tlvk_loss loss, tlvk_metric_kind metric, tlvk__task *task)
-{
+tlvk_status tlvk__task_resolve(const tlvk_model *model, const tlvk_dataset *data, tlvk_loss loss, tlvk_metric_kind metric, tlvk__task *task) {
     memset(task, 0, sizeof *task);
     task->loss = loss;
     task->metric = metric;
@@ -95,8 +90,7 @@ tlvk_status tlvk__task_resolve(const tlvk_model *model, const tlvk_dataset *data
     return check_targets(model, data, task);
 }
 
-void tlvk__task_target(const tlvk__task *task, const tlvk_dataset *data, int64_t sample, float *target)
-{
+void tlvk__task_target(const tlvk__task *task, const tlvk_dataset *data, int64_t sample, float *target) {
     if (tlvk__dataset_target_width(data) == task->target_width && (task->target_width > 1 || task->loss.kind != TLVK_CATEGORICAL_CROSSENTROPY)) {
         bool one_hot_wanted = task->loss.kind != TLVK_SPARSE_CATEGORICAL_CROSSENTROPY;
         if (one_hot_wanted || tlvk__dataset_label_kind(data) != TLVK__LABELS_CATEGORICAL) {

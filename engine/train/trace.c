@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static tlvk_status fill_random(tlvk__runner *runner, const tlvk__task *task, int64_t n, bool train)
-{
+static tlvk_status fill_random(tlvk__runner *runner, const tlvk__task *task, int64_t n, bool train) {
     int64_t elements = 1;
     for (int i = 1; i < task->input.rank; i++) elements *= task->input.dim[i];
     float *x = tlvk__calloc((size_t)(n * elements), sizeof *x), *targets = tlvk__calloc((size_t)n * (size_t)TLVK__MAX(task->target_width, 1), sizeof *targets);
@@ -28,8 +27,7 @@ static tlvk_status fill_random(tlvk__runner *runner, const tlvk__task *task, int
 }
 
 /* Input size for trials: the model's own, 224 where height or width is open. */
-static tlvk_status trial_task(const tlvk_model *model, tlvk__task *task)
-{
+static tlvk_status trial_task(const tlvk_model *model, tlvk__task *task) {
     memset(task, 0, sizeof *task);
     const tlvk__shape *in = model->input_count == 1 ? tlvk__tensor_shape_of(model->inputs[0]) : NULL;
     if (!in) return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "model %s has %d inputs, one is needed", model->name, model->input_count);
@@ -41,8 +39,7 @@ static tlvk_status trial_task(const tlvk_model *model, tlvk__task *task)
     return TLVK_OK;
 }
 
-tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bool timestamps, tlvk__session **session, tlvk__runner **runner)
-{
+tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bool timestamps, tlvk__session **session, tlvk__runner **runner) {
     tlvk__task task;
     *session = NULL;
     tlvk_status st = trial_task(model, &task);
@@ -58,8 +55,7 @@ tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bo
     return st;
 }
 
-static tlvk_status trace(tlvk_model *model, int64_t batch, bool train, void (*report)(const tlvk_trace_entry *e, void *user), void *user)
-{
+static tlvk_status trace(tlvk_model *model, int64_t batch, bool train, void (*report)(const tlvk_trace_entry *e, void *user), void *user) {
     tlvk__session *session;
     tlvk__runner *runner;
     tlvk_status st = tlvk__trial_session(model, batch, train, true, &session, &runner);
@@ -78,8 +74,7 @@ static tlvk_status trace(tlvk_model *model, int64_t batch, bool train, void (*re
     return st;
 }
 
-tlvk_status tlvk_model_trace(tlvk_model *model, int64_t batch, bool train, void (*report)(const tlvk_trace_entry *e, void *user), void *user)
-{
+tlvk_status tlvk_model_trace(tlvk_model *model, int64_t batch, bool train, void (*report)(const tlvk_trace_entry *e, void *user), void *user) {
     tlvk_context *ctx = tlvk__model_context(model);
     if (!model || !report || batch < 1) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_trace: no model, no report or batch %lld", (long long)batch));
     return tlvk__context_fail(ctx, trace(model, batch, train, report, user));

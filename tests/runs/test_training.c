@@ -21,15 +21,13 @@ typedef struct run_result { tlvk_context *ctx; tlvk_model *model; tlvk_history *
 
 typedef struct canceller { tlvk_context *ctx; int after, steps; } canceller;
 
-static tlvk_verdict count_steps(const tlvk_event *event, void *user)
-{
+static tlvk_verdict count_steps(const tlvk_event *event, void *user) {
     canceller *c = user;
     if (event->kind == TLVK_EVENT_STEP_END && ++c->steps == c->after) tlvk_cancel(c->ctx);
     return TLVK_CONTINUE;
 }
 
-static run_result run(const run_desc *d)
-{
+static run_result run(const run_desc *d) {
     run_result r = { 0 };
     r.ctx = net_context(d->cache_folder);
     r.model = small_network(r.ctx, 3);
@@ -48,8 +46,7 @@ static run_result run(const run_desc *d)
     return r;
 }
 
-static void close_run(run_result *r)
-{
+static void close_run(run_result *r) {
     tlvk_history_destroy(r->history);
     tlvk_model_destroy(r->model);
     tlvk_context_destroy(r->ctx);
@@ -57,8 +54,7 @@ static void close_run(run_result *r)
 }
 
 /* Runs both and asserts equal weights and history. */
-static void assert_equal_runs(const run_desc *a, const run_desc *b)
-{
+static void assert_equal_runs(const run_desc *a, const run_desc *b) {
     run_result ra = run(a), rb = run(b);
     assert_same_weights(ra.model, rb.model);
     assert_same_history(ra.history, rb.history);
@@ -66,8 +62,7 @@ static void assert_equal_runs(const run_desc *a, const run_desc *b)
     close_run(&rb);
 }
 
-static void test_loss_falls(void **state)
-{
+static void test_loss_falls(void **state) {
     (void)state;
     run_result r = run(&(run_desc){ .epochs = 12, .optimizer = { .kind = TLVK_ADAM, .learning_rate = 3e-3f } });
     tlvk_logs first, last;
@@ -79,15 +74,13 @@ static void test_loss_falls(void **state)
     close_run(&r);
 }
 
-static void test_same_run_same_bits(void **state)
-{
+static void test_same_run_same_bits(void **state) {
     (void)state;
     run_desc d = { .optimizer = { .kind = TLVK_ADAM } };
     assert_equal_runs(&d, &d);
 }
 
-static void test_other_seed_other_bits(void **state)
-{
+static void test_other_seed_other_bits(void **state) {
     (void)state;
     run_result a = run(&(run_desc){ .seed = 1 }), b = run(&(run_desc){ .seed = 2 });
     size_t na, nb;
@@ -100,8 +93,7 @@ static void test_other_seed_other_bits(void **state)
 }
 
 /* Every optimizer with weight decay on: what is frozen keeps its bytes, moving statistics too; what is trained changes. */
-static void test_frozen_keeps_its_bytes(void **state)
-{
+static void test_frozen_keeps_its_bytes(void **state) {
     (void)state;
     const tlvk_optimizer optimizers[] = {
         { .kind = TLVK_ADAMW, .weight_decay = 0.1f }, { .kind = TLVK_SGD, .momentum = 0.9f, .weight_decay = 0.1f },
@@ -132,8 +124,7 @@ static void test_frozen_keeps_its_bytes(void **state)
     }
 }
 
-static void test_cache_changes_nothing(void **state)
-{
+static void test_cache_changes_nothing(void **state) {
     (void)state;
     char *folder = temp_path("feature-cache");
     static const char *const unfreeze[] = { "dense", "conv2", "depthwise" };
@@ -150,8 +141,7 @@ static void test_cache_changes_nothing(void **state)
 }
 
 /* Broken off after each of several steps, also in the middle of an epoch, and resumed: the unbroken run's weights and history, byte for byte. */
-static void test_resumed_equals_unbroken(void **state)
-{
+static void test_resumed_equals_unbroken(void **state) {
     (void)state;
     char *path = temp_path("checkpoint.bin");
     static const tlvk_cache caches[] = { TLVK_CACHE_OFF, TLVK_CACHE_MEMORY };
@@ -179,8 +169,7 @@ static void test_resumed_equals_unbroken(void **state)
     free(path);
 }
 
-static void test_damaged_checkpoint_is_refused(void **state)
-{
+static void test_damaged_checkpoint_is_refused(void **state) {
     (void)state;
     char *path = temp_path("damaged.bin");
     run_result r = run(&(run_desc){ .checkpoint = path, .epochs = 1 });
@@ -212,8 +201,7 @@ static void test_damaged_checkpoint_is_refused(void **state)
 }
 
 /* As Keras: a second fit goes on with the optimizer's state, compiling again starts it anew, and neither loses weights. */
-static void test_recompiling_keeps_weights(void **state)
-{
+static void test_recompiling_keeps_weights(void **state) {
     (void)state;
     run_result r = run(&(run_desc){ .freeze = "*", .unfreeze = "dense", .epochs = 1 });
     size_t n, m;
@@ -231,8 +219,7 @@ static void test_recompiling_keeps_weights(void **state)
 }
 
 /* A fit without training data changes gives what evaluate gives. */
-static void test_evaluate_agrees_with_validation(void **state)
-{
+static void test_evaluate_agrees_with_validation(void **state) {
     (void)state;
     run_result r = run(&(run_desc){ .epochs = 2 });
     tlvk_dataset *val = small_data(r.ctx, 20, BATCH, 2);
@@ -246,8 +233,7 @@ static void test_evaluate_agrees_with_validation(void **state)
 }
 
 /* With batch_norm_inference gamma and beta are trained, and the moving statistics keep their bytes. */
-static void test_batch_norm_inference(void **state)
-{
+static void test_batch_norm_inference(void **state) {
     (void)state;
     for (int inference = 0; inference < 2; inference++) {
         tlvk_context *ctx = net_context(NULL);
@@ -271,8 +257,7 @@ static void test_batch_norm_inference(void **state)
 
 /* conv - norm - relu6 - depthwise - norm - relu6 - pool - dense without biases; a Dropout of nothing before each norm keeps the planner from
  * taking it into the convolution. */
-static tlvk_model *normed_network(tlvk_context *ctx, bool apart)
-{
+static tlvk_model *normed_network(tlvk_context *ctx, bool apart) {
     tlvk_set_random_seed(ctx, 5);
     tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 } });
     tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){ .filters = 6, .kernel_size = { 3 }, .padding = TLVK_SAME, .no_bias = true });
@@ -306,8 +291,7 @@ static tlvk_model *normed_network(tlvk_context *ctx, bool apart)
 }
 
 /* A trained BatchNormalization in inference mode is taken into the convolution before it; trained apart it gives the same weights within rounding. */
-static void test_norm_taken_in(void **state)
-{
+static void test_norm_taken_in(void **state) {
     (void)state;
     float *weights[2];
     double losses[2];
@@ -338,8 +322,7 @@ static void test_norm_taken_in(void **state)
     free(weights[1]);
 }
 
-static void test_a_picture_alone_has_the_same_bits(void **state)
-{
+static void test_a_picture_alone_has_the_same_bits(void **state) {
     (void)state;
     tlvk_context *ctx = net_context(NULL);
     tlvk_model *model = small_network(ctx, 3);
@@ -354,8 +337,7 @@ static void test_a_picture_alone_has_the_same_bits(void **state)
     tlvk_context_destroy(ctx);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_falls), cmocka_unit_test(test_same_run_same_bits), cmocka_unit_test(test_other_seed_other_bits),
         cmocka_unit_test(test_frozen_keeps_its_bytes), cmocka_unit_test(test_cache_changes_nothing), cmocka_unit_test(test_resumed_equals_unbroken),

@@ -23,8 +23,7 @@
     } while (0)
 
 /* A context whose caches lie nowhere; where this machine has no device, the test is skipped. */
-static inline tlvk_context *net_context(const char *cache_folder)
-{
+static inline tlvk_context *net_context(const char *cache_folder) {
     tlvk_context *ctx = NULL;
     tlvk__device *device;
     assert_int_equal(tlvk_context_create(&(tlvk_context_desc){ .cache_folder = cache_folder ? cache_folder : "" }, &ctx), TLVK_OK);
@@ -39,8 +38,7 @@ static inline tlvk_context *net_context(const char *cache_folder)
 static inline void net_device_destroy(void *device) { tlvk__device_destroy(device); }
 
 /* The same with a device of the test's own choice: validated, limited, the floor. */
-static inline tlvk_context *net_context_on(const tlvk__device_desc *desc)
-{
+static inline tlvk_context *net_context_on(const tlvk__device_desc *desc) {
     tlvk_context *ctx = NULL;
     tlvk__device *device;
     if (tlvk__device_create(desc, &device)) {
@@ -52,16 +50,14 @@ static inline tlvk_context *net_context_on(const tlvk__device_desc *desc)
     return ctx;
 }
 
-static inline tlvk__device *net_device(tlvk_context *ctx)
-{
+static inline tlvk__device *net_device(tlvk_context *ctx) {
     tlvk__device *device = NULL;
     assert_int_equal(tlvk__context_device(ctx, &device), TLVK_OK);
     return device;
 }
 
 /* A file name in the folder for tests' files; the caller frees. */
-static inline char *temp_path(const char *name)
-{
+static inline char *temp_path(const char *name) {
     const char *folder = tlvk__env("TLVK_TEST_TEMP");
     char *path = tlvk__format("%s/%s", folder ? folder : "/tmp", name);
     assert_non_null(path);
@@ -69,8 +65,7 @@ static inline char *temp_path(const char *name)
 }
 
 /* conv - norm - relu - depthwise - norm - relu6 - add back - max pool - conv - flatten - dropout - dense */
-static inline tlvk_model *small_network(tlvk_context *ctx, uint64_t seed)
-{
+static inline tlvk_model *small_network(tlvk_context *ctx, uint64_t seed) {
     tlvk_set_random_seed(ctx, seed);
     tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 }, .name = "in" });
     tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){ .filters = 8, .kernel_size = { 3 }, .padding = TLVK_SAME, .no_bias = true, .name = "conv" });
@@ -91,8 +86,7 @@ static inline tlvk_model *small_network(tlvk_context *ctx, uint64_t seed)
 }
 
 /* Pictures whose class is the channel that is brightest on average. */
-static inline tlvk_dataset *small_data(tlvk_context *ctx, int samples, int batch, uint64_t seed)
-{
+static inline tlvk_dataset *small_data(tlvk_context *ctx, int samples, int batch, uint64_t seed) {
     size_t pixels = NET_SIDE * NET_SIDE * 3;
     float *x = malloc((size_t)samples * pixels * sizeof *x), *y = malloc((size_t)samples * sizeof *y);
     assert_true(x && y);
@@ -110,8 +104,7 @@ static inline tlvk_dataset *small_data(tlvk_context *ctx, int samples, int batch
 }
 
 /* All values of all variables, one behind the other; the caller frees. */
-static inline float *all_weights(const tlvk_model *model, size_t *count)
-{
+static inline float *all_weights(const tlvk_model *model, size_t *count) {
     int n = tlvk__model_variables(model, NULL, NULL, 0);
     tlvk__variable **list = calloc((size_t)n + 1, sizeof(tlvk__variable *));
     float *out = NULL;
@@ -128,8 +121,7 @@ static inline float *all_weights(const tlvk_model *model, size_t *count)
     return out;
 }
 
-static inline void assert_same_weights(const tlvk_model *a, const tlvk_model *b)
-{
+static inline void assert_same_weights(const tlvk_model *a, const tlvk_model *b) {
     size_t na, nb;
     float *wa = all_weights(a, &na), *wb = all_weights(b, &nb);
     assert_int_equal(na, nb);
@@ -139,8 +131,7 @@ static inline void assert_same_weights(const tlvk_model *a, const tlvk_model *b)
 }
 
 /* Equal but for the seconds. */
-static inline void assert_same_history(const tlvk_history *a, const tlvk_history *b)
-{
+static inline void assert_same_history(const tlvk_history *a, const tlvk_history *b) {
     assert_int_equal(tlvk_history_epochs(a), tlvk_history_epochs(b));
     for (int i = 0; i < tlvk_history_epochs(a); i++) {
         tlvk_logs la, lb;

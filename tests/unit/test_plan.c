@@ -29,15 +29,13 @@ typedef struct rig {
     tlvk__chunk chunk; tlvk_optimizer optimizer; tlvk__update_call update;
 } rig;
 
-static tlvk__span take(rig *r, uint64_t bytes)
-{
+static tlvk__span take(rig *r, uint64_t bytes) {
     tlvk__span s = { .buffer = r->store, .offset = r->used, .bytes = bytes };
     r->used += tlvk__round_up(bytes, 4096);
     return s;
 }
 
-static bool trained(const tlvk__variable *v, void *user)
-{
+static bool trained(const tlvk__variable *v, void *user) {
     const rig *r = user;
     for (int i = 0; i < r->flat.call_count; i++) {
         const tlvk__flat_call *c = &r->flat.calls[i];
@@ -49,8 +47,7 @@ static bool trained(const tlvk__variable *v, void *user)
     return false;
 }
 
-static tlvk_status variable(void *user, const tlvk__variable *v, const tlvk__tensor **w, const tlvk__tensor **dw)
-{
+static tlvk_status variable(void *user, const tlvk__variable *v, const tlvk__tensor **w, const tlvk__tensor **dw) {
     rig *r = user;
     for (int i = 0; i < r->variable_count; i++) {
         if (r->variables[i].v != v) continue;
@@ -76,8 +73,7 @@ static tlvk_status variable(void *user, const tlvk__variable *v, const tlvk__ten
     return TLVK_OK;
 }
 
-static tlvk__span prepared(void *user, uint64_t key)
-{
+static tlvk__span prepared(void *user, uint64_t key) {
     rig *r = user;
     tlvk__prepared p;
     for (int i = 0; tlvk__plan_prepared(r->plan, i, &p); i++) {
@@ -88,8 +84,7 @@ static tlvk__span prepared(void *user, uint64_t key)
 }
 
 /* conv - norm - relu - depthwise - norm - relu6 - add back - pool - flatten - dropout - dense */
-static tlvk_model *small_net(tlvk_context *ctx)
-{
+static tlvk_model *small_net(tlvk_context *ctx) {
     tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { 8, 8, 3 }, .name = "in" });
     tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){ .filters = 8, .kernel_size = { 3 }, .padding = TLVK_SAME, .no_bias = true, .name = "conv" });
     x = tlvk_batch_normalization(x, &(tlvk_batch_normalization_desc){ .name = "norm" });
@@ -107,8 +102,7 @@ static tlvk_model *small_net(tlvk_context *ctx)
     return model;
 }
 
-static void open_rig(rig *r, const char *freeze, const char *unfreeze)
-{
+static void open_rig(rig *r, const char *freeze, const char *unfreeze) {
     memset(r, 0, sizeof *r);
     assert_int_equal(tlvk_context_create(&(tlvk_context_desc){ .cache_folder = "" }, &r->ctx), TLVK_OK);
     r->model = small_net(r->ctx);
@@ -119,8 +113,7 @@ static void open_rig(rig *r, const char *freeze, const char *unfreeze)
     assert_int_equal(tlvk__buffer_create(r->device, TLVK__BUFFER_DEVICE, 1 << 24, "store", &r->store), TLVK_OK);
 }
 
-static void make_plan(rig *r, const tlvk__flat *flat, tlvk__plan_mode mode)
-{
+static void make_plan(rig *r, const tlvk__flat *flat, tlvk__plan_mode mode) {
     tlvk__shape input = { .rank = 4, .dim = { BATCH, 8, 8, 3 } };
     tlvk__plan_desc d = { .flat = flat, .caps = tlvk__device_caps(r->device), .inputs = &input, .mode = mode, .trained = trained, .user = r,
                           .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .update = true };
@@ -132,16 +125,14 @@ static void make_plan(rig *r, const tlvk__flat *flat, tlvk__plan_mode mode)
     assert_int_equal(tlvk__plan_bind(r->plan, &m), TLVK_OK);
 }
 
-static void close_plan(rig *r)
-{
+static void close_plan(rig *r) {
     tlvk__plan_destroy(r->plan);
     r->plan = NULL;
     for (int i = 0; i < r->block_count; i++) tlvk__buffer_destroy(r->blocks[i]);
     r->block_count = 0;
 }
 
-static void close_rig(rig *r)
-{
+static void close_rig(rig *r) {
     close_plan(r);
     tlvk__buffer_destroy(r->store);
     tlvk__flat_free(&r->flat);
@@ -152,15 +143,13 @@ static void close_rig(rig *r)
 
 /* --- listings -------------------------------------------------------------------------------------------------------------------------------- */
 
-static bool nothing_done(void *user, uint64_t key)
-{
+static bool nothing_done(void *user, uint64_t key) {
     (void)user;
     (void)key;
     return false;
 }
 
-static void append(char **text, size_t *size, const char *line)
-{
+static void append(char **text, size_t *size, const char *line) {
     size_t length = strlen(line);
     *text = realloc(*text, *size + length + 1);
     assert_non_null(*text);
@@ -168,8 +157,7 @@ static void append(char **text, size_t *size, const char *line)
     *size += length;
 }
 
-static void append_recording(char **text, size_t *size, const char *title, tlvk__recording *rec)
-{
+static void append_recording(char **text, size_t *size, const char *title, tlvk__recording *rec) {
     char line[512];
     snprintf(line, sizeof line, "%s\n", title);
     append(text, size, line);
@@ -182,8 +170,7 @@ static void append_recording(char **text, size_t *size, const char *title, tlvk_
     }
 }
 
-static tlvk__recording *record_step(rig *r)
-{
+static tlvk__recording *record_step(rig *r) {
     tlvk__plan_io io = { .inputs = { take(r, 1 << 16) }, .target = take(r, 4096), .sample_weight = take(r, 4096), .step_params = take(r, 4096), .metrics = take(r, 4096) };
     for (int i = 0; i < TLVK_MAX_IO; i++) io.outputs[i] = take(r, 1 << 14);
     assert_int_equal(tlvk__optimizer_resolve(&(tlvk_optimizer){ .kind = TLVK_ADAM }, &r->optimizer), TLVK_OK);
@@ -199,8 +186,7 @@ static tlvk__recording *record_step(rig *r)
     return recording;
 }
 
-static char *listing(rig *r)
-{
+static char *listing(rig *r) {
     char *text = NULL;
     size_t size = 0;
     tlvk__recorder *rec;
@@ -216,8 +202,7 @@ static char *listing(rig *r)
     return text;
 }
 
-static void compare_golden(const char *name, const char *text)
-{
+static void compare_golden(const char *name, const char *text) {
     char path[512];
     snprintf(path, sizeof path, "%s/%s.txt", TLVK_GOLDEN, name);
     if (tlvk__env("TLVK_UPDATE_GOLDEN")) {
@@ -234,8 +219,7 @@ static void compare_golden(const char *name, const char *text)
     free(want);
 }
 
-static void golden(const char *name, const char *freeze, const char *unfreeze, tlvk__plan_mode mode)
-{
+static void golden(const char *name, const char *freeze, const char *unfreeze, tlvk__plan_mode mode) {
     rig r;
     open_rig(&r, freeze, unfreeze);
     make_plan(&r, &r.flat, mode);
@@ -245,20 +229,17 @@ static void golden(const char *name, const char *freeze, const char *unfreeze, t
     close_rig(&r);
 }
 
-static void test_golden_predict(void **state)
-{
+static void test_golden_predict(void **state) {
     (void)state;
     golden("predict_frozen", "*", NULL, TLVK__PLAN_PREDICT);
 }
 
-static void test_golden_head(void **state)
-{
+static void test_golden_head(void **state) {
     (void)state;
     golden("train_head", "*", "dense", TLVK__PLAN_TRAIN);
 }
 
-static void test_golden_all(void **state)
-{
+static void test_golden_all(void **state) {
     (void)state;
     golden("train_all", NULL, NULL, TLVK__PLAN_TRAIN);
 }
@@ -266,8 +247,7 @@ static void test_golden_all(void **state)
 /* --- freezing is omission ------------------------------------------------------------------------------------------------------------------------ */
 
 /* With only the last layer trained, no dispatch behind the loss names a layer of the base, and nothing but the head has memory for a gradient. */
-static void test_frozen_base_leaves_nothing(void **state)
-{
+static void test_frozen_base_leaves_nothing(void **state) {
     (void)state;
     rig r;
     open_rig(&r, "*", "dense");
@@ -296,8 +276,7 @@ static void test_frozen_base_leaves_nothing(void **state)
     close_rig(&r);
 }
 
-static void test_nothing_to_train(void **state)
-{
+static void test_nothing_to_train(void **state) {
     (void)state;
     rig r;
     open_rig(&r, "*", NULL);
@@ -311,8 +290,7 @@ static void test_nothing_to_train(void **state)
 
 /* --- memory -------------------------------------------------------------------------------------------------------------------------------------- */
 
-static void test_nothing_alive_overlaps(void **state)
-{
+static void test_nothing_alive_overlaps(void **state) {
     (void)state;
     static const char *const unfreeze[] = { NULL, "dense", "depthwise*", "*" };
     for (size_t k = 0; k < TLVK__COUNT(unfreeze); k++) {
@@ -335,8 +313,7 @@ static void test_nothing_alive_overlaps(void **state)
 
 /* --- the frozen prefix ------------------------------------------------------------------------------------------------------------------------------ */
 
-static void test_split_at_dropout(void **state)
-{
+static void test_split_at_dropout(void **state) {
     (void)state;
     rig r;
     open_rig(&r, "*", "dense");
@@ -353,8 +330,7 @@ static void test_split_at_dropout(void **state)
     close_rig(&r);
 }
 
-static void test_split_with_two_tensors(void **state)
-{
+static void test_split_with_two_tensors(void **state) {
     (void)state;
     rig r;
     open_rig(&r, "*", "depthwise");
@@ -369,8 +345,7 @@ static void test_split_with_two_tensors(void **state)
     close_rig(&r);
 }
 
-static void test_no_prefix(void **state)
-{
+static void test_no_prefix(void **state) {
     (void)state;
     rig r;
     open_rig(&r, NULL, NULL);
@@ -381,8 +356,7 @@ static void test_no_prefix(void **state)
     close_rig(&r);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_predict), cmocka_unit_test(test_golden_head), cmocka_unit_test(test_golden_all),
         cmocka_unit_test(test_frozen_base_leaves_nothing), cmocka_unit_test(test_nothing_to_train), cmocka_unit_test(test_nothing_alive_overlaps),
