@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <tlvk/tlvk.h>
 
-static tlvk_verdict print_epoch(const tlvk_event *event, void *user)
-{
+static tlvk_verdict print_epoch(const tlvk_event *event, void *user) {
     (void)user;
     if (event->kind == TLVK_EVENT_EPOCH_END) {
         const tlvk_logs *logs = &event->logs;
@@ -19,8 +18,7 @@ static tlvk_verdict print_epoch(const tlvk_event *event, void *user)
 }
 
 /* New layers on the output of the base's second block. */
-static tlvk_tensor build_head(const tlvk_model *base, int classes)
-{
+static tlvk_tensor build_head(const tlvk_model *base, int classes) {
     tlvk_tensor x = tlvk_layer_output(base, "block2_pool");
     x = tlvk_conv2d(x, &(tlvk_conv2d_desc){ .filters = 64, .kernel_size = { 3 }, .activation = TLVK_RELU });
     x = tlvk_max_pooling2d(x, NULL);
@@ -30,8 +28,7 @@ static tlvk_tensor build_head(const tlvk_model *base, int classes)
     return tlvk_dense(x, &(tlvk_dense_desc){ .units = classes, .activation = TLVK_SOFTMAX });
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc < 4) {
         fprintf(stderr, "usage: %s TRAIN VALIDATION OUTPUT.h5 [WEIGHTS]\n", argv[0]);
         return 2;

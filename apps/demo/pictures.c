@@ -24,16 +24,14 @@ enum { SIZE = 48, SAMPLES = 4, CLUTTER = 4 }; /* pixels along a side; samples al
 /* --- random numbers -------------------------------------------------------------------------------------------------------------------- */
 
 /* SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
-static uint64_t next_bits(uint64_t *state)
-{
+static uint64_t next_bits(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
 
-static double between(uint64_t *state, double low, double high)
-{
+static double between(uint64_t *state, double low, double high) {
     return low + (high - low) * (double)(next_bits(state) >> 11) * 0x1p-53;
 }
 
@@ -54,8 +52,7 @@ typedef struct scene {
     double cx, cy, cosine, sine, mirror; /* where the outline lies; cosine and sine are of its angle, divided by its size */
 } scene;
 
-static color draw_color(uint64_t *random)
-{
+static color draw_color(uint64_t *random) {
     color out;
     for (int i = 0; i < 3; i++) {
         out.c[i] = between(random, 0.05, 0.95);
@@ -63,22 +60,19 @@ static color draw_color(uint64_t *random)
     return out;
 }
 
-static double distance(color p, color q)
-{
+static double distance(color p, color q) {
     return sqrt(pow(p.c[0] - q.c[0], 2) + pow(p.c[1] - q.c[1], 2) + pow(p.c[2] - q.c[2], 2));
 }
 
 /* A colour near another. */
-static color near_color(uint64_t *random, color p, double by)
-{
+static color near_color(uint64_t *random, color p, double by) {
     for (int i = 0; i < 3; i++) {
         p.c[i] = fmin(1.0, fmax(0.0, p.c[i] + between(random, -by, by)));
     }
     return p;
 }
 
-static paint draw_paint(uint64_t *random, color base)
-{
+static paint draw_paint(uint64_t *random, color base) {
     paint out = { .a = base, .b = near_color(random, base, 0.2), .phase = between(random, 0.0, 6.3), .kind = (int)(next_bits(random) % 3) };
     const double angle = between(random, 0.0, 6.3), pace = between(random, 2.0, 12.0);
     out.dx = pace * cos(angle);
@@ -86,8 +80,7 @@ static paint draw_paint(uint64_t *random, color base)
     return out;
 }
 
-static color paint_at(const paint *p, double x, double y)
-{
+static color paint_at(const paint *p, double x, double y) {
     const double u = sin(p->dx * x + p->dy * y + p->phase), w = sin(p->dx * y - p->dy * x + 2.0 * p->phase);
     const double share = p->kind == 0 ? 0.5 + 0.5 * u : p->kind == 1 ? u > 0.0 : u * w > 0.3;
     color out;
@@ -98,8 +91,7 @@ static color paint_at(const paint *p, double x, double y)
 }
 
 /* The outline is tilted by up to 30 degrees either way, and mirrored half of the time. */
-static scene draw_scene(uint64_t *random, demo_inside_fn inside)
-{
+static scene draw_scene(uint64_t *random, demo_inside_fn inside) {
     scene s = { .inside = inside };
     const color ground = draw_color(random);
     color ink = draw_color(random);
@@ -129,15 +121,13 @@ static scene draw_scene(uint64_t *random, demo_inside_fn inside)
     return s;
 }
 
-static bool on_mark(const mark *m, double x, double y)
-{
+static bool on_mark(const mark *m, double x, double y) {
     const double dx = m->bx - m->ax, dy = m->by - m->ay, length = dx * dx + dy * dy + 1e-9;
     const double along = fmin(1.0, fmax(0.0, ((x - m->ax) * dx + (y - m->ay) * dy) / length));
     return hypot(x - m->ax - along * dx, y - m->ay - along * dy) <= m->half_width;
 }
 
-static color color_at(const scene *s, double x, double y)
-{
+static color color_at(const scene *s, double x, double y) {
     const double u = s->cosine * (x - s->cx) + s->sine * (y - s->cy), v = s->cosine * (y - s->cy) - s->sine * (x - s->cx);
     if (s->inside(s->mirror * u, v, s->variation)) {
         return paint_at(&s->fill, x, y);
@@ -150,8 +140,7 @@ static color color_at(const scene *s, double x, double y)
     return paint_at(&s->ground, x, y);
 }
 
-static void render(const scene *s, uint64_t *random, unsigned char *pixels)
-{
+static void render(const scene *s, uint64_t *random, unsigned char *pixels) {
     const double noise = between(random, 0.0, 0.08);
     for (int i = 0; i < SIZE * SIZE; i++) {
         double sum[3] = { 0.0, 0.0, 0.0 };
@@ -171,8 +160,7 @@ static void render(const scene *s, uint64_t *random, unsigned char *pixels)
 
 /* --- files ------------------------------------------------------------------------------------------------------------------------------ */
 
-static bool make_folder(const char *path)
-{
+static bool make_folder(const char *path) {
     if (mkdir(path, 0777) == 0 || errno == EEXIST) {
         return true;
     }
@@ -180,8 +168,7 @@ static bool make_folder(const char *path)
     return false;
 }
 
-static bool draw_class(const demo_shape *shape, int count, uint64_t seed, const char *folder)
-{
+static bool draw_class(const demo_shape *shape, int count, uint64_t seed, const char *folder) {
     static unsigned char pixels[SIZE * SIZE * 3];
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, shape->name);
@@ -201,8 +188,7 @@ static bool draw_class(const demo_shape *shape, int count, uint64_t seed, const 
     return true;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const bool things = argc == 5 && !strcmp(argv[1], "things");
     const int count = argc == 5 ? atoi(argv[2]) : 0;
     if (count < 1 || count > 9999 || (!things && strcmp(argv[1], "figures") != 0)) {

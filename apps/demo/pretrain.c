@@ -9,15 +9,13 @@
 #include <tlvk/tlvk.h>
 
 /* 3x3 convolution, batch normalization, ReLU: the block that the network repeats. */
-static tlvk_tensor block(tlvk_tensor x, int filters, int stride)
-{
+static tlvk_tensor block(tlvk_tensor x, int filters, int stride) {
     x = tlvk_conv2d(x, &(tlvk_conv2d_desc){ .filters = filters, .kernel_size = { 3 }, .strides = { stride }, .padding = TLVK_SAME, .no_bias = true });
     x = tlvk_batch_normalization(x, &(tlvk_batch_normalization_desc){ .momentum = 0.9f });
     return tlvk_activation(x, TLVK_RELU, NULL);
 }
 
-static tlvk_status build(tlvk_context *ctx, int classes, tlvk_model **out)
-{
+static tlvk_status build(tlvk_context *ctx, int classes, tlvk_model **out) {
     const tlvk_tensor input = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { 48, 48, 3 } });
     tlvk_tensor x = block(input, 16, 2);
     x = block(x, 32, 1);
@@ -31,8 +29,7 @@ static tlvk_status build(tlvk_context *ctx, int classes, tlvk_model **out)
     return tlvk_model_create(ctx, &(tlvk_model_desc){ .name = "figures", .inputs = { input }, .outputs = { x } }, out);
 }
 
-static tlvk_verdict print_epoch(const tlvk_event *event, void *user)
-{
+static tlvk_verdict print_epoch(const tlvk_event *event, void *user) {
     (void)user;
     if (event->kind == TLVK_EVENT_EPOCH_END) {
         const tlvk_logs *logs = &event->logs;
@@ -43,8 +40,7 @@ static tlvk_verdict print_epoch(const tlvk_event *event, void *user)
     return TLVK_CONTINUE;
 }
 
-static tlvk_status train(tlvk_model *model, tlvk_dataset *pictures, tlvk_dataset *validation, int epochs)
-{
+static tlvk_status train(tlvk_model *model, tlvk_dataset *pictures, tlvk_dataset *validation, int epochs) {
     const tlvk_compile_desc settings = {
         .optimizer = { .kind = TLVK_ADAM, .learning_rate = 3e-3f, .schedule = { .kind = TLVK_SCHEDULE_COSINE } },
         .metrics = { TLVK_ACCURACY },
@@ -55,8 +51,7 @@ static tlvk_status train(tlvk_model *model, tlvk_dataset *pictures, tlvk_dataset
 }
 
 /* What the file says to those who use it: how its pictures are made ready, and what its classes are called. */
-static tlvk_status describe(tlvk_model *model, const tlvk_dataset *pictures)
-{
+static tlvk_status describe(tlvk_model *model, const tlvk_dataset *pictures) {
     const char *names[64];
     tlvk_usage usage = { .preprocess = TLVK_PREPROCESS_TF, .color_mode = TLVK_RGB, .resize = TLVK_BILINEAR };
     for (int i = 0; pictures && i < tlvk_dataset_class_count(pictures) && i < 64; i++) {
@@ -67,8 +62,7 @@ static tlvk_status describe(tlvk_model *model, const tlvk_dataset *pictures)
     return tlvk_model_set_usage(model, &usage);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 3 && argc != 6) {
         fprintf(stderr, "usage: %s SEED TRAIN VALIDATION EPOCHS OUTPUT.h5, or %s SEED OUTPUT.h5\n", argv[0], argv[0]);
         return 2;

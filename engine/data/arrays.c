@@ -7,8 +7,7 @@
 #include <string.h>
 
 /* Rank by the first zero; -1 for a negative dimension. */
-static int rank_of(const int64_t shape[TLVK_MAX_DIMS])
-{
+static int rank_of(const int64_t shape[TLVK_MAX_DIMS]) {
     int rank = 0;
     while (rank < TLVK_MAX_DIMS && shape[rank] != 0) {
         if (shape[rank] < 0) {
@@ -20,8 +19,7 @@ static int rank_of(const int64_t shape[TLVK_MAX_DIMS])
 }
 
 /* Product of all dimensions but the first; false on overflow of the array's byte count. */
-static bool row_elements(const int64_t *shape, int rank, int64_t *row)
-{
+static bool row_elements(const int64_t *shape, int rank, int64_t *row) {
     int64_t product = 1, bytes = 0;
     for (int i = 1; i < rank; i++) {
         if (!tlvk__mul_i64(product, shape[i], &product)) {
@@ -33,8 +31,7 @@ static bool row_elements(const int64_t *shape, int rank, int64_t *row)
 }
 
 /* Whole numbers from 0, small enough that float32 holds each exactly; gives the largest. */
-static bool are_class_numbers(const float *y, int64_t count, int *largest)
-{
+static bool are_class_numbers(const float *y, int64_t count, int *largest) {
     *largest = 0;
     for (int64_t i = 0; i < count; i++) {
         if (!(y[i] >= 0.0f && y[i] < 16777216.0f) || y[i] != floorf(y[i])) {
@@ -46,8 +43,7 @@ static bool are_class_numbers(const float *y, int64_t count, int *largest)
 }
 
 /* Position of the single 1 among zeros, or -1. */
-static int one_hot_index(const float *row, int64_t width)
-{
+static int one_hot_index(const float *row, int64_t width) {
     int index = -1;
     for (int64_t i = 0; i < width; i++) {
         if (row[i] == 1.0f && index < 0) {
@@ -60,8 +56,7 @@ static int one_hot_index(const float *row, int64_t width)
 }
 
 /* Class numbers behind y, where it has classes; else the dataset keeps plain targets. */
-static tlvk_status find_labels(tlvk_dataset *d)
-{
+static tlvk_status find_labels(tlvk_dataset *d) {
     int64_t width = d->target_width;
     int largest = 0;
     d->label_kind = TLVK__LABELS_TARGETS;
@@ -84,8 +79,7 @@ static tlvk_status find_labels(tlvk_dataset *d)
     return TLVK_OK;
 }
 
-static tlvk_status copy_values(const float *values, size_t count, float **owned)
-{
+static tlvk_status copy_values(const float *values, size_t count, float **owned) {
     *owned = tlvk__calloc(count, sizeof **owned);
     if (!*owned) {
         return tlvk__fail(TLVK_ERROR_MEMORY, "no memory to copy an array of %zu values", count);
@@ -94,8 +88,7 @@ static tlvk_status copy_values(const float *values, size_t count, float **owned)
     return TLVK_OK;
 }
 
-static tlvk_status set_x(tlvk_dataset *d, const tlvk_array_desc *desc, int rank, int64_t row)
-{
+static tlvk_status set_x(tlvk_dataset *d, const tlvk_array_desc *desc, int rank, int64_t row) {
     d->elements = row;
     d->shape.rank = TLVK__MAX(rank - 1, 1);
     d->shape.dim[0] = 1;
@@ -113,8 +106,7 @@ static tlvk_status set_x(tlvk_dataset *d, const tlvk_array_desc *desc, int rank,
     return TLVK_OK;
 }
 
-static tlvk_status set_y(tlvk_dataset *d, const tlvk_array_desc *desc)
-{
+static tlvk_status set_y(tlvk_dataset *d, const tlvk_array_desc *desc) {
     int rank = rank_of(desc->y_shape);
     int64_t row = 0;
     if (rank < 1 || desc->y_shape[0] != d->size) {
@@ -136,8 +128,7 @@ static tlvk_status set_y(tlvk_dataset *d, const tlvk_array_desc *desc)
     return find_labels(d);
 }
 
-static tlvk_status from_arrays(const tlvk_context *ctx, const tlvk_array_desc *desc, tlvk_dataset **out)
-{
+static tlvk_status from_arrays(const tlvk_context *ctx, const tlvk_array_desc *desc, tlvk_dataset **out) {
     int rank = desc ? rank_of(desc->x_shape) : 0;
     int64_t row = 0;
     if (out) {
@@ -170,8 +161,7 @@ static tlvk_status from_arrays(const tlvk_context *ctx, const tlvk_array_desc *d
     return TLVK_OK;
 }
 
-tlvk_status tlvk_dataset_from_arrays(tlvk_context *ctx, const tlvk_array_desc *desc, tlvk_dataset **out)
-{
+tlvk_status tlvk_dataset_from_arrays(tlvk_context *ctx, const tlvk_array_desc *desc, tlvk_dataset **out) {
     tlvk_status st = from_arrays(ctx, desc, out);
     return st ? tlvk__context_fail(ctx, st) : TLVK_OK;
 }

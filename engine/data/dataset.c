@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-tlvk_dataset *tlvk__dataset_new(int64_t size)
-{
+tlvk_dataset *tlvk__dataset_new(int64_t size) {
     tlvk_dataset *d = tlvk__calloc(1, sizeof *d);
     if (d) {
         d->size = size;
@@ -21,16 +20,14 @@ tlvk_dataset *tlvk__dataset_new(int64_t size)
     return d;
 }
 
-static void free_strings(char **strings, int64_t count)
-{
+static void free_strings(char **strings, int64_t count) {
     for (int64_t i = 0; strings && i < count; i++) {
         free(strings[i]);
     }
     free(strings);
 }
 
-void tlvk_dataset_destroy(tlvk_dataset *dataset)
-{
+void tlvk_dataset_destroy(tlvk_dataset *dataset) {
     if (!dataset) {
         return;
     }
@@ -48,8 +45,7 @@ void tlvk_dataset_destroy(tlvk_dataset *dataset)
 
 /* --- labels -------------------------------------------------------------------------------------------------------------- */
 
-tlvk_status tlvk__dataset_set_labels(tlvk_dataset *d, tlvk_label_mode mode)
-{
+tlvk_status tlvk__dataset_set_labels(tlvk_dataset *d, tlvk_label_mode mode) {
     d->target_width = 1;
     switch (mode) {
     case TLVK_LABEL_AUTO:
@@ -68,8 +64,7 @@ tlvk_status tlvk__dataset_set_labels(tlvk_dataset *d, tlvk_label_mode mode)
     return tlvk__fail(TLVK_ERROR_ARGUMENT, "label_mode %d is none of tlvk_label_mode", (int)mode);
 }
 
-void tlvk__dataset_target(const tlvk_dataset *d, int64_t sample, float *target)
-{
+void tlvk__dataset_target(const tlvk_dataset *d, int64_t sample, float *target) {
     size_t width = (size_t)d->target_width;
     if (d->y) {
         memcpy(target, d->y + (size_t)sample * width, width * sizeof *target);
@@ -83,8 +78,7 @@ void tlvk__dataset_target(const tlvk_dataset *d, int64_t sample, float *target)
 
 /* --- order, failures, hashes --------------------------------------------------------------------------------------------- */
 
-int64_t tlvk__dataset_order(const tlvk_dataset *d, uint64_t seed, uint64_t epoch, int64_t *order)
-{
+int64_t tlvk__dataset_order(const tlvk_dataset *d, uint64_t seed, uint64_t epoch, int64_t *order) {
     for (int64_t i = 0; i < d->size; i++) {
         order[i] = i;
     }
@@ -108,8 +102,7 @@ int64_t tlvk__dataset_order(const tlvk_dataset *d, uint64_t seed, uint64_t epoch
     return kept_count;
 }
 
-tlvk_status tlvk__dataset_mark_failed(tlvk_dataset *d, int64_t sample, const char *why)
-{
+tlvk_status tlvk__dataset_mark_failed(tlvk_dataset *d, int64_t sample, const char *why) {
     if (d->is_failed[sample]) {
         return TLVK_OK;
     }
@@ -127,8 +120,7 @@ tlvk_status tlvk__dataset_mark_failed(tlvk_dataset *d, int64_t sample, const cha
     return TLVK_OK;
 }
 
-void tlvk__dataset_preprocess_hash(const tlvk_dataset *d, tlvk__hash *hash)
-{
+void tlvk__dataset_preprocess_hash(const tlvk_dataset *d, tlvk__hash *hash) {
     if (d->paths) {
         tlvk__picture_spec_hash(&d->spec, hash);
         return;
@@ -139,8 +131,7 @@ void tlvk__dataset_preprocess_hash(const tlvk_dataset *d, tlvk__hash *hash)
     }
 }
 
-tlvk_status tlvk__dataset_sample_hash(tlvk_dataset *d, int64_t sample, tlvk__hash *hash)
-{
+tlvk_status tlvk__dataset_sample_hash(tlvk_dataset *d, int64_t sample, tlvk__hash *hash) {
     if (sample < 0 || sample >= d->size) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "sample %lld of a dataset of %lld", (long long)sample, (long long)d->size);
     }
@@ -185,24 +176,20 @@ int64_t tlvk_dataset_size(const tlvk_dataset *dataset) { return dataset ? datase
 
 int tlvk_dataset_class_count(const tlvk_dataset *dataset) { return dataset ? dataset->class_count : 0; }
 
-const char *tlvk_dataset_class_name(const tlvk_dataset *dataset, int index)
-{
+const char *tlvk_dataset_class_name(const tlvk_dataset *dataset, int index) {
     return dataset && dataset->class_names && index >= 0 && index < dataset->class_count ? dataset->class_names[index] : NULL;
 }
 
-const char *tlvk_dataset_path(const tlvk_dataset *dataset, int64_t sample)
-{
+const char *tlvk_dataset_path(const tlvk_dataset *dataset, int64_t sample) {
     return has_sample(dataset, sample) && dataset->paths ? dataset->paths[sample] : NULL;
 }
 
-int tlvk_dataset_label(const tlvk_dataset *dataset, int64_t sample)
-{
+int tlvk_dataset_label(const tlvk_dataset *dataset, int64_t sample) {
     return has_sample(dataset, sample) && dataset->labels ? dataset->labels[sample] : -1;
 }
 
 int64_t tlvk_dataset_failed_count(const tlvk_dataset *dataset) { return dataset ? (int64_t)dataset->failed_count : 0; }
 
-const char *tlvk_dataset_failed(const tlvk_dataset *dataset, int64_t index)
-{
+const char *tlvk_dataset_failed(const tlvk_dataset *dataset, int64_t index) {
     return dataset && index >= 0 && index < (int64_t)dataset->failed_count ? dataset->failed[index] : NULL;
 }

@@ -33,8 +33,7 @@ static void *limited_realloc(void *p, size_t size) { return size > MAX_ALLOCATIO
 
 /* libpng's png_set_rgb_to_gray with weights 0.299 and 0.587 as TensorFlow calls it: 15-bit weights cut, not rounded, and so is the sum.
  * Measured equal to TensorFlow 2.21 on 65,536 random colours. */
-static void to_grey(const uint8_t *in, int channels, size_t pixels, uint8_t *grey)
-{
+static void to_grey(const uint8_t *in, int channels, size_t pixels, uint8_t *grey) {
     if (channels < 3) {
         for (size_t i = 0; i < pixels; i++) {
             grey[i] = in[i * (size_t)channels];
@@ -47,8 +46,7 @@ static void to_grey(const uint8_t *in, int channels, size_t pixels, uint8_t *gre
     }
 }
 
-tlvk_status tlvk__picture_decode(const uint8_t *bytes, size_t size, int channels, uint8_t **pixels, int *width_px, int *height_px)
-{
+tlvk_status tlvk__picture_decode(const uint8_t *bytes, size_t size, int channels, uint8_t **pixels, int *width_px, int *height_px) {
     static const char *const names[] = {[TLVK__JPEG] = "JPEG", [TLVK__PNG] = "PNG", [TLVK__BMP] = "BMP", [TLVK__GIF] = "GIF"};
     tlvk__picture_kind kind = TLVK__JPEG;
     int64_t width = 0, height = 0;

@@ -8,16 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *tlvk__path_join(const char *folder, const char *name)
-{
+char *tlvk__path_join(const char *folder, const char *name) {
     size_t length = strlen(folder);
     const char *between = length == 0 || folder[length - 1] == '/' ? "" : "/";
     return tlvk__format("%s%s%s", folder, between, name);
 }
 
 /* Without the rules of a locale: extensions are ASCII. */
-static bool ends_with_any_case(const char *name, const char *end)
-{
+static bool ends_with_any_case(const char *name, const char *end) {
     size_t n = strlen(name), e = strlen(end);
     if (n < e) {
         return false;
@@ -32,8 +30,7 @@ static bool ends_with_any_case(const char *name, const char *end)
     return true;
 }
 
-static bool is_picture_name(const char *name)
-{
+static bool is_picture_name(const char *name) {
     static const char *const ends[] = {".bmp", ".gif", ".jpeg", ".jpg", ".png"};
     for (size_t i = 0; i < TLVK__COUNT(ends); i++) {
         if (ends_with_any_case(name, ends[i])) {
@@ -51,8 +48,7 @@ typedef struct folder_queue {
 } folder_queue;
 
 /* Takes ownership of `path`, which may be NULL for want of memory. */
-static tlvk_status queue_folder(folder_queue *queue, char *path)
-{
+static tlvk_status queue_folder(folder_queue *queue, char *path) {
     char **grown = path ? tlvk__grow(queue->paths, &queue->capacity, queue->count + 1, sizeof *queue->paths) : NULL;
     if (!grown) {
         free(path);
@@ -63,8 +59,7 @@ static tlvk_status queue_folder(folder_queue *queue, char *path)
     return TLVK_OK;
 }
 
-static tlvk_status add_file(tlvk__file_list *list, const char *folder, const char *name, int32_t label)
-{
+static tlvk_status add_file(tlvk__file_list *list, const char *folder, const char *name, int32_t label) {
     char *path = tlvk__path_join(folder, name);
     tlvk__file_entry *grown = path ? tlvk__grow(list->entries, &list->capacity, list->count + 1, sizeof *list->entries) : NULL;
     if (!grown) {
@@ -76,8 +71,7 @@ static tlvk_status add_file(tlvk__file_list *list, const char *folder, const cha
     return TLVK_OK;
 }
 
-static tlvk_status walk_one(tlvk__file_list *list, folder_queue *queue, const char *folder, int32_t label)
-{
+static tlvk_status walk_one(tlvk__file_list *list, folder_queue *queue, const char *folder, int32_t label) {
     tlvk__dir_entry *entries = NULL;
     size_t count = 0;
     tlvk_status st = tlvk__list_folder(folder, &entries, &count);
@@ -95,8 +89,7 @@ static tlvk_status walk_one(tlvk__file_list *list, folder_queue *queue, const ch
 }
 
 /* By the whole folder path, then by name, as Python sorts them: "a-b/x" stands before "a/b/x", since '-' comes before '/'. */
-static int compare_entries(const void *left, const void *right)
-{
+static int compare_entries(const void *left, const void *right) {
     const tlvk__file_entry *a = left, *b = right;
     size_t shorter = TLVK__MIN(a->folder_bytes, b->folder_bytes);
     int order = memcmp(a->path, b->path, shorter);
@@ -106,8 +99,7 @@ static int compare_entries(const void *left, const void *right)
     return order ? order : strcmp(a->path + a->folder_bytes, b->path + b->folder_bytes);
 }
 
-tlvk_status tlvk__file_list_walk(tlvk__file_list *list, const char *folder, int32_t label)
-{
+tlvk_status tlvk__file_list_walk(tlvk__file_list *list, const char *folder, int32_t label) {
     folder_queue queue = {0};
     size_t first = list->count;
     tlvk_status st = queue_folder(&queue, tlvk__strdup(folder));
@@ -124,8 +116,7 @@ tlvk_status tlvk__file_list_walk(tlvk__file_list *list, const char *folder, int3
     return st;
 }
 
-tlvk_status tlvk__file_list_shuffle(tlvk__file_list *list, uint32_t seed)
-{
+tlvk_status tlvk__file_list_shuffle(tlvk__file_list *list, uint32_t seed) {
     int64_t *order = tlvk__calloc(list->count + 1, sizeof *order);
     tlvk__file_entry *shuffled = tlvk__calloc(list->count + 1, sizeof *shuffled);
     if (!order || !shuffled) {
@@ -147,8 +138,7 @@ tlvk_status tlvk__file_list_shuffle(tlvk__file_list *list, uint32_t seed)
     return TLVK_OK;
 }
 
-void tlvk__file_list_free(tlvk__file_list *list)
-{
+void tlvk__file_list_free(tlvk__file_list *list) {
     for (size_t i = 0; i < list->count; i++) {
         free(list->entries[i].path);
     }

@@ -13,8 +13,7 @@ typedef struct mt19937 {
     int used;
 } mt19937;
 
-static void mt_seed(mt19937 *mt, uint32_t seed)
-{
+static void mt_seed(mt19937 *mt, uint32_t seed) {
     mt->word[0] = seed;
     for (uint32_t i = 1; i < STATE_WORDS; i++) {
         uint32_t before = mt->word[i - 1];
@@ -23,8 +22,7 @@ static void mt_seed(mt19937 *mt, uint32_t seed)
     mt->used = STATE_WORDS;
 }
 
-static void mt_refill(mt19937 *mt)
-{
+static void mt_refill(mt19937 *mt) {
     for (int i = 0; i < STATE_WORDS; i++) {
         uint32_t y = (mt->word[i] & 0x80000000u) | (mt->word[(i + 1) % STATE_WORDS] & 0x7fffffffu);
         mt->word[i] = mt->word[(i + MIDDLE_WORD) % STATE_WORDS] ^ (y >> 1) ^ ((y & 1u) ? 0x9908b0dfu : 0u);
@@ -32,8 +30,7 @@ static void mt_refill(mt19937 *mt)
     mt->used = 0;
 }
 
-static uint32_t mt_next(mt19937 *mt)
-{
+static uint32_t mt_next(mt19937 *mt) {
     if (mt->used == STATE_WORDS) {
         mt_refill(mt);
     }
@@ -45,8 +42,7 @@ static uint32_t mt_next(mt19937 *mt)
 }
 
 /* A number in 0 .. max: the smallest mask of ones that covers max, words drawn until one fits. Above 32 bits the upper word is drawn first. */
-static uint64_t mt_interval(mt19937 *mt, uint64_t max)
-{
+static uint64_t mt_interval(mt19937 *mt, uint64_t max) {
     uint64_t mask = max;
     for (int shift = 1; shift <= 32; shift *= 2) {
         mask |= mask >> shift;
@@ -62,8 +58,7 @@ static uint64_t mt_interval(mt19937 *mt, uint64_t max)
     }
 }
 
-void tlvk__numpy_shuffle(uint32_t seed, int64_t *items, int64_t count)
-{
+void tlvk__numpy_shuffle(uint32_t seed, int64_t *items, int64_t count) {
     mt19937 mt;
     mt_seed(&mt, seed);
     for (int64_t i = count - 1; i >= 1; i--) {

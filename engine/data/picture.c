@@ -9,8 +9,7 @@
 #define DECODER_VERSION 1
 
 /* Means and deviations of ImageNet as keras/src/applications/imagenet_utils.py has them; `caffe` in blue, green, red. */
-static void preprocess_caffe(float *x, size_t pixels)
-{
+static void preprocess_caffe(float *x, size_t pixels) {
     for (size_t i = 0; i < pixels; i++, x += 3) {
         float red = x[0];
         x[0] = x[2] - 103.939f;
@@ -19,8 +18,7 @@ static void preprocess_caffe(float *x, size_t pixels)
     }
 }
 
-static void preprocess_torch(float *x, size_t pixels)
-{
+static void preprocess_torch(float *x, size_t pixels) {
     for (size_t i = 0; i < pixels; i++, x += 3) {
         x[0] = (x[0] / 255.0f - 0.485f) / 0.229f;
         x[1] = (x[1] / 255.0f - 0.456f) / 0.224f;
@@ -28,8 +26,7 @@ static void preprocess_torch(float *x, size_t pixels)
     }
 }
 
-void tlvk__preprocess(tlvk_preprocess kind, float *x, size_t pixels, int channels)
-{
+void tlvk__preprocess(tlvk_preprocess kind, float *x, size_t pixels, int channels) {
     size_t values = pixels * (size_t)channels;
     switch (kind) {
     case TLVK_PREPROCESS_TF:
@@ -49,16 +46,14 @@ void tlvk__preprocess(tlvk_preprocess kind, float *x, size_t pixels, int channel
     }
 }
 
-void tlvk__picture_spec_hash(const tlvk__picture_spec *spec, tlvk__hash *hash)
-{
+void tlvk__picture_spec_hash(const tlvk__picture_spec *spec, tlvk__hash *hash) {
     int32_t words[6] = {DECODER_VERSION, spec->height, spec->width, spec->channels, (int32_t)spec->resize, (int32_t)spec->preprocess};
     tlvk__hash_init(hash);
     tlvk__hash_add(hash, words, sizeof words);
 }
 
 /* The size goes in first, so that no content can pass for settings. */
-static void hash_content(const tlvk__picture_spec *spec, const void *bytes, size_t size, tlvk__hash *hash)
-{
+static void hash_content(const tlvk__picture_spec *spec, const void *bytes, size_t size, tlvk__hash *hash) {
     uint64_t length = size;
     tlvk__picture_spec_hash(spec, hash);
     tlvk__hash_add(hash, &length, sizeof length);
@@ -66,16 +61,14 @@ static void hash_content(const tlvk__picture_spec *spec, const void *bytes, size
 }
 
 /* Folders, pipes and devices are no pictures, and opening a pipe could wait for ever. */
-static tlvk_status read_bytes(const char *path, void **bytes, size_t *size)
-{
+static tlvk_status read_bytes(const char *path, void **bytes, size_t *size) {
     if (!tlvk__is_file(path)) {
         return tlvk__fail(TLVK_ERROR_FILE, "no such file");
     }
     return tlvk__file_read(path, bytes, size, TLVK__PICTURE_MAX_FILE_BYTES);
 }
 
-tlvk_status tlvk__picture_hash_file(const tlvk__picture_spec *spec, const char *path, tlvk__hash *hash)
-{
+tlvk_status tlvk__picture_hash_file(const tlvk__picture_spec *spec, const char *path, tlvk__hash *hash) {
     void *bytes = NULL;
     size_t size = 0;
     tlvk_status st = read_bytes(path, &bytes, &size);
@@ -87,8 +80,7 @@ tlvk_status tlvk__picture_hash_file(const tlvk__picture_spec *spec, const char *
     return TLVK_OK;
 }
 
-tlvk_status tlvk__picture_read(const tlvk__picture_spec *spec, const char *path, float *x, tlvk__hash *hash)
-{
+tlvk_status tlvk__picture_read(const tlvk__picture_spec *spec, const char *path, float *x, tlvk__hash *hash) {
     void *bytes = NULL;
     size_t size = 0;
     uint8_t *pixels = NULL;

@@ -10,8 +10,7 @@
 
 /* --- options ------------------------------------------------------------------------------------------------------------- */
 
-static tlvk_status channels_of(tlvk_color_mode mode, int *channels)
-{
+static tlvk_status channels_of(tlvk_color_mode mode, int *channels) {
     switch (mode) {
     case TLVK_COLOR_AUTO:
     case TLVK_RGB: *channels = 3; return TLVK_OK;
@@ -21,8 +20,7 @@ static tlvk_status channels_of(tlvk_color_mode mode, int *channels)
     return tlvk__fail(TLVK_ERROR_ARGUMENT, "color_mode %d is none of tlvk_color_mode", (int)mode);
 }
 
-static tlvk_status resolve_spec(const tlvk_image_folder_desc *desc, tlvk__picture_spec *spec)
-{
+static tlvk_status resolve_spec(const tlvk_image_folder_desc *desc, tlvk__picture_spec *spec) {
     int height = desc->image_size[0] ? desc->image_size[0] : 256, width = desc->image_size[1] ? desc->image_size[1] : height;
     *spec = (tlvk__picture_spec){.height = height, .width = width};
     if (height < 1 || width < 1 || height > TLVK__PICTURE_MAX_SIDE_PX || width > TLVK__PICTURE_MAX_SIDE_PX) {
@@ -48,8 +46,7 @@ static tlvk_status resolve_spec(const tlvk_image_folder_desc *desc, tlvk__pictur
     return TLVK_OK;
 }
 
-static tlvk_status check_desc(const tlvk_image_folder_desc *desc)
-{
+static tlvk_status check_desc(const tlvk_image_folder_desc *desc) {
     if (desc->batch_size < 0) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "batch_size %d: must be at least 1 (0: 32)", desc->batch_size);
     }
@@ -83,8 +80,7 @@ typedef struct names {
     size_t count, capacity;
 } names;
 
-static void names_free(names *n)
-{
+static void names_free(names *n) {
     for (size_t i = 0; i < n->count; i++) {
         free(n->v[i]);
     }
@@ -92,8 +88,7 @@ static void names_free(names *n)
     *n = (names){0};
 }
 
-static tlvk_status names_add(names *n, const char *name)
-{
+static tlvk_status names_add(names *n, const char *name) {
     char *copy = tlvk__strdup(name);
     char **grown = copy ? tlvk__grow(n->v, &n->capacity, n->count + 1, sizeof *n->v) : NULL;
     if (!grown) {
@@ -105,8 +100,7 @@ static tlvk_status names_add(names *n, const char *name)
     return TLVK_OK;
 }
 
-static bool names_have(const names *n, size_t count, const char *name)
-{
+static bool names_have(const names *n, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(n->v[i], name) == 0) {
             return true;
@@ -116,8 +110,7 @@ static bool names_have(const names *n, size_t count, const char *name)
 }
 
 /* The folders right in `path` but those whose name begins with a dot; *others counts what else lies there. */
-static tlvk_status list_classes(const char *path, names *classes, size_t *others)
-{
+static tlvk_status list_classes(const char *path, names *classes, size_t *others) {
     tlvk__dir_entry *entries = NULL;
     size_t count = 0;
     tlvk_status st = tlvk__list_folder(path, &entries, &count);
@@ -133,8 +126,7 @@ static tlvk_status list_classes(const char *path, names *classes, size_t *others
 }
 
 /* The caller's order of classes in place of the sorted folders; a subset is allowed, as in Keras. */
-static tlvk_status choose_classes(const tlvk_image_folder_desc *desc, names *classes)
-{
+static tlvk_status choose_classes(const tlvk_image_folder_desc *desc, names *classes) {
     names chosen = {0};
     tlvk_status st = TLVK_OK;
     for (int i = 0; i < desc->class_count && !st; i++) {
@@ -157,8 +149,7 @@ static tlvk_status choose_classes(const tlvk_image_folder_desc *desc, names *cla
     return TLVK_OK;
 }
 
-static tlvk_status find_classes(const tlvk_image_folder_desc *desc, names *classes)
-{
+static tlvk_status find_classes(const tlvk_image_folder_desc *desc, names *classes) {
     size_t others = 0;
     tlvk_status st = list_classes(desc->path, classes, &others);
     if (!st && classes->count == 0) {
@@ -176,8 +167,7 @@ static tlvk_status find_classes(const tlvk_image_folder_desc *desc, names *class
 
 /* --- files --------------------------------------------------------------------------------------------------------------- */
 
-static tlvk_status walk_classes(const tlvk_image_folder_desc *desc, const names *classes, tlvk__file_list *list)
-{
+static tlvk_status walk_classes(const tlvk_image_folder_desc *desc, const names *classes, tlvk__file_list *list) {
     if (desc->unlabeled) {
         return tlvk__file_list_walk(list, desc->path, -1);
     }
@@ -192,8 +182,7 @@ static tlvk_status walk_classes(const tlvk_image_folder_desc *desc, const names 
 
 /* Keras's get_training_or_validation_split: the last int(split * n) files validate. Where that is none or all, Keras ends up with an empty
  * or a wrong subset (samples[:-0]); here it is an error. */
-static tlvk_status split_range(const tlvk_image_folder_desc *desc, size_t count, size_t *first, size_t *end)
-{
+static tlvk_status split_range(const tlvk_image_folder_desc *desc, size_t count, size_t *first, size_t *end) {
     *first = 0;
     *end = count;
     if (desc->subset == TLVK_SUBSET_ALL) {
@@ -212,8 +201,7 @@ static tlvk_status split_range(const tlvk_image_folder_desc *desc, size_t count,
     return TLVK_OK;
 }
 
-static tlvk_status list_files(const tlvk_image_folder_desc *desc, const names *classes, tlvk__file_list *list)
-{
+static tlvk_status list_files(const tlvk_image_folder_desc *desc, const names *classes, tlvk__file_list *list) {
     tlvk_status st = walk_classes(desc, classes, list);
     if (!st && list->count == 0) {
         st = tlvk__fail(TLVK_ERROR_DATA, "%s: no picture in it or in its folders; expected files ending in .bmp .gif .jpeg .jpg .png", desc->path);
@@ -227,8 +215,7 @@ static tlvk_status list_files(const tlvk_image_folder_desc *desc, const names *c
 /* --- the dataset --------------------------------------------------------------------------------------------------------- */
 
 /* A dataset of `size` pictures with room for paths and, where `labeled`, for class numbers. */
-static tlvk_status new_pictures(const tlvk_context *ctx, const tlvk_image_folder_desc *desc, size_t size, bool labeled, tlvk_dataset **out)
-{
+static tlvk_status new_pictures(const tlvk_context *ctx, const tlvk_image_folder_desc *desc, size_t size, bool labeled, tlvk_dataset **out) {
     tlvk__picture_spec spec;
     tlvk_status st = resolve_spec(desc, &spec);
     tlvk_dataset *d = st ? NULL : tlvk__dataset_new((int64_t)size);
@@ -254,8 +241,7 @@ static tlvk_status new_pictures(const tlvk_context *ctx, const tlvk_image_folder
 }
 
 /* Moves the entries first .. end and the class names into a new dataset. */
-static tlvk_status build(const tlvk_context *ctx, const tlvk_image_folder_desc *desc, names *classes, tlvk__file_list *list, tlvk_dataset **out)
-{
+static tlvk_status build(const tlvk_context *ctx, const tlvk_image_folder_desc *desc, names *classes, tlvk__file_list *list, tlvk_dataset **out) {
     size_t first = 0, end = 0;
     tlvk_dataset *d = NULL;
     tlvk_status st = split_range(desc, list->count, &first, &end);
@@ -286,8 +272,7 @@ static tlvk_status build(const tlvk_context *ctx, const tlvk_image_folder_desc *
     return TLVK_OK;
 }
 
-tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_image_folder_desc *desc, tlvk_dataset **out)
-{
+tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_image_folder_desc *desc, tlvk_dataset **out) {
     names classes = {0};
     tlvk__file_list list = {0};
     if (out) {
@@ -315,8 +300,7 @@ tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_imag
     return st ? tlvk__context_fail(ctx, st) : TLVK_OK;
 }
 
-tlvk_status tlvk_image_dataset_from_files(tlvk_context *ctx, const char *const *paths, size_t count, const tlvk_image_folder_desc *desc, tlvk_dataset **out)
-{
+tlvk_status tlvk_image_dataset_from_files(tlvk_context *ctx, const char *const *paths, size_t count, const tlvk_image_folder_desc *desc, tlvk_dataset **out) {
     static const tlvk_image_folder_desc defaults = {0};
     tlvk_dataset *d = NULL;
     desc = desc ? desc : &defaults;

@@ -11,15 +11,13 @@ static uint32_t le32(const uint8_t *p) { return le16(p) | le16(p + 2) << 16; }
 static uint32_t be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | (uint32_t)p[1]; }
 static uint32_t be32(const uint8_t *p) { return be16(p) << 16 | be16(p + 2); }
 
-static tlvk_status truncated(const char *kind, size_t size)
-{
+static tlvk_status truncated(const char *kind, size_t size) {
     return tlvk__fail(TLVK_ERROR_FORMAT, "truncated %s: the file ends after %zu bytes, before its picture does", kind, size);
 }
 
 /* The next marker's code at or behind *at: skips entropy-coded bytes, where 0xFF stands only before 0 or a restart marker (ITU-T T.81, B.1.1).
  * *at moves behind the marker. Returns 0 where the file ends. */
-static uint8_t jpeg_next_marker(const uint8_t *bytes, size_t size, size_t *at)
-{
+static uint8_t jpeg_next_marker(const uint8_t *bytes, size_t size, size_t *at) {
     size_t i = *at;
     while (i < size) {
         const uint8_t *found = memchr(bytes + i, 0xff, size - i);
@@ -41,8 +39,7 @@ static uint8_t jpeg_next_marker(const uint8_t *bytes, size_t size, size_t *at)
 
 /* A Huffman segment's tables: a byte of class and number, 16 counts, so many values (ITU-T T.81, B.2.4.2). stb_image 2.27 writes past its
  * tables where the counts sum to more than 256 symbols, so this check is what keeps a hostile file out of memory. */
-static bool huffman_tables_fit(const uint8_t *p, size_t size)
-{
+static bool huffman_tables_fit(const uint8_t *p, size_t size) {
     while (size > 0) {
         size_t symbols = 0;
         if (size < 17) {
@@ -61,8 +58,7 @@ static bool huffman_tables_fit(const uint8_t *p, size_t size)
 }
 
 /* Walks the segments from SOI to EOI. SOF0 .. SOF15 (but DHT, JPG, DAC, which share their range) hold the size. */
-static tlvk_status probe_jpeg(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height)
-{
+static tlvk_status probe_jpeg(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height) {
     size_t at = 2;
     *width = *height = 0;
     for (;;) {
@@ -91,8 +87,7 @@ static tlvk_status probe_jpeg(const uint8_t *bytes, size_t size, int64_t *width,
 }
 
 /* CRC-32 of ISO 3309 as PNG uses it (PNG specification, annex D), four bits at a time. */
-static uint32_t crc32_of(const uint8_t *bytes, size_t size)
-{
+static uint32_t crc32_of(const uint8_t *bytes, size_t size) {
     static const uint32_t nibble[16] = {0x00000000u, 0x1db71064u, 0x3b6e20c8u, 0x26d930acu, 0x76dc4190u, 0x6b6b51f4u, 0x4db26158u, 0x5005713cu,
                                         0xedb88320u, 0xf00f9344u, 0xd6d6a3e8u, 0xcb61b38cu, 0x9b64c2b0u, 0x86d3d2d4u, 0xa00ae278u, 0xbdbdf21cu};
     uint32_t crc = 0xffffffffu;
@@ -105,8 +100,7 @@ static uint32_t crc32_of(const uint8_t *bytes, size_t size)
 }
 
 /* Chunks from IHDR to IEND; critical ones (upper-case first letter) must carry their right checksum, since the decoder does not look. */
-static tlvk_status probe_png(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height)
-{
+static tlvk_status probe_png(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height) {
     size_t at = 8;
     *width = *height = 0;
     for (;;) {
@@ -134,8 +128,7 @@ static tlvk_status probe_png(const uint8_t *bytes, size_t size, int64_t *width, 
 }
 
 /* BITMAPFILEHEADER (14 bytes) and the core or info header behind it; rows are padded to 4 bytes, the last row's padding may be missing. */
-static tlvk_status probe_bmp(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height)
-{
+static tlvk_status probe_bmp(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height) {
     if (size < 26) {
         return truncated("BMP", size);
     }
@@ -168,8 +161,7 @@ static tlvk_status probe_bmp(const uint8_t *bytes, size_t size, int64_t *width, 
 static size_t gif_table_bytes(uint8_t flags) { return (flags & 0x80) ? (size_t)3 << ((flags & 7) + 1) : 0; }
 
 /* Skips a chain of sub-blocks (a length byte and so many bytes, ended by length 0). False where the file ends first. */
-static bool gif_skip_blocks(const uint8_t *bytes, size_t size, size_t *at)
-{
+static bool gif_skip_blocks(const uint8_t *bytes, size_t size, size_t *at) {
     while (*at < size) {
         size_t length = bytes[*at];
         *at += 1;
@@ -185,8 +177,7 @@ static bool gif_skip_blocks(const uint8_t *bytes, size_t size, size_t *at)
 }
 
 /* Header, screen, extensions, up to the end of the first image's data. */
-static tlvk_status probe_gif(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height)
-{
+static tlvk_status probe_gif(const uint8_t *bytes, size_t size, int64_t *width, int64_t *height) {
     if (size < 13) {
         return truncated("GIF", size);
     }
@@ -226,8 +217,7 @@ static tlvk_status probe_gif(const uint8_t *bytes, size_t size, int64_t *width, 
     return truncated("GIF", size);
 }
 
-static tlvk_status probe_kind(const uint8_t *bytes, size_t size, tlvk__picture_kind *kind)
-{
+static tlvk_status probe_kind(const uint8_t *bytes, size_t size, tlvk__picture_kind *kind) {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', 0x0d, 0x0a, 0x1a, 0x0a};
     if (size == 0) {
         return tlvk__fail(TLVK_ERROR_FORMAT, "the file is empty (0 bytes)");
@@ -247,8 +237,7 @@ static tlvk_status probe_kind(const uint8_t *bytes, size_t size, tlvk__picture_k
     return TLVK_OK;
 }
 
-tlvk_status tlvk__picture_probe(const uint8_t *bytes, size_t size, tlvk__picture_kind *kind, int64_t *width_px, int64_t *height_px)
-{
+tlvk_status tlvk__picture_probe(const uint8_t *bytes, size_t size, tlvk__picture_kind *kind, int64_t *width_px, int64_t *height_px) {
     static tlvk_status (*const probes[])(const uint8_t *, size_t, int64_t *, int64_t *) = {
         [TLVK__JPEG] = probe_jpeg, [TLVK__PNG] = probe_png, [TLVK__BMP] = probe_bmp, [TLVK__GIF] = probe_gif};
     tlvk_status st = probe_kind(bytes, size, kind);

@@ -39,8 +39,7 @@ struct tlvk__reader {
 
 /* --- workers ------------------------------------------------------------------------------------------------------------- */
 
-static void read_into_slot(tlvk__reader *r, int64_t position)
-{
+static void read_into_slot(tlvk__reader *r, int64_t position) {
     const tlvk_dataset *d = r->dataset;
     slot *s = &r->slots[position % r->ring];
     float *x = r->pixels + (size_t)(position % r->ring) * (size_t)d->elements;
@@ -48,8 +47,7 @@ static void read_into_slot(tlvk__reader *r, int64_t position)
     s->why = s->status ? tlvk__strdup(tlvk__fail_text()) : NULL;
 }
 
-static void work(void *user)
-{
+static void work(void *user) {
     tlvk__reader *r = user;
     tlvk__mutex_lock(r->mutex);
     for (;;) {
@@ -72,8 +70,7 @@ static void work(void *user)
 /* --- making and ending --------------------------------------------------------------------------------------------------- */
 
 /* Copies the order without the samples already known to be unreadable. */
-static tlvk_status copy_order(tlvk__reader *r, const tlvk__reader_desc *desc)
-{
+static tlvk_status copy_order(tlvk__reader *r, const tlvk__reader_desc *desc) {
     const tlvk_dataset *d = r->dataset;
     int64_t count = desc->order ? desc->count : d->size;
     if (count < 0) {
@@ -99,8 +96,7 @@ static tlvk_status copy_order(tlvk__reader *r, const tlvk__reader_desc *desc)
     return TLVK_OK;
 }
 
-static tlvk_status make_ring(tlvk__reader *r, int depth)
-{
+static tlvk_status make_ring(tlvk__reader *r, int depth) {
     size_t values = 0, bytes = 0;
     r->ring = TLVK__MAX(TLVK__MIN((int64_t)r->batch * depth, r->count), 1);
     if (!tlvk__mul_size((size_t)r->ring, (size_t)r->dataset->elements, &values) || !tlvk__mul_size(values, sizeof(float), &bytes)) {
@@ -118,8 +114,7 @@ static tlvk_status make_ring(tlvk__reader *r, int depth)
 }
 
 /* Fewer threads than asked for are enough; none is an error. */
-static tlvk_status start_threads(tlvk__reader *r, int threads)
-{
+static tlvk_status start_threads(tlvk__reader *r, int threads) {
     int wanted = (int)TLVK__MIN((int64_t)TLVK__MAX(threads, 1), r->ring);
     r->threads = tlvk__calloc((size_t)wanted, sizeof *r->threads);
     if (!r->threads) {
@@ -135,8 +130,7 @@ static tlvk_status start_threads(tlvk__reader *r, int threads)
     return r->thread_count ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "no thread could be started to decode pictures");
 }
 
-tlvk_status tlvk__reader_create(tlvk_dataset *dataset, const tlvk__reader_desc *desc, tlvk__reader **out)
-{
+tlvk_status tlvk__reader_create(tlvk_dataset *dataset, const tlvk__reader_desc *desc, tlvk__reader **out) {
     *out = NULL;
     if (desc->batch < 0 || desc->depth < 0 || desc->threads < 0) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "reader: batch %d, depth %d, threads %d: none may be negative", desc->batch, desc->depth, desc->threads);
@@ -163,8 +157,7 @@ tlvk_status tlvk__reader_create(tlvk_dataset *dataset, const tlvk__reader_desc *
     return TLVK_OK;
 }
 
-void tlvk__reader_destroy(tlvk__reader *reader)
-{
+void tlvk__reader_destroy(tlvk__reader *reader) {
     if (!reader) {
         return;
     }
@@ -204,8 +197,7 @@ typedef struct destination {
     int64_t row;
 } destination;
 
-static void deliver(tlvk__reader *r, int64_t sample, const float *x, destination *to)
-{
+static void deliver(tlvk__reader *r, int64_t sample, const float *x, destination *to) {
     const tlvk_dataset *d = r->dataset;
     memcpy(to->x + (size_t)to->row * (size_t)d->elements, x, (size_t)d->elements * sizeof *x);
     if (to->targets) {
@@ -218,8 +210,7 @@ static void deliver(tlvk__reader *r, int64_t sample, const float *x, destination
     r->given++;
 }
 
-static slot *wait_for(tlvk__reader *r, int64_t position)
-{
+static slot *wait_for(tlvk__reader *r, int64_t position) {
     slot *s = &r->slots[position % r->ring];
     tlvk__mutex_lock(r->mutex);
     while (!s->done) {
@@ -230,8 +221,7 @@ static slot *wait_for(tlvk__reader *r, int64_t position)
 }
 
 /* Gives the slot back to the workers. */
-static void let_go(tlvk__reader *r, slot *s)
-{
+static void let_go(tlvk__reader *r, slot *s) {
     free(s->why);
     s->why = NULL;
     tlvk__mutex_lock(r->mutex);
@@ -243,8 +233,7 @@ static void let_go(tlvk__reader *r, slot *s)
 
 /* Notes the sample as unreadable. A lack of memory says nothing about the picture, so it ends the call and leaves the picture unjudged; so does
  * the first bad picture where every picture must be good. The slot is then kept, and the next call fails alike. */
-static tlvk_status take_failure(tlvk__reader *r, int64_t sample, const slot *s)
-{
+static tlvk_status take_failure(tlvk__reader *r, int64_t sample, const slot *s) {
     const char *path = r->dataset->paths[sample];
     if (s->status == TLVK_ERROR_MEMORY || !s->why) {
         return tlvk__fail(TLVK_ERROR_MEMORY, "%s", s->why ? s->why : path);
@@ -256,8 +245,7 @@ static tlvk_status take_failure(tlvk__reader *r, int64_t sample, const slot *s)
     return st;
 }
 
-static tlvk_status next_picture(tlvk__reader *r, destination *to)
-{
+static tlvk_status next_picture(tlvk__reader *r, destination *to) {
     int64_t position = r->consumed, sample = r->order[position];
     slot *s = wait_for(r, position);
     if (s->status) {
@@ -276,14 +264,12 @@ static tlvk_status next_picture(tlvk__reader *r, destination *to)
     return TLVK_OK;
 }
 
-static tlvk_status none_readable(const tlvk_dataset *d)
-{
+static tlvk_status none_readable(const tlvk_dataset *d) {
     return tlvk__fail(TLVK_ERROR_DATA, "none of %lld pictures can be read; the first: %s", (long long)d->failed_count,
                       d->failed_count ? d->failed[0] : "(none)");
 }
 
-tlvk_status tlvk__reader_next(tlvk__reader *reader, float *x, float *targets, int64_t *sample_ids, int64_t *valid_count)
-{
+tlvk_status tlvk__reader_next(tlvk__reader *reader, float *x, float *targets, int64_t *sample_ids, int64_t *valid_count) {
     tlvk__reader *r = reader;
     const tlvk_dataset *d = r->dataset;
     destination to = {.x = x, .targets = targets, .ids = sample_ids};

@@ -13,8 +13,7 @@ typedef struct tap {
     float lerp;
 } tap;
 
-static void bilinear_taps(tap *taps, int in, int out)
-{
+static void bilinear_taps(tap *taps, int in, int out) {
     float scale = (float)in / (float)out;
     for (int i = 0; i < out; i++) {
         float at = ((float)i + 0.5f) * scale - 0.5f;
@@ -24,8 +23,7 @@ static void bilinear_taps(tap *taps, int in, int out)
     }
 }
 
-static void nearest_taps(tap *taps, int in, int out)
-{
+static void nearest_taps(tap *taps, int in, int out) {
     float scale = (float)in / (float)out;
     for (int i = 0; i < out; i++) {
         taps[i].lower = TLVK__MIN((int)floorf(((float)i + 0.5f) * scale), in - 1);
@@ -33,8 +31,7 @@ static void nearest_taps(tap *taps, int in, int out)
 }
 
 /* One source row interpolated along its length: ow * c floats. The channel count is a constant in each case, so the inner loop unrolls. */
-static inline void row_of(const uint8_t *in, int c, const tap *taps, int ow, float *out)
-{
+static inline void row_of(const uint8_t *in, int c, const tap *taps, int ow, float *out) {
     for (int x = 0; x < ow; x++) {
         const uint8_t *left = in + taps[x].lower * c, *right = in + taps[x].upper * c;
         float lerp = taps[x].lerp;
@@ -45,8 +42,7 @@ static inline void row_of(const uint8_t *in, int c, const tap *taps, int ow, flo
     }
 }
 
-static void interpolate_row(const uint8_t *in, int c, const tap *taps, int ow, float *out)
-{
+static void interpolate_row(const uint8_t *in, int c, const tap *taps, int ow, float *out) {
     switch (c) {
     case 1: row_of(in, 1, taps, ow, out); break;
     case 3: row_of(in, 3, taps, ow, out); break;
@@ -55,8 +51,7 @@ static void interpolate_row(const uint8_t *in, int c, const tap *taps, int ow, f
 }
 
 /* Keeps the two interpolated source rows in use, so that an enlargement interpolates each source row once. */
-static void bilinear(const uint8_t *in, size_t in_row, int c, const tap *rows, const tap *columns, float *out, int oh, int ow, float *room)
-{
+static void bilinear(const uint8_t *in, size_t in_row, int c, const tap *rows, const tap *columns, float *out, int oh, int ow, float *room) {
     size_t width = (size_t)ow * (size_t)c;
     float *top = room, *bottom = room + width;
     int top_row = -1, bottom_row = -1;
@@ -83,8 +78,7 @@ static void bilinear(const uint8_t *in, size_t in_row, int c, const tap *rows, c
     }
 }
 
-static void nearest(const uint8_t *in, size_t in_row, int c, const tap *rows, const tap *columns, float *out, int oh, int ow)
-{
+static void nearest(const uint8_t *in, size_t in_row, int c, const tap *rows, const tap *columns, float *out, int oh, int ow) {
     for (int y = 0; y < oh; y++) {
         const uint8_t *row = in + (size_t)rows[y].lower * in_row;
         for (int x = 0; x < ow; x++) {
@@ -95,8 +89,7 @@ static void nearest(const uint8_t *in, size_t in_row, int c, const tap *rows, co
     }
 }
 
-tlvk_status tlvk__resize(tlvk_resize method, const uint8_t *in, int h, int w, int c, float *out, int oh, int ow)
-{
+tlvk_status tlvk__resize(tlvk_resize method, const uint8_t *in, int h, int w, int c, float *out, int oh, int ow) {
     size_t in_row = (size_t)w * (size_t)c;
     if (h == oh && w == ow) {
         for (size_t i = 0; i < in_row * (size_t)h; i++) {

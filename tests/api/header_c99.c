@@ -6,16 +6,14 @@
 
 static int failures;
 
-static void check(int ok, const char *what)
-{
+static void check(int ok, const char *what) {
     if (!ok) {
         fprintf(stderr, "failed: %s\n", what);
         failures++;
     }
 }
 
-int main(void)
-{
+int main(void) {
     tlvk_context *ctx = NULL;
     tlvk_model *model = NULL;
     tlvk_input_desc input = { "pixels", { 8, 8, 3 }, 0 };

@@ -11,8 +11,7 @@
 #include <string.h>
 #include <tlvk/tlvk.h>
 
-static int make_model(const char *path, int classes, bool flatten)
-{
+static int make_model(const char *path, int classes, bool flatten) {
     tlvk_context *ctx = NULL;
     tlvk_model *model = NULL;
     tlvk_status st = tlvk_context_create(NULL, &ctx);
@@ -32,14 +31,12 @@ static int make_model(const char *path, int classes, bool flatten)
     return st != TLVK_OK;
 }
 
-static void put32(unsigned char *at, uint32_t v)
-{
+static void put32(unsigned char *at, uint32_t v) {
     for (int i = 0; i < 4; i++) at[i] = (unsigned char)(v >> 8 * i);
 }
 
 /* A BMP of 24 bits a pixel: rows from the bottom, each a multiple of four bytes. */
-static int write_picture(const char *path, bool down, uint32_t *noise)
-{
+static int write_picture(const char *path, bool down, uint32_t *noise) {
     enum { HEIGHT = 24, WIDTH = 20, HEADER = 54, BYTES = HEADER + HEIGHT * WIDTH * 3 };
     unsigned char bmp[BYTES] = { 'B', 'M' };
     put32(bmp + 2, BYTES);
@@ -60,8 +57,7 @@ static int write_picture(const char *path, bool down, uint32_t *noise)
     return !ok;
 }
 
-static int make_pictures(const char *folder, int count)
-{
+static int make_pictures(const char *folder, int count) {
     uint32_t noise = (uint32_t)count;
     char path[4096];
     for (int i = 0; i < 2 * count; i++) {
@@ -74,8 +70,7 @@ static int make_pictures(const char *folder, int count)
     return 0;
 }
 
-static int read_json(char **keys, int count)
-{
+static int read_json(char **keys, int count) {
     static char line[1 << 20];
     int lines = 0;
     while (fgets(line, sizeof line, stdin)) {
@@ -99,8 +94,7 @@ static int read_json(char **keys, int count)
     return lines == 0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc >= 4 && !strcmp(argv[1], "model")) return make_model(argv[2], atoi(argv[3]), argc > 4);
     if (argc == 4 && !strcmp(argv[1], "pictures")) return make_pictures(argv[2], atoi(argv[3]));
     if (argc >= 3 && !strcmp(argv[1], "json")) return read_json(argv + 2, argc - 2);

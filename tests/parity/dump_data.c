@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void set_option(tlvk_image_folder_desc *desc, const char *option)
-{
+static void set_option(tlvk_image_folder_desc *desc, const char *option) {
     const char *value = strchr(option, '=');
     if (!value) {
         return;
@@ -43,8 +42,7 @@ static void set_option(tlvk_image_folder_desc *desc, const char *option)
     }
 }
 
-static tlvk_status write_samples(tlvk_dataset *dataset, const char *path)
-{
+static tlvk_status write_samples(tlvk_dataset *dataset, const char *path) {
     size_t elements = (size_t)tlvk__dataset_sample_elements(dataset);
     float *x = calloc(elements, sizeof *x);
     FILE *out = fopen(path, "wb");
@@ -64,8 +62,7 @@ static tlvk_status write_samples(tlvk_dataset *dataset, const char *path)
     return st;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc < 3) {
         return 2;
     }

@@ -21,8 +21,7 @@ typedef struct training {
     int subgroup_kernels; /* of the first step recorded */
 } training;
 
-static int count_subgroup_kernels(const tlvk__session *s)
-{
+static int count_subgroup_kernels(const tlvk__session *s) {
     int found = 0;
     tlvk__recording *rec = tlvk__runner_recording(s->runners[0], 0);
     for (int i = 0; i < tlvk__recording_count(rec); i++) {
@@ -34,8 +33,7 @@ static int count_subgroup_kernels(const tlvk__session *s)
 }
 
 /* Takes a `training`; fails in whatever thread it runs. */
-static void train(void *user)
-{
+static void train(void *user) {
     training *t = user;
     tlvk_context *ctx = net_context_on(&t->device);
     tlvk_model *model = small_network(ctx, t->seed);
@@ -54,14 +52,12 @@ static void train(void *user)
     tlvk_context_destroy(ctx);
 }
 
-static void end(training *t)
-{
+static void end(training *t) {
     free(t->before);
     free(t->after);
 }
 
-static double furthest(const float *a, const float *b, size_t count)
-{
+static double furthest(const float *a, const float *b, size_t count) {
     double worst = 0;
     for (size_t i = 0; i < count; i++) worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
     return worst;
@@ -70,8 +66,7 @@ static double furthest(const float *a, const float *b, size_t count)
 /* Two devices that add in another order: each step's gradients differ by some units in the last place of numbers below 1, batch normalization
  * divides by deviations above 1/16, and a step of rate 0.01 with momentum 0.9 adds a tenth of that to the weights, which later steps keep. The
  * same holds for the loss, which is of the size of 1. Bound: 32 units a step. */
-static void assert_agree(const training *a, const training *b)
-{
+static void assert_agree(const training *a, const training *b) {
     double bound = 32 * UNIT * STEPS, weights = furthest(a->after, b->after, a->count), loss = fabs(a->last.loss - b->last.loss);
     double val_loss = fabs(a->last.val_loss - b->last.val_loss);
     print_message("weights off by up to %.3g, loss by %.3g, val_loss by %.3g, bound %.3g\n", weights, loss, val_loss, bound);
@@ -84,8 +79,7 @@ static void assert_agree(const training *a, const training *b)
 
 static const tlvk_optimizer sgd = { .kind = TLVK_SGD, .momentum = 0.9f };
 
-static void test_floor_agrees(void **state)
-{
+static void test_floor_agrees(void **state) {
     (void)state;
     training usual = { .seed = 3, .optimizer = sgd }, floor = { .device = { .floor = true }, .seed = 3, .optimizer = sgd };
     train(&usual);
@@ -97,8 +91,7 @@ static void test_floor_agrees(void **state)
     end(&floor);
 }
 
-static void assert_same_training(const training *a, const training *b)
-{
+static void assert_same_training(const training *a, const training *b) {
     tlvk_logs la = a->last, lb = b->last;
     la.seconds = lb.seconds = 0;
     assert_int_equal(a->count, b->count);
@@ -107,8 +100,7 @@ static void assert_same_training(const training *a, const training *b)
 }
 
 /* Both at once, each as it is alone. */
-static void two_at_once(training first, training second)
-{
+static void two_at_once(training first, training second) {
     training a = first, b = second;
     train(&a);
     train(&b);
@@ -124,15 +116,13 @@ static void two_at_once(training first, training second)
     end(&second);
 }
 
-static void test_two_contexts_at_once(void **state)
-{
+static void test_two_contexts_at_once(void **state) {
     (void)state;
     tlvk_context_destroy(net_context(NULL)); /* no device: skipped here rather than in a thread */
     two_at_once((training){ .seed = 3, .optimizer = sgd }, (training){ .seed = 4, .optimizer = { .kind = TLVK_ADAM, .global_clipnorm = 1 } });
 }
 
-static void test_two_drivers(void **state)
-{
+static void test_two_drivers(void **state) {
     (void)state;
     tlvk_device_info infos[16];
     size_t count = 0, first = SIZE_MAX, second = SIZE_MAX;
@@ -160,8 +150,7 @@ static void test_two_drivers(void **state)
     end(&on_second);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_floor_agrees), cmocka_unit_test(test_two_contexts_at_once), cmocka_unit_test(test_two_drivers),
     };

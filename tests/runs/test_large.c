@@ -7,8 +7,7 @@
 
 static double uniform(tlvk__rng *rng) { return tlvk__rng_uniform(rng); }
 
-static float *random_floats(size_t count, uint64_t seed)
-{
+static float *random_floats(size_t count, uint64_t seed) {
     float *x = malloc(count * sizeof *x);
     assert_non_null(x);
     tlvk__rng rng;
@@ -27,8 +26,7 @@ static float *random_floats(size_t count, uint64_t seed)
 #define PIXELS ((size_t)SIDE * SIDE * 3)
 #define ACTIVATION_BYTES ((uint64_t)BATCH * SIDE * SIDE * FILTERS * sizeof(float))
 
-static tlvk_model *first_layers(tlvk_context *ctx)
-{
+static tlvk_model *first_layers(tlvk_context *ctx) {
     tlvk_set_random_seed(ctx, 5);
     tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { SIDE, SIDE, 3 } });
     tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){ .filters = FILTERS, .kernel_size = { 3 }, .padding = TLVK_SAME, .activation = TLVK_RELU, .name = "block1_conv1" });
@@ -39,8 +37,7 @@ static tlvk_model *first_layers(tlvk_context *ctx)
     return model;
 }
 
-static tlvk_dataset *pictures(tlvk_context *ctx, const float *x, int batch)
-{
+static tlvk_dataset *pictures(tlvk_context *ctx, const float *x, int batch) {
     float y[BATCH];
     for (int i = 0; i < BATCH; i++) y[i] = (float)(i % CLASSES);
     tlvk_dataset *data = NULL;
@@ -48,8 +45,7 @@ static tlvk_dataset *pictures(tlvk_context *ctx, const float *x, int batch)
     return data;
 }
 
-static void test_large_activation_is_predicted(void **state)
-{
+static void test_large_activation_is_predicted(void **state) {
     (void)state;
     tlvk_context *ctx = net_context(NULL);
     tlvk_model *model = first_layers(ctx);
@@ -72,8 +68,7 @@ static void test_large_activation_is_predicted(void **state)
 typedef struct gradients { double loss, *dw; size_t count; } gradients; /* of all trained variables, one behind the other */
 
 /* Runs one step without its update on samples first to first + n; adds its loss and gradients times `share` to g. */
-static void add_gradients(tlvk__session *s, const float *x, int first, int n, double share, gradients *g)
-{
+static void add_gradients(tlvk__session *s, const float *x, int first, int n, double share, gradients *g) {
     tlvk__runner *runner = NULL;
     float labels[BATCH];
     tlvk__shape input = { .rank = 4, .dim = { n, SIDE, SIDE, 3 } };
@@ -98,8 +93,7 @@ static void add_gradients(tlvk__session *s, const float *x, int first, int n, do
 
 /* A sum of K products in float is off by about u * sqrt(K) * (sum of the products' sizes). Pixels are in [0, 1], and the gradient behind
  * the average pooling is at most 2 * max|w| of the scores over the samples' and pixels' number, so the sizes add up to at most that. */
-static double gradient_bound(const tlvk_model *model)
-{
+static double gradient_bound(const tlvk_model *model) {
     size_t count;
     float *w = all_weights(model, &count);
     double most = 0;
@@ -108,8 +102,7 @@ static double gradient_bound(const tlvk_model *model)
     return UNIT * sqrt((double)BATCH * SIDE * SIDE) * 2 * most;
 }
 
-static void test_large_activation_is_trained(void **state)
-{
+static void test_large_activation_is_trained(void **state) {
     (void)state;
     tlvk_context *ctx = net_context(NULL);
     tlvk_model *model = first_layers(ctx);
@@ -162,15 +155,13 @@ static size_t picked_row(int sample, int k) { return (size_t)((sample * 6299 + k
 static float picked_value(int k) { return (float)(1 << k) / 2.0f; }
 
 /* What the layer gives: a float, since the sum is exact. */
-static double expected_output(int sample, size_t unit)
-{
+static double expected_output(int sample, size_t unit) {
     double y = 0;
     for (int k = 0; k < PICKED; k++) y += (double)picked_value(k) * (double)kernel_value(picked_row(sample, k), unit);
     return y;
 }
 
-static void fill_kernel(float *kernel)
-{
+static void fill_kernel(float *kernel) {
     for (size_t r = 0; r < ROWS; r++) {
         for (size_t u = 0; u < UNITS; u++) kernel[r * UNITS + u] = kernel_value(r, u);
     }
@@ -178,8 +169,7 @@ static void fill_kernel(float *kernel)
 
 /* The mean of y^2 has the gradient 2 y / (samples * units) (keras/src/losses/losses.py, mean_squared_error); a step of rate r takes
  * r * x * that from the rows whose input is not zero, and nothing from the others. */
-static void check_rows(const float *kernel, double rate)
-{
+static void check_rows(const float *kernel, double rate) {
     float *row = malloc(UNITS * sizeof *row);
     size_t touched = 0;
     for (size_t r = 0; r < ROWS; r++) {
@@ -199,8 +189,7 @@ static void check_rows(const float *kernel, double rate)
     assert_int_equal(touched, SAMPLES * PICKED);
 }
 
-static void test_large_dense(void **state)
-{
+static void test_large_dense(void **state) {
     (void)state;
     tlvk_context *ctx = net_context(NULL);
     tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { ROWS } });
@@ -245,8 +234,7 @@ static void test_large_dense(void **state)
 typedef struct small_run { float *before, *after; size_t count; float scores[SMALL_SAMPLES * NET_CLASSES]; tlvk_logs last; uint64_t largest; int blocks, chunks, steps; } small_run;
 
 /* Every kind of layer with weights, an activation of 18 KiB a sample and a Dense of 78 KiB. */
-static tlvk_model *wide_network(tlvk_context *ctx)
-{
+static tlvk_model *wide_network(tlvk_context *ctx) {
     tlvk_set_random_seed(ctx, 8);
     tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 } });
     tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){ .filters = 32, .kernel_size = { 3 }, .padding = TLVK_SAME, .no_bias = true });
@@ -266,8 +254,7 @@ static tlvk_model *wide_network(tlvk_context *ctx)
     return model;
 }
 
-static small_run run_small(const tlvk__caps *limit)
-{
+static small_run run_small(const tlvk__caps *limit) {
     small_run r = { 0 };
     tlvk_context *ctx = net_context_on(&(tlvk__device_desc){ .limit = limit });
     tlvk_model *model = wide_network(ctx);
@@ -291,22 +278,19 @@ static small_run run_small(const tlvk__caps *limit)
     return r;
 }
 
-static double furthest(const float *a, const float *b, size_t count)
-{
+static double furthest(const float *a, const float *b, size_t count) {
     double worst = 0;
     for (size_t i = 0; i < count; i++) worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
     return worst;
 }
 
-static void free_small(small_run *r)
-{
+static void free_small(small_run *r) {
     free(r->before);
     free(r->after);
 }
 
 /* What the device is told to offer at most. */
-static tlvk__caps small_caps(uint64_t binding_bytes)
-{
+static tlvk__caps small_caps(uint64_t binding_bytes) {
     tlvk_context *ctx = net_context(NULL);
     tlvk__caps limit = *tlvk__device_caps(net_device(ctx));
     tlvk_context_destroy(ctx);
@@ -318,8 +302,7 @@ static tlvk__caps small_caps(uint64_t binding_bytes)
 
 /* Where a sum over the batch is cut into pieces, its parts are rounded one by one: a step's update moves by a few halves of the last place of the
  * largest weights (below 1 here), and the steps' shares add up. */
-static void assert_near(const small_run *a, const small_run *b)
-{
+static void assert_near(const small_run *a, const small_run *b) {
     double weights = furthest(a->after, b->after, a->count), loss = fabs(a->last.loss - b->last.loss), bound = 8 * UNIT * a->steps;
     print_message("%d blocks and %d chunks for %d and %d; weights off by up to %.3g, loss by %.3g, scores by %.3g, bound %.3g\n", b->blocks, b->chunks, a->blocks, a->chunks,
                   weights, loss, furthest(a->scores, b->scores, TLVK__COUNT(a->scores)), bound);
@@ -333,8 +316,7 @@ static void assert_near(const small_run *a, const small_run *b)
 }
 
 /* Activations in several allocations, each bound in pieces, and groups folded into z: what is predicted has the same bits. */
-static void test_segments_change_no_prediction(void **state)
-{
+static void test_segments_change_no_prediction(void **state) {
     (void)state;
     tlvk__caps limit = small_caps(84 << 10); /* the largest kernel fits */
     small_run whole = run_small(NULL), limited = run_small(&limit), again = run_small(&limit);
@@ -348,8 +330,7 @@ static void test_segments_change_no_prediction(void **state)
 }
 
 /* A kernel in several chunks and bindings too: its sums over the inputs are cut as well. */
-static void test_chunks_stay_within_rounding(void **state)
-{
+static void test_chunks_stay_within_rounding(void **state) {
     (void)state;
     tlvk__caps limit = small_caps(68 << 10);
     small_run whole = run_small(NULL), limited = run_small(&limit), again = run_small(&limit);
@@ -362,8 +343,7 @@ static void test_chunks_stay_within_rounding(void **state)
     free_small(&again);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_activation_is_predicted), cmocka_unit_test(test_large_activation_is_trained), cmocka_unit_test(test_large_dense),
         cmocka_unit_test(test_segments_change_no_prediction), cmocka_unit_test(test_chunks_stay_within_rounding),

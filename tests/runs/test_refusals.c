@@ -12,22 +12,19 @@
 #define SAMPLES 45
 #define BATCH 16
 
-static void assert_said(tlvk_context *ctx, tlvk_status status, tlvk_status wanted, const char *words)
-{
+static void assert_said(tlvk_context *ctx, tlvk_status status, tlvk_status wanted, const char *words) {
     if (status != wanted) fail_msg("status %d where %d is wanted: %s", status, wanted, status ? tlvk_last_error(ctx) : "no error");
     if (!strstr(tlvk_last_error(ctx), words)) fail_msg("\"%s\" does not say \"%s\"", tlvk_last_error(ctx), words);
 }
 
-static uint64_t memory_now(tlvk_context *ctx)
-{
+static uint64_t memory_now(tlvk_context *ctx) {
     uint64_t now;
     tlvk__device_memory_use(net_device(ctx), &now, NULL);
     return now;
 }
 
 /* A whole small training on the context. */
-static void assert_still_works(tlvk_context *ctx)
-{
+static void assert_still_works(tlvk_context *ctx) {
     tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 } });
     tlvk_tensor x = tlvk_dense(tlvk_global_average_pooling2d(in, NULL), &(tlvk_dense_desc){ .units = NET_CLASSES, .activation = TLVK_SOFTMAX });
     tlvk_model *model = NULL;
@@ -41,15 +38,13 @@ static void assert_still_works(tlvk_context *ctx)
 
 /* --- models larger than any memory ------------------------------------------------------------------------------------------------------- */
 
-static void ignore_entry(const tlvk_trace_entry *e, void *user)
-{
+static void ignore_entry(const tlvk_trace_entry *e, void *user) {
     (void)e;
     (void)user;
 }
 
 /* Creates the model that ends in y and tries to run it, forward and as a step; what is said names the layer and the size. */
-static void assert_too_large(tlvk_context *ctx, tlvk_tensor in, tlvk_tensor y, const char *words, const char *words_of_training)
-{
+static void assert_too_large(tlvk_context *ctx, tlvk_tensor in, tlvk_tensor y, const char *words, const char *words_of_training) {
     tlvk_model *model = NULL;
     tlvk_status st = tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { y } }, &model);
     if (st) {
@@ -64,8 +59,7 @@ static void assert_too_large(tlvk_context *ctx, tlvk_tensor in, tlvk_tensor y, c
     assert_true(memory_now(ctx) == 0);
 }
 
-static void test_models_beyond_any_memory(void **state)
-{
+static void test_models_beyond_any_memory(void **state) {
     (void)state;
     const int64_t huge = 1000000000;
     tlvk_context *ctx = net_context(NULL);
@@ -84,22 +78,19 @@ static void test_models_beyond_any_memory(void **state)
 
 /* --- memory_limit -------------------------------------------------------------------------------------------------------------------------- */
 
-static tlvk_context *limited_context(uint64_t bytes)
-{
+static tlvk_context *limited_context(uint64_t bytes) {
     tlvk_context *ctx = NULL;
     assert_int_equal(tlvk_context_create(&(tlvk_context_desc){ .cache_folder = "", .memory_limit = bytes }, &ctx), TLVK_OK);
     net_device(ctx);
     return ctx;
 }
 
-static tlvk_status fit_small(tlvk_context *ctx, tlvk_model *model, tlvk_dataset *data)
-{
+static tlvk_status fit_small(tlvk_context *ctx, tlvk_model *model, tlvk_dataset *data) {
     assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
     return tlvk_model_fit(model, data, &(tlvk_fit_desc){ .validation = data }, NULL);
 }
 
-static uint64_t peak_of_fit(void)
-{
+static uint64_t peak_of_fit(void) {
     tlvk_context *ctx = net_context(NULL);
     tlvk_model *model = small_network(ctx, 3);
     tlvk_dataset *data = small_data(ctx, SAMPLES, BATCH, 1);
@@ -114,8 +105,7 @@ static uint64_t peak_of_fit(void)
 }
 
 /* Limits from nothing to enough, so that every allocation of a run is the one that is refused in some round. */
-static void test_every_allocation_may_be_refused(void **state)
-{
+static void test_every_allocation_may_be_refused(void **state) {
     (void)state;
     uint64_t peak = peak_of_fit();
     int refused = 0, rounds = 24;
@@ -153,8 +143,7 @@ static void test_every_allocation_may_be_refused(void **state)
 }
 
 /* A batch that is too large is refused, and smaller ones go on where the training stood. */
-static void test_smaller_batches_go_on(void **state)
-{
+static void test_smaller_batches_go_on(void **state) {
     (void)state;
     enum { LARGE = 512 };
     size_t pixels = NET_SIDE * NET_SIDE * 3;
@@ -191,8 +180,7 @@ static struct rlimit file_limit; /* as it was */
 
 /* From here on files end at `bytes`: the nearest thing to a full disk that a program can make for itself. Not while a device gets its memory,
  * which newer software drivers take from a file. */
-static void disk_full(rlim_t bytes)
-{
+static void disk_full(rlim_t bytes) {
     getrlimit(RLIMIT_FSIZE, &file_limit);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){ bytes, file_limit.rlim_max });
 }
@@ -200,8 +188,7 @@ static void disk_full(rlim_t bytes)
 static void disk_free(void) { setrlimit(RLIMIT_FSIZE, &file_limit); }
 
 /* An empty folder for one test; the caller frees. */
-static char *empty_folder(const char *name)
-{
+static char *empty_folder(const char *name) {
     char *folder = temp_path(name);
     tlvk__dir_entry *entries;
     size_t count;
@@ -216,8 +203,7 @@ static char *empty_folder(const char *name)
     return folder;
 }
 
-static size_t files_in(const char *folder)
-{
+static size_t files_in(const char *folder) {
     tlvk__dir_entry *entries;
     size_t count;
     assert_int_equal(tlvk__list_folder(folder, &entries, &count), TLVK_OK);
@@ -227,15 +213,13 @@ static size_t files_in(const char *folder)
 
 typedef struct full_run { tlvk_context *ctx; tlvk_model *model; tlvk_dataset *data; tlvk_history *history; tlvk_event_kind when; int epoch, calls; } full_run;
 
-static tlvk_verdict fill_disk(const tlvk_event *event, void *user)
-{
+static tlvk_verdict fill_disk(const tlvk_event *event, void *user) {
     full_run *r = user;
     if (event->kind == r->when && event->epoch == r->epoch && r->calls++ == 0) disk_full(64);
     return TLVK_CONTINUE;
 }
 
-static full_run start_run(const char *cache_folder)
-{
+static full_run start_run(const char *cache_folder) {
     full_run r = { .ctx = net_context(cache_folder) };
     r.model = small_network(r.ctx, 3);
     r.data = small_data(r.ctx, SAMPLES, BATCH, 1);
@@ -244,8 +228,7 @@ static full_run start_run(const char *cache_folder)
     return r;
 }
 
-static void end_run(full_run *r)
-{
+static void end_run(full_run *r) {
     tlvk_history_destroy(r->history);
     tlvk_dataset_destroy(r->data);
     tlvk_model_destroy(r->model);
@@ -254,8 +237,7 @@ static void end_run(full_run *r)
 }
 
 /* The checkpoint of the epoch before stays whole, and a run that goes on from it gives the unbroken one's bytes. */
-static void test_full_disk_at_a_checkpoint(void **state)
-{
+static void test_full_disk_at_a_checkpoint(void **state) {
     (void)state;
     char *folder = empty_folder("full-checkpoint"), *path = tlvk__format("%s/c", folder);
     full_run whole = start_run(NULL), full = start_run(NULL), resumed = start_run(NULL);
@@ -278,8 +260,7 @@ static void test_full_disk_at_a_checkpoint(void **state)
     free(path);
 }
 
-static void test_full_disk_at_features(void **state)
-{
+static void test_full_disk_at_features(void **state) {
     (void)state;
     char *folder = temp_path("full-features"), *features = empty_folder("full-features/features");
     full_run full = start_run(folder), memory = start_run(NULL);
@@ -302,8 +283,7 @@ static void test_full_disk_at_features(void **state)
 }
 
 /* Model, weights and history: the file that was there stays as it was, and nothing lies beside it. */
-static void test_full_disk_at_results(void **state)
-{
+static void test_full_disk_at_results(void **state) {
     (void)state;
     char *folder = empty_folder("full-results"), *names[3];
     full_run r = start_run(NULL);
@@ -330,8 +310,7 @@ static void test_full_disk_at_results(void **state)
 }
 
 /* The pipeline cache is written when the device goes: no place for it is no error, and no half of it stays. */
-static void test_full_disk_at_the_pipeline_cache(void **state)
-{
+static void test_full_disk_at_the_pipeline_cache(void **state) {
     (void)state;
     char *folder = empty_folder("full-cache");
     tlvk_context *ctx = net_context(folder);
@@ -352,8 +331,7 @@ static void test_full_disk_at_the_pipeline_cache(void **state)
     free(folder);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models_beyond_any_memory), cmocka_unit_test(test_every_allocation_may_be_refused), cmocka_unit_test(test_smaller_batches_go_on),
         cmocka_unit_test(test_full_disk_at_a_checkpoint), cmocka_unit_test(test_full_disk_at_features), cmocka_unit_test(test_full_disk_at_results),

@@ -11,8 +11,7 @@
 #define BATCH 8
 
 /* A context whose device reports to the validation layer; the test is skipped where there is none. */
-static tlvk_context *validated_context(bool floor)
-{
+static tlvk_context *validated_context(bool floor) {
     tlvk_context *ctx = net_context_on(&(tlvk__device_desc){ .validation = true, .floor = floor });
     if (tlvk__device_validation_messages(net_device(ctx)) < 0) {
         print_message("skipped: VK_LAYER_KHRONOS_validation is not installed\n");
@@ -22,8 +21,7 @@ static tlvk_context *validated_context(bool floor)
     return ctx;
 }
 
-static void assert_silent(tlvk_context *ctx, const char *what)
-{
+static void assert_silent(tlvk_context *ctx, const char *what) {
     const tlvk__device *device = net_device(ctx);
     if (tlvk__device_validation_messages(device)) fail_msg("%s: %d messages: %s", what, tlvk__device_validation_messages(device), tlvk__device_validation_text(device));
 }
@@ -31,8 +29,7 @@ static void assert_silent(tlvk_context *ctx, const char *what)
 /* --- a whole run ------------------------------------------------------------------------------------------------------------------- */
 
 /* Fit with a tail batch and validation, a resume from its checkpoint, evaluation and prediction. */
-static void whole_run(bool floor, const char *freeze, const tlvk_optimizer *optimizer)
-{
+static void whole_run(bool floor, const char *freeze, const tlvk_optimizer *optimizer) {
     tlvk_context *ctx = validated_context(floor);
     char *checkpoint = temp_path("sync.checkpoint");
     tlvk_model *model = small_network(ctx, 3);
@@ -59,20 +56,17 @@ static void whole_run(bool floor, const char *freeze, const tlvk_optimizer *opti
     tlvk_context_destroy(ctx);
 }
 
-static void test_whole_run_is_silent(void **state)
-{
+static void test_whole_run_is_silent(void **state) {
     (void)state;
     whole_run(false, NULL, &(tlvk_optimizer){ .kind = TLVK_ADAM, .global_clipnorm = 1 });
 }
 
-static void test_run_on_cached_prefix_is_silent(void **state)
-{
+static void test_run_on_cached_prefix_is_silent(void **state) {
     (void)state;
     whole_run(false, ":6", &(tlvk_optimizer){ .kind = TLVK_RMSPROP, .momentum = 0.5f, .centered = true });
 }
 
-static void test_run_on_the_floor_is_silent(void **state)
-{
+static void test_run_on_the_floor_is_silent(void **state) {
     (void)state;
     whole_run(true, NULL, &(tlvk_optimizer){ .kind = TLVK_SGD, .momentum = 0.9f, .weight_decay = 0.01f });
 }
@@ -82,16 +76,14 @@ static void test_run_on_the_floor_is_silent(void **state)
 typedef struct guards { int none, *written_only, *others; } guards; /* pairs without a barrier; per barrier (1-based): pairs that it alone keeps apart */
 
 /* Whether two ranges meet and one is written; *both: both are. */
-static bool meet(const tlvk__binding *a, const tlvk__binding *b, bool *both)
-{
+static bool meet(const tlvk__binding *a, const tlvk__binding *b, bool *both) {
     if (a->span.buffer != b->span.buffer || !a->span.buffer) return false;
     if (a->span.offset >= b->span.offset + b->span.bytes || b->span.offset >= a->span.offset + a->span.bytes) return false;
     *both = (a->access & TLVK__WRITE) && (b->access & TLVK__WRITE);
     return (a->access | b->access) & TLVK__WRITE;
 }
 
-static void count_pair(const tlvk__recording *rec, int i, int k, int first_barrier, int barriers, guards *g)
-{
+static void count_pair(const tlvk__recording *rec, int i, int k, int first_barrier, int barriers, guards *g) {
     tlvk__binding a, b;
     bool both;
     for (int m = 0; tlvk__recording_binding(rec, i, m, &a); m++) {
@@ -103,8 +95,7 @@ static void count_pair(const tlvk__recording *rec, int i, int k, int first_barri
     }
 }
 
-static guards count_guards(tlvk__recording *rec)
-{
+static guards count_guards(tlvk__recording *rec) {
     int count = tlvk__recording_count(rec), barriers = tlvk__recording_barriers(rec), *behind = calloc((size_t)count + 1, sizeof *behind), seen = 0;
     guards g = { .written_only = calloc((size_t)barriers + 1, sizeof(int)), .others = calloc((size_t)barriers + 1, sizeof(int)) };
     assert_true(behind && g.written_only && g.others);
@@ -121,15 +112,13 @@ static guards count_guards(tlvk__recording *rec)
     return g;
 }
 
-static void guards_free(guards *g)
-{
+static void guards_free(guards *g) {
     free(g->written_only);
     free(g->others);
 }
 
 /* Whether the layer reports that a second dispatch reads and writes what the first one read and wrote. */
-static bool layer_sees_rewrites(tlvk__device *d)
-{
+static bool layer_sees_rewrites(tlvk__device *d) {
     const struct { uint32_t n; float a; } push = { 16, 1 };
     tlvk__buffer *buffer = NULL;
     tlvk__recorder *r = NULL;
@@ -149,8 +138,7 @@ static bool layer_sees_rewrites(tlvk__device *d)
     return seen;
 }
 
-static void test_what_the_layer_does_not_see(void **state)
-{
+static void test_what_the_layer_does_not_see(void **state) {
     (void)state;
     tlvk_context *ctx = validated_context(false);
     print_message("the layer %s a compute shader's write after another's\n", layer_sees_rewrites(net_device(ctx)) ? "reports" : "does not report");
@@ -160,8 +148,7 @@ static void test_what_the_layer_does_not_see(void **state)
 /* --- each barrier left out, told by the layer ----------------------------------------------------------------------------------------- */
 
 /* Records the step anew, as one submission without its barrier `skip` (0: with all of them), runs it, and returns what the layer said. */
-static int messages_without(tlvk__session *s, tlvk__runner *runner, int skip)
-{
+static int messages_without(tlvk__session *s, tlvk__runner *runner, int skip) {
     s->desc.recorder = (tlvk__recorder_desc){ .single_submission = true, .skip_barrier = skip };
     tlvk__runner_unbind(runner);
     tlvk__device_validation_clear(s->device);
@@ -170,8 +157,7 @@ static int messages_without(tlvk__session *s, tlvk__runner *runner, int skip)
 }
 
 /* Of all barriers of the step, how many the layer misses though it could see them. */
-static int unseen_barriers(tlvk__session *s, tlvk__runner *runner, const guards *g, int barriers)
-{
+static int unseen_barriers(tlvk__session *s, tlvk__runner *runner, const guards *g, int barriers) {
     int unseen = 0, rewrites = 0;
     bool sees_rewrites = layer_sees_rewrites(s->device);
     for (int k = 1; k <= barriers; k++) {
@@ -190,8 +176,7 @@ static int unseen_barriers(tlvk__session *s, tlvk__runner *runner, const guards 
     return unseen;
 }
 
-static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__plan_mode mode, bool batch_norm_inference, const tlvk_optimizer *optimizer)
-{
+static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__plan_mode mode, bool batch_norm_inference, const tlvk_optimizer *optimizer) {
     tlvk__session_desc desc = { .training = mode == TLVK__PLAN_TRAIN, .batch_norm_inference = batch_norm_inference, .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY },
                                 .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .input = { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } } };
     tlvk__session *s = NULL;
@@ -214,22 +199,19 @@ static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__p
     assert_int_equal(unseen, 0);
 }
 
-static void test_training_without_a_barrier(void **state)
-{
+static void test_training_without_a_barrier(void **state) {
     (void)state;
     tlvk_context *ctx = validated_context(false);
     each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_TRAIN, false, &(tlvk_optimizer){ .kind = TLVK_ADAM, .global_clipnorm = 1 });
 }
 
-static void test_training_on_the_floor_without_a_barrier(void **state)
-{
+static void test_training_on_the_floor_without_a_barrier(void **state) {
     (void)state;
     tlvk_context *ctx = validated_context(true);
     each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_TRAIN, false, &(tlvk_optimizer){ .kind = TLVK_SGD, .clipnorm = 1 });
 }
 
-static void test_part_of_a_network_without_a_barrier(void **state)
-{
+static void test_part_of_a_network_without_a_barrier(void **state) {
     (void)state;
     tlvk_context *ctx = validated_context(false);
     tlvk_model *model = small_network(ctx, 3);
@@ -238,29 +220,25 @@ static void test_part_of_a_network_without_a_barrier(void **state)
 }
 
 /* Batch normalizations that are trained in inference mode, as a part of their convolutions where that is possible. */
-static void test_inference_mode_without_a_barrier(void **state)
-{
+static void test_inference_mode_without_a_barrier(void **state) {
     (void)state;
     tlvk_context *ctx = validated_context(false);
     each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_TRAIN, true, &(tlvk_optimizer){ .kind = TLVK_ADAMW });
 }
 
-static void test_prediction_without_a_barrier(void **state)
-{
+static void test_prediction_without_a_barrier(void **state) {
     (void)state;
     tlvk_context *ctx = validated_context(false);
     each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_PREDICT, false, &(tlvk_optimizer){ 0 });
 }
 
-static void test_evaluation_without_a_barrier(void **state)
-{
+static void test_evaluation_without_a_barrier(void **state) {
     (void)state;
     tlvk_context *ctx = validated_context(false);
     each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_EVALUATE, false, &(tlvk_optimizer){ 0 });
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_run_is_silent), cmocka_unit_test(test_run_on_cached_prefix_is_silent), cmocka_unit_test(test_run_on_the_floor_is_silent),
         cmocka_unit_test(test_what_the_layer_does_not_see),

@@ -13,19 +13,16 @@ typedef struct test_bytes {
     size_t size;
 } test_bytes;
 
-static inline void put(test_bytes *b, const void *p, size_t n)
-{
+static inline void put(test_bytes *b, const void *p, size_t n) {
     memcpy(b->v + b->size, p, n);
     b->size += n;
 }
-static inline void put_le(test_bytes *b, uint32_t value, int bytes)
-{
+static inline void put_le(test_bytes *b, uint32_t value, int bytes) {
     for (int i = 0; i < bytes; i++) {
         b->v[b->size++] = (uint8_t)(value >> (8 * i));
     }
 }
-static inline void put_be32(test_bytes *b, uint32_t value)
-{
+static inline void put_be32(test_bytes *b, uint32_t value) {
     for (int i = 3; i >= 0; i--) {
         b->v[b->size++] = (uint8_t)(value >> (8 * i));
     }
@@ -34,8 +31,7 @@ static inline void put_be32(test_bytes *b, uint32_t value)
 /* The test picture's sample at (y, x, k); tests/parity/data.py and the literals made with TensorFlow use the same formula. */
 static inline uint8_t test_pixel(int y, int x, int k) { return (uint8_t)(y * 37 + x * 91 + k * 53 + y * x * 17); }
 
-static inline void test_fill(uint8_t *pixels, int h, int w, int c)
-{
+static inline void test_fill(uint8_t *pixels, int h, int w, int c) {
     for (int y = 0; y < h; y++) {
         for (int x = 0; x < w; x++) {
             for (int k = 0; k < c; k++) {
@@ -46,8 +42,7 @@ static inline void test_fill(uint8_t *pixels, int h, int w, int c)
 }
 
 /* 24 bits per pixel, rows bottom up, padded to 4 bytes, blue first. */
-static inline void make_bmp(test_bytes *b, const uint8_t *rgb, int h, int w)
-{
+static inline void make_bmp(test_bytes *b, const uint8_t *rgb, int h, int w) {
     uint32_t row = ((uint32_t)w * 3 + 3) / 4 * 4;
     b->size = 0;
     put(b, "BM", 2);
@@ -75,8 +70,7 @@ static inline void make_bmp(test_bytes *b, const uint8_t *rgb, int h, int w)
     }
 }
 
-static inline uint32_t test_crc32(const uint8_t *p, size_t n)
-{
+static inline uint32_t test_crc32(const uint8_t *p, size_t n) {
     uint32_t crc = 0xffffffffu;
     for (size_t i = 0; i < n; i++) {
         crc ^= p[i];
@@ -86,8 +80,7 @@ static inline uint32_t test_crc32(const uint8_t *p, size_t n)
     }
     return ~crc;
 }
-static inline void put_chunk(test_bytes *b, const char *type, const test_bytes *data)
-{
+static inline void put_chunk(test_bytes *b, const char *type, const test_bytes *data) {
     put_be32(b, (uint32_t)data->size);
     size_t start = b->size;
     put(b, type, 4);
@@ -96,8 +89,7 @@ static inline void put_chunk(test_bytes *b, const char *type, const test_bytes *
 }
 
 /* channels 1, 3 or 4; bits 8 or 16 (samples then big-endian pairs). The pixel data is one stored block, so it must stay below 64 KiB. */
-static inline void make_png(test_bytes *b, const uint8_t *samples, int h, int w, int channels, int bits)
-{
+static inline void make_png(test_bytes *b, const uint8_t *samples, int h, int w, int channels, int bits) {
     static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', 0x0d, 0x0a, 0x1a, 0x0a};
     size_t row = (size_t)(w * channels * bits / 8);
     test_bytes *part = calloc(1, sizeof *part), *raw = calloc(1, sizeof *raw);
@@ -155,8 +147,7 @@ static const uint8_t test_gif[55] = {0x47, 0x49, 0x46, 0x38, 0x37, 0x61, 0x04, 0
                                      0x05, 0x08, 0x08, 0x10, 0x40, 0x20, 0xc1, 0x01, 0x03, 0x00, 0x00, 0x40, 0xa8, 0x30, 0x20, 0x00, 0x3b};
 
 /* $TLVK_TEST_TEMP/name, made; malloc'd. */
-static inline char *test_folder(const char *name)
-{
+static inline char *test_folder(const char *name) {
     const char *temp = tlvk__env("TLVK_TEST_TEMP");
     char *path = tlvk__format("%s/%s", temp ? temp : ".", name);
     if (!path || tlvk__make_folders(path)) {
@@ -166,8 +157,7 @@ static inline char *test_folder(const char *name)
 }
 
 /* Writes folder/name with the folders it needs. */
-static inline void test_write(const char *folder, const char *name, const void *bytes, size_t size)
-{
+static inline void test_write(const char *folder, const char *name, const void *bytes, size_t size) {
     char *path = tlvk__format("%s/%s", folder, name);
     char *parent = tlvk__strdup(path);
     *strrchr(parent, '/') = '\0';
@@ -179,8 +169,7 @@ static inline void test_write(const char *folder, const char *name, const void *
 }
 
 /* A small BMP whose pixels depend on `number`. */
-static inline void test_write_picture(const char *folder, const char *name, int number)
-{
+static inline void test_write_picture(const char *folder, const char *name, int number) {
     test_bytes *b = calloc(1, sizeof *b);
     uint8_t rgb[6 * 5 * 3];
     for (size_t i = 0; i < sizeof rgb; i++) {

@@ -10,8 +10,7 @@
 #include <cmocka.h>
 
 /* Expected: l = list(range(n)); numpy.random.RandomState(seed).shuffle(l), NumPy 2.4. */
-static void shuffle_as_numpy(void **state)
-{
+static void shuffle_as_numpy(void **state) {
     (void)state;
     static const struct {
         uint32_t seed;
@@ -46,8 +45,7 @@ static const char *const sorted_files[] = {
     "10/.hidden.png", "10/a.PNG", "10/b.jpeg", "10/.dots/h.gif", "10/deep/c.jpg", "10/deep-1/d.bmp", "10/deep/in/e.gif",
     "2/f.BMP", "2/g.Jpg", "cat/1.png", "cat/10.png", "cat/2.png",
 };
-static char *make_tree(void)
-{
+static char *make_tree(void) {
     static const char *const left_out[] = {".git/x.png", "loose.png", "10/note.txt", "10/jpg", "2/picture.webp", "cat/4.png.bak"};
     char *folder = test_folder("tree");
     for (size_t i = 0; i < TLVK__COUNT(sorted_files); i++) {
@@ -59,8 +57,7 @@ static char *make_tree(void)
     return folder;
 }
 
-static tlvk_dataset *from_directory(const tlvk_image_folder_desc *desc)
-{
+static tlvk_dataset *from_directory(const tlvk_image_folder_desc *desc) {
     tlvk_dataset *d = NULL;
     tlvk_status st = tlvk_image_dataset_from_directory(NULL, desc, &d);
     if (st) {
@@ -70,15 +67,13 @@ static tlvk_dataset *from_directory(const tlvk_image_folder_desc *desc)
     return d;
 }
 
-static void assert_path(const tlvk_dataset *d, int64_t sample, const char *folder, const char *name)
-{
+static void assert_path(const tlvk_dataset *d, int64_t sample, const char *folder, const char *name) {
     char *expected = tlvk__format("%s/%s", folder, name);
     assert_string_equal(tlvk_dataset_path(d, sample), expected);
     free(expected);
 }
 
-static void walk_as_keras(void **state)
-{
+static void walk_as_keras(void **state) {
     (void)state;
     static const int labels[] = {0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2};
     char *folder = make_tree(), *slash = tlvk__format("%s/", folder);
@@ -101,8 +96,7 @@ static void walk_as_keras(void **state)
 }
 
 /* Expected: l = list(range(12)); numpy.random.RandomState(4294967295).shuffle(l), and Keras's samples[:-int(.3*12)], samples[-int(.3*12):]. */
-static void split_as_keras(void **state)
-{
+static void split_as_keras(void **state) {
     (void)state;
     static const int order[12] = {11, 8, 5, 9, 1, 10, 6, 0, 4, 7, 2, 3};
     char *folder = make_tree();
@@ -123,8 +117,7 @@ static void split_as_keras(void **state)
     free(folder);
 }
 
-static void class_order_and_unlabeled(void **state)
-{
+static void class_order_and_unlabeled(void **state) {
     (void)state;
     static const char *const names[] = {"cat", "10"};
     char *folder = make_tree();
@@ -145,8 +138,7 @@ static void class_order_and_unlabeled(void **state)
     free(folder);
 }
 
-static void label_modes(void **state)
-{
+static void label_modes(void **state) {
     (void)state;
     static const char *const two[] = {"10", "2"};
     char *folder = make_tree();
@@ -177,8 +169,7 @@ static void label_modes(void **state)
     free(folder);
 }
 
-static void epoch_order(void **state)
-{
+static void epoch_order(void **state) {
     (void)state;
     char *folder = make_tree();
     int64_t a[12], b[12], seen[12] = {0}, identity[12];
@@ -206,8 +197,7 @@ static void epoch_order(void **state)
     free(folder);
 }
 
-static void assert_folder_refused(const tlvk_image_folder_desc *desc, tlvk_status status, const char *words)
-{
+static void assert_folder_refused(const tlvk_image_folder_desc *desc, tlvk_status status, const char *words) {
     tlvk_dataset *d = (tlvk_dataset *)&d;
     assert_int_equal(tlvk_image_dataset_from_directory(NULL, desc, &d), status);
     assert_null(d);
@@ -216,8 +206,7 @@ static void assert_folder_refused(const tlvk_image_folder_desc *desc, tlvk_statu
     }
 }
 
-static void folders_refused(void **state)
-{
+static void folders_refused(void **state) {
     (void)state;
     static const char *const wrong[] = {"dog"}, *const twice[] = {"2", "2"};
     char *folder = make_tree(), *empty = test_folder("empty"), *no_pictures = test_folder("no_pictures"), *file = tlvk__format("%s/loose.png", folder);
@@ -243,8 +232,7 @@ static void folders_refused(void **state)
     free(file);
 }
 
-static void files_in_given_order(void **state)
-{
+static void files_in_given_order(void **state) {
     (void)state;
     static const char *const paths[] = {"b.png", "a.png", "b.png"};
     tlvk_dataset *d = NULL;
@@ -259,8 +247,7 @@ static void files_in_given_order(void **state)
     tlvk_dataset_destroy(NULL);
 }
 
-static void array_labels(void **state)
-{
+static void array_labels(void **state) {
     (void)state;
     float x[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, classes[3] = {2, 0, 1}, numbers[3] = {0.5f, 1, 2}, hot[6] = {0, 1, 1, 0, 0, 1}, soft[6] = {.2f, .8f, 1, 0, 0, 1};
     tlvk_array_desc desc = {.x = x, .x_shape = {3, 2, 2}, .y = classes, .y_shape = {3}};
@@ -301,8 +288,7 @@ static void array_labels(void **state)
     tlvk_dataset_destroy(d);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shuffle_as_numpy), cmocka_unit_test(walk_as_keras),  cmocka_unit_test(split_as_keras),
         cmocka_unit_test(class_order_and_unlabeled), cmocka_unit_test(label_modes), cmocka_unit_test(epoch_order),

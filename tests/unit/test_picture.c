@@ -10,8 +10,7 @@
 
 static test_bytes file;
 
-static uint8_t *decode(const void *bytes, size_t size, int channels, int h, int w)
-{
+static uint8_t *decode(const void *bytes, size_t size, int channels, int h, int w) {
     uint8_t *pixels = NULL;
     int got_w = 0, got_h = 0;
     assert_int_equal(tlvk__picture_decode(bytes, size, channels, &pixels, &got_w, &got_h), TLVK_OK);
@@ -20,14 +19,12 @@ static uint8_t *decode(const void *bytes, size_t size, int channels, int h, int 
     return pixels;
 }
 
-static void assert_pixel(const uint8_t *pixels, int w, int y, int x, int r, int g, int b, int bound)
-{
+static void assert_pixel(const uint8_t *pixels, int w, int y, int x, int r, int g, int b, int bound) {
     const uint8_t *p = pixels + (y * w + x) * 3;
     assert_true(abs(p[0] - r) <= bound && abs(p[1] - g) <= bound && abs(p[2] - b) <= bound);
 }
 
-static void bmp_and_png_give_their_bytes(void **state)
-{
+static void bmp_and_png_give_their_bytes(void **state) {
     (void)state;
     uint8_t rgb[5 * 7 * 3];
     test_fill(rgb, 5, 7, 3);
@@ -41,8 +38,7 @@ static void bmp_and_png_give_their_bytes(void **state)
     tlvk__pixels_free(pixels);
 }
 
-static void colour_modes(void **state)
-{
+static void colour_modes(void **state) {
     (void)state;
     static const uint8_t grey[2] = {7, 200}, rgba[8] = {1, 2, 3, 0, 40, 50, 60, 128};
     make_png(&file, grey, 1, 2, 1, 8);
@@ -62,8 +58,7 @@ static void colour_modes(void **state)
 }
 
 /* Expected: tf.image.decode_image(png, channels=1) of these four colours. */
-static void colour_to_grey_as_tensorflow(void **state)
-{
+static void colour_to_grey_as_tensorflow(void **state) {
     (void)state;
     static const uint8_t rgb[12] = {255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 200, 77};
     make_png(&file, rgb, 1, 4, 3, 8);
@@ -73,8 +68,7 @@ static void colour_to_grey_as_tensorflow(void **state)
 }
 
 /* Expected: tf.image.decode_image of a 16-bit PNG: the upper byte. */
-static void sixteen_bits_are_cut(void **state)
-{
+static void sixteen_bits_are_cut(void **state) {
     (void)state;
     static const uint16_t values[8] = {0, 256, 65535, 1000, 30000, 40000, 511, 512};
     uint8_t samples[16];
@@ -88,8 +82,7 @@ static void sixteen_bits_are_cut(void **state)
     tlvk__pixels_free(pixels);
 }
 
-static void jpeg_and_gif(void **state)
-{
+static void jpeg_and_gif(void **state) {
     (void)state;
     uint8_t *p = decode(test_jpeg, sizeof test_jpeg, 3, 16, 16);
     assert_pixel(p, 16, 2, 2, 198, 40, 39, 3);
@@ -108,8 +101,7 @@ static void jpeg_and_gif(void **state)
     tlvk__pixels_free(p);
 }
 
-static void assert_resized(tlvk_resize method, int h, int w, int c, int oh, int ow, const float *expected)
-{
+static void assert_resized(tlvk_resize method, int h, int w, int c, int oh, int ow, const float *expected) {
     uint8_t in[128];
     float out[64];
     test_fill(in, h, w, c);
@@ -120,8 +112,7 @@ static void assert_resized(tlvk_resize method, int h, int w, int c, int oh, int 
 }
 
 /* Expected: tf.image.resize (TensorFlow 2.21) of the test picture, printed with nine digits; equal to the last bit. */
-static void resize_as_tensorflow(void **state)
-{
+static void resize_as_tensorflow(void **state) {
     (void)state;
     static const float smaller[36] = {66.7083282f, 119.708328f, 172.708328f, 28.0f, 81.0f, 134.0f, 138.625046f, 191.625046f, 84.6249847f,
                                       127.124992f, 180.125f, 169.125f, 138.0f, 191.0f, 148.0f, 116.875f, 169.875f, 105.541687f,
@@ -141,8 +132,7 @@ static void resize_as_tensorflow(void **state)
 }
 
 /* Expected: keras.applications.imagenet_utils.preprocess_input on a float32 tensor (Keras 3.15). */
-static void preprocess_as_keras(void **state)
-{
+static void preprocess_as_keras(void **state) {
     (void)state;
     static const struct {
         tlvk_preprocess kind;
@@ -163,8 +153,7 @@ static void preprocess_as_keras(void **state)
     }
 }
 
-static void assert_refused(const void *bytes, size_t size, const char *word)
-{
+static void assert_refused(const void *bytes, size_t size, const char *word) {
     uint8_t *pixels = NULL;
     int w = 0, h = 0;
     assert_int_not_equal(tlvk__picture_decode(bytes, size, 3, &pixels, &w, &h), TLVK_OK);
@@ -173,8 +162,7 @@ static void assert_refused(const void *bytes, size_t size, const char *word)
 }
 
 /* Every proper beginning of a file is refused, for each kind: TensorFlow refuses them too. A GIF is whole once its first picture is. */
-static void every_truncation_is_refused(void **state)
-{
+static void every_truncation_is_refused(void **state) {
     (void)state;
     uint8_t rgb[5 * 7 * 3];
     test_fill(rgb, 5, 7, 3);
@@ -194,8 +182,7 @@ static void every_truncation_is_refused(void **state)
     }
 }
 
-static void damage_and_bombs_are_refused(void **state)
-{
+static void damage_and_bombs_are_refused(void **state) {
     (void)state;
     uint8_t rgb[5 * 7 * 3];
     test_fill(rgb, 5, 7, 3);
@@ -214,8 +201,7 @@ static void damage_and_bombs_are_refused(void **state)
 }
 
 /* No input may read or write out of bounds or hang; the sanitizers watch. Bytes are changed one and a few at a time, by a fixed seed. */
-static void damaged_bytes_do_no_harm(void **state)
-{
+static void damaged_bytes_do_no_harm(void **state) {
     (void)state;
     uint8_t rgb[5 * 7 * 3];
     tlvk__rng rng;
@@ -240,8 +226,7 @@ static void damaged_bytes_do_no_harm(void **state)
     }
 }
 
-static void whole_way_and_hash(void **state)
-{
+static void whole_way_and_hash(void **state) {
     (void)state;
     char *folder = test_folder("picture");
     char *one = tlvk__format("%s/one.bmp", folder), *copy = tlvk__format("%s/copy.png", folder), *two = tlvk__format("%s/two.bmp", folder);
@@ -270,8 +255,7 @@ static void whole_way_and_hash(void **state)
     free(folder);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bmp_and_png_give_their_bytes), cmocka_unit_test(colour_modes),        cmocka_unit_test(colour_to_grey_as_tensorflow),
         cmocka_unit_test(sixteen_bits_are_cut),         cmocka_unit_test(jpeg_and_gif),        cmocka_unit_test(resize_as_tensorflow),

@@ -14,8 +14,7 @@
 #define BATCH 4
 
 /* Pictures p00.png .. p22.png; those in `bad` are broken in several ways. */
-static tlvk_dataset *make_pictures(const char *folder_name, bool with_bad, bool strict)
-{
+static tlvk_dataset *make_pictures(const char *folder_name, bool with_bad, bool strict) {
     char *folder = test_folder(folder_name), *paths[PICTURES];
     for (int i = 0; i < PICTURES; i++) {
         char name[16];
@@ -39,16 +38,14 @@ static tlvk_dataset *make_pictures(const char *folder_name, bool with_bad, bool 
     return d;
 }
 
-static tlvk__reader *make_reader(tlvk_dataset *d, tlvk__reader_desc desc)
-{
+static tlvk__reader *make_reader(tlvk_dataset *d, tlvk__reader_desc desc) {
     tlvk__reader *r = NULL;
     assert_int_equal(tlvk__reader_create(d, &desc, &r), TLVK_OK);
     return r;
 }
 
 /* Reads everything; returns how many samples came, batch sizes checked to be full but for the last. */
-static int64_t read_all(tlvk__reader *r, float *x, int64_t *ids)
-{
+static int64_t read_all(tlvk__reader *r, float *x, int64_t *ids) {
     int64_t total = 0, valid = BATCH;
     for (;;) {
         int64_t before = valid;
@@ -61,8 +58,7 @@ static int64_t read_all(tlvk__reader *r, float *x, int64_t *ids)
     }
 }
 
-static void same_bytes_for_any_workers(void **state)
-{
+static void same_bytes_for_any_workers(void **state) {
     (void)state;
     static float x1[PICTURES * ELEMENTS], x3[PICTURES * ELEMENTS];
     int64_t ids1[PICTURES], ids3[PICTURES], order[PICTURES];
@@ -81,8 +77,7 @@ static void same_bytes_for_any_workers(void **state)
 }
 
 /* Bad pictures are left out and the next ones move up, so batches are the same before and after the bad ones are known. */
-static void bad_pictures_are_left_out(void **state)
-{
+static void bad_pictures_are_left_out(void **state) {
     (void)state;
     static float x1[PICTURES * ELEMENTS], x2[PICTURES * ELEMENTS];
     int64_t ids1[PICTURES], ids2[PICTURES], order[PICTURES];
@@ -114,8 +109,7 @@ static void bad_pictures_are_left_out(void **state)
     tlvk_dataset_destroy(d);
 }
 
-static void strict_names_the_file(void **state)
-{
+static void strict_names_the_file(void **state) {
     (void)state;
     static float x[BATCH * ELEMENTS];
     int64_t valid = 0;
@@ -130,8 +124,7 @@ static void strict_names_the_file(void **state)
     tlvk_dataset_destroy(d);
 }
 
-static void none_readable_is_an_error(void **state)
-{
+static void none_readable_is_an_error(void **state) {
     (void)state;
     static const char *const paths[] = {"gone/a.png", "gone/b.png"};
     float x[2 * 4 * 3];
@@ -147,8 +140,7 @@ static void none_readable_is_an_error(void **state)
     tlvk_dataset_destroy(d);
 }
 
-static void early_ends(void **state)
-{
+static void early_ends(void **state) {
     (void)state;
     static float x[BATCH * ELEMENTS];
     int64_t valid = 0;
@@ -173,8 +165,7 @@ static void early_ends(void **state)
     tlvk_dataset_destroy(d);
 }
 
-static void hashes_on_the_way(void **state)
-{
+static void hashes_on_the_way(void **state) {
     (void)state;
     static float x[PICTURES * ELEMENTS];
     int64_t ids[PICTURES];
@@ -199,8 +190,7 @@ static void hashes_on_the_way(void **state)
     tlvk_dataset_destroy(same);
 }
 
-static void arrays_in_batches(void **state)
-{
+static void arrays_in_batches(void **state) {
     (void)state;
     float x[10], y[5] = {0, 1, 0, 1, 2}, out[6], targets[3];
     int64_t ids[3], valid = 0, order[5] = {4, 2, 0, 1, 3};
@@ -229,8 +219,7 @@ static void arrays_in_batches(void **state)
     tlvk_dataset_destroy(d);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bytes_for_any_workers), cmocka_unit_test(bad_pictures_are_left_out), cmocka_unit_test(strict_names_the_file),
         cmocka_unit_test(none_readable_is_an_error),  cmocka_unit_test(early_ends),                cmocka_unit_test(hashes_on_the_way),
