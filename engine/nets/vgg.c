@@ -20,7 +20,7 @@ tlvk_tensor tlvk__vgg(tlvk_tensor x, const int convolutions[5], const tlvk_net_d
     for (int i = 0; i < 5; i++)
         x = block(x, i + 1, convolutions[i], filters[i]);
     if (desc->no_top)
-        return tlvk__net_pooling(x, desc);
+        return tlvk__net_pooling(x, desc, false);
     x = tlvk_flatten(x, "flatten");
     x = tlvk_dense(x, &(tlvk_dense_desc){.name = "fc1", .units = 4096, .activation = TLVK_RELU});
     x = tlvk_dense(x, &(tlvk_dense_desc){.name = "fc2", .units = 4096, .activation = TLVK_RELU});

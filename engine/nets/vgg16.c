@@ -7,7 +7,6 @@ const tlvk__net tlvk__net_vgg16 = {
     .name = "vgg16",
     .default_size = 224,
     .min_size = 32,
-    .flattens = true,
     .preprocess = TLVK_PREPROCESS_CAFFE,
     .folder = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/",
     .file = "vgg16_weights_tf_dim_ordering_tf_kernels.h5",
@@ -15,4 +14,6 @@ const tlvk__net tlvk__net_vgg16 = {
     .build = build,
 };
 
-tlvk_status tlvk_vgg16(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) { return tlvk__net_create(ctx, &tlvk__net_vgg16, desc, out); }
+tlvk_status tlvk_vgg16(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) {
+    return tlvk__net_create(ctx, &tlvk__net_vgg16, desc, out);
+}

@@ -7,7 +7,6 @@ const tlvk__net tlvk__net_vgg19 = {
     .name = "vgg19",
     .default_size = 224,
     .min_size = 32,
-    .flattens = true,
     .preprocess = TLVK_PREPROCESS_CAFFE,
     .folder = "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/",
     .file = "vgg19_weights_tf_dim_ordering_tf_kernels.h5",
@@ -15,4 +14,6 @@ const tlvk__net tlvk__net_vgg19 = {
     .build = build,
 };
 
-tlvk_status tlvk_vgg19(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) { return tlvk__net_create(ctx, &tlvk__net_vgg19, desc, out); }
+tlvk_status tlvk_vgg19(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) {
+    return tlvk__net_create(ctx, &tlvk__net_vgg19, desc, out);
+}

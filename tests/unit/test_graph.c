@@ -166,6 +166,52 @@ static void nets_check_as_keras(void **state) {
     tlvk_context_destroy(ctx);
 }
 
+static void check_net(tlvk_context *ctx, const char *net, const tlvk_net_desc *desc, const char *model_name, tlvk_preprocess preprocess) {
+    tlvk_model *m = NULL;
+    tlvk_usage usage;
+    assert_int_equal(tlvk_net(ctx, net, desc, &m), TLVK_OK);
+    assert_string_equal(tlvk_model_name(m), model_name);
+    tlvk_model_usage(m, &usage);
+    assert_int_equal(usage.preprocess, preprocess);
+    tlvk_model_destroy(m);
+}
+
+static void check_refused(tlvk_context *ctx, const char *net, const tlvk_net_desc *desc, const char *text) {
+    tlvk_model *m = NULL;
+    assert_int_equal(tlvk_net(ctx, net, desc, &m), TLVK_ERROR_ARGUMENT);
+    assert_null(m);
+    assert_non_null(strstr(tlvk_last_error(ctx), text));
+}
+
+static void nets_are_named_and_prepared_as_keras(void **state) {
+    (void)state;
+    tlvk_context *ctx = new_context();
+    const tlvk_net_desc open = {.no_top = true}, narrow = {.no_top = true, .alpha = 0.35f, .input_shape = {97, 128, 3}};
+    check_net(ctx, "resnet50", &open, "resnet50", TLVK_PREPROCESS_CAFFE);
+    check_net(ctx, "resnet50v2", NULL, "resnet50v2", TLVK_PREPROCESS_TF);
+    check_net(ctx, "inceptionv3", &open, "inception_v3", TLVK_PREPROCESS_TF);
+    check_net(ctx, "xception", &open, "xception", TLVK_PREPROCESS_TF);
+    check_net(ctx, "mobilenet", NULL, "mobilenet_1.00_224", TLVK_PREPROCESS_TF);
+    check_net(ctx, "mobilenetv2", &open, "mobilenetv2_1.00_None", TLVK_PREPROCESS_TF);
+    check_net(ctx, "mobilenetv2", &narrow, "mobilenetv2_0.35_97", TLVK_PREPROCESS_TF);
+    check_net(ctx, "densenet121", &(tlvk_net_desc){.name = "dense"}, "dense", TLVK_PREPROCESS_TORCH);
+    tlvk_context_destroy(ctx);
+}
+
+static void nets_refuse_as_keras(void **state) {
+    (void)state;
+    tlvk_context *ctx = new_context();
+    check_refused(ctx, "inceptionv3", &(tlvk_net_desc){.no_top = true, .input_shape = {74, 80, 3}}, "at least 75x75");
+    check_refused(ctx, "xception", &(tlvk_net_desc){.no_top = true, .input_shape = {80, 70, 3}}, "at least 71x71");
+    check_refused(ctx, "resnet50", &(tlvk_net_desc){.input_shape = {TLVK_ANY, 64, 3}}, "static input_shape");
+    check_refused(ctx, "resnet50", &(tlvk_net_desc){.alpha = 0.5f}, "one width");
+    check_refused(ctx, "mobilenet", &(tlvk_net_desc){.alpha = -1.0f}, "above 0");
+    check_refused(ctx, "mobilenet", &(tlvk_net_desc){.alpha = 0.01f}, "filters");
+    check_refused(ctx, "mobilenet", &(tlvk_net_desc){.weights = "imagenet", .alpha = 0.35f}, "0.25, 0.5, 0.75, 1 only");
+    check_refused(ctx, "mobilenetv2", &(tlvk_net_desc){.weights = "imagenet", .input_shape = {100, 100, 3}}, "(224, 224, 3)");
+    tlvk_context_destroy(ctx);
+}
+
 static void branches_equal_keras(void **state) {
     (void)state;
     static const char *const names[] = {"picture", "stem", "right_a", "right_bn", "right_b", "left", "join", "concatenate",
@@ -690,7 +736,9 @@ static void usage_travels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vgg16_equals_keras), cmocka_unit_test(nets_check_as_keras), cmocka_unit_test(branches_equal_keras),
+        cmocka_unit_test(vgg16_equals_keras), cmocka_unit_test(nets_check_as_keras),
+        cmocka_unit_test(nets_are_named_and_prepared_as_keras),
+        cmocka_unit_test(nets_refuse_as_keras), cmocka_unit_test(branches_equal_keras),
         cmocka_unit_test(names_are_counted), cmocka_unit_test(unused_inputs_stay), cmocka_unit_test(errors_travel), cmocka_unit_test(open_sizes),
         cmocka_unit_test(cut_inside_nested), cmocka_unit_test(begin_in_the_middle), cmocka_unit_test(layer_called_twice), cmocka_unit_test(specs),
         cmocka_unit_test(ambiguous_names), cmocka_unit_test(flat_form), cmocka_unit_test(nesting_is_bounded), cmocka_unit_test(initializers),

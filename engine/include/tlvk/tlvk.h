@@ -215,7 +215,7 @@ typedef struct tlvk_net_desc {
     tlvk_pooling pooling;       /* with no_top */
     int classes;                /* 1000 */
     tlvk_activation_kind classifier_activation; /* 0: softmax */
-    float alpha;                /* MobileNet's width; 0: 1 */
+    float alpha;                /* width of mobilenet and mobilenetv2; 0: 1 */
     uint64_t seed;              /* of random weights */
     const char *name;
     bool logits;                /* Keras's classifier_activation=None: the classifier ends without an activation */
@@ -223,6 +223,19 @@ typedef struct tlvk_net_desc {
 TLVK_API tlvk_status tlvk_net(tlvk_context *ctx, const char *net, const tlvk_net_desc *desc, tlvk_model **out); /* "vgg16", ... */
 TLVK_API tlvk_status tlvk_vgg16(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API tlvk_status tlvk_vgg19(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_resnet50(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_resnet101(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_resnet152(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_resnet50v2(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_resnet101v2(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_resnet152v2(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_inceptionv3(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_xception(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_mobilenet(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_mobilenetv2(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_densenet121(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_densenet169(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_densenet201(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API const char *tlvk_net_name(int index); /* of the built-in networks; NULL past the last */
 
 /* Whole models: Keras HDF5 (.h5, .hdf5). Class names, preprocessing and resize rule travel with the file. */
