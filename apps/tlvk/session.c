@@ -71,15 +71,21 @@ static const char *net_of(const char *spec) {
 
 bool cli_is_net(const char *spec) { return net_of(spec) != NULL; }
 
-/* Height and width the network has with its classifier, which Keras takes as its own. Weights are drawn only when wanted, so this is cheap. */
-static tlvk_status own_size(tlvk_context *ctx, const char *net, int64_t shape[3]) {
+/* Height and width the network has with its classifier, which Keras takes as its own. Weights are drawn only when wanted, so this is cheap.
+ * A context of its own, so that automatic names of the network wanted begin where Keras's do. */
+static tlvk_status own_size(const char *net, int64_t shape[3]) {
+    tlvk_context *ctx = NULL;
     tlvk_model *whole = NULL;
-    tlvk_status st = tlvk_net(ctx, net, &(tlvk_net_desc){0}, &whole);
+    tlvk_status st = tlvk_context_create(NULL, &ctx);
+    if (!st) {
+        st = tlvk_net(ctx, net, NULL, &whole);
+    }
     int64_t dims[TLVK_MAX_DIMS] = {0};
     if (!st && tlvk_tensor_shape(tlvk_model_input(whole, 0), dims) == 3) {
         memcpy(shape, dims, 3 * sizeof *shape);
     }
     tlvk_model_destroy(whole);
+    tlvk_context_destroy(ctx);
     return st;
 }
 
@@ -87,7 +93,7 @@ static tlvk_status open_net(tlvk_context *ctx, const char *net, const cli_model_
     const char *weights = request->spec[strlen(net)] ? request->spec + strlen(net) + 1 : "imagenet";
     tlvk_net_desc desc = {.weights = weights, .no_top = request->no_top, .seed = request->seed};
     if (request->size[0] || request->no_top) {
-        tlvk_status st = own_size(ctx, net, desc.input_shape);
+        tlvk_status st = own_size(net, desc.input_shape);
         if (st) {
             return st;
         }
