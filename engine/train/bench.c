@@ -33,9 +33,15 @@ static tlvk_status time_runner(const bench *b, tlvk__runner *runner, double *ms)
     return st;
 }
 
+typedef char bench_name[160];
+
+static void network_name(const bench *b, const char *net, bool train, bench_name name) {
+    snprintf(name, sizeof(bench_name), "%s %s, batch %d", net, train ? "training step (Adam)" : "forward", b->batch);
+}
+
 static tlvk_status bench_network(const bench *b, tlvk_model *model, const char *net, bool train, double *ms) {
-    char name[160];
-    snprintf(name, sizeof name, "%s %s, batch %d", net, train ? "training step (Adam)" : "forward", b->batch);
+    bench_name name;
+    network_name(b, net, train, name);
     if (!selected(b, name)) return TLVK_OK;
     tlvk__session *session;
     tlvk__runner *runner;
@@ -49,8 +55,10 @@ static tlvk_status bench_network(const bench *b, tlvk_model *model, const char *
 
 /* The network without its top at 224 x 224, with global average pooling and Dense 10, as issue threads about speed usually have it. */
 static tlvk_status bench_net(const bench *b, const char *net, double *ms) {
-    char name[64];
-    snprintf(name, sizeof name, "%s ", net);
+    bench_name forward, step;
+    network_name(b, net, false, forward);
+    network_name(b, net, true, step);
+    if (!selected(b, forward) && !selected(b, step)) return TLVK_OK;
     tlvk_model *base = NULL, *model = NULL;
     tlvk_status st = tlvk_net(b->ctx, net, &(tlvk_net_desc){ .no_top = true, .input_shape = { 224, 224, 3 }, .pooling = TLVK_POOLING_AVG }, &base);
     if (st) return st;
