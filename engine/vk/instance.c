@@ -24,7 +24,9 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlag
     (void)types;
     instance->messages++;
     size_t used = strlen(instance->text);
-    snprintf(instance->text + used, sizeof instance->text - used, "%s\n", data->pMessage ? data->pMessage : "");
+    /* Older layers say the message's name in its text too, newer ones (1.4.309) here alone. */
+    snprintf(instance->text + used, sizeof instance->text - used, "%s: %s\n", data->pMessageIdName ? data->pMessageIdName : "",
+             data->pMessage ? data->pMessage : "");
     return VK_FALSE;
 }
 
