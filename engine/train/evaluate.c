@@ -199,6 +199,9 @@ static tlvk_status batch_arrays(tlvk_model *model, const float *x, const float *
     const tlvk__shape *out = model->output_count == 1 ? tlvk__tensor_shape_of(model->outputs[0]) : NULL;
     if (!in || !out) return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "train_on_batch: model %s has %d inputs and %d outputs, one of each is needed", model->name, model->input_count, model->output_count);
     if (samples < 1 || samples > INT32_MAX) return tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: %lld samples", (long long)samples);
+    if (model->training->loss.kind == TLVK_LOSS_AUTO) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: model %s was compiled without naming a loss, which tells what y holds; compile with one", model->name);
+    }
     bool sparse = model->training->loss.kind == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY;
     d->x_shape[0] = d->y_shape[0] = samples;
     for (int i = 1; i < in->rank; i++) {

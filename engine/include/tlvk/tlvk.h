@@ -420,7 +420,8 @@ TLVK_API tlvk_status tlvk_model_fit(tlvk_model *model, tlvk_dataset *train, cons
 TLVK_API tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs);
 /* scores: dataset size x elements of the output per sample, rows in the dataset's own order; unreadable pictures give NaN rows. */
 TLVK_API tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements);
-/* Shape of one output sample for pictures of the dataset's size. */
+/* One training step, as Keras's train_on_batch. x: samples of the model's input, dense. y: what the compiled loss takes: class numbers (samples)
+ * for sparse_categorical_crossentropy, else numbers of the output's shape; a loss left at AUTO is TLVK_ERROR_ARGUMENT. */
 TLVK_API tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_logs *logs);
 
 TLVK_API int tlvk_history_epochs(const tlvk_history *history);
