@@ -85,31 +85,11 @@ static tlvk_status predict_batches(predict_state *s, tlvk__reader *reader, tlvk_
     return st;
 }
 
-static tlvk_status output_elements(tlvk_model *model, tlvk_dataset *data, tlvk__shape *input, int64_t *elements) {
-    tlvk__shape sample = tlvk__dataset_sample_shape(data);
-    *input = (tlvk__shape){ .rank = sample.rank + 1, .dim = { 1 } };
-    for (int i = 0; i < sample.rank; i++) input->dim[i + 1] = sample.dim[i];
-    const tlvk__shape *want = model->input_count == 1 ? tlvk__tensor_shape_of(model->inputs[0]) : NULL;
-    if (!want) return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "model %s has %d inputs, a dataset gives one", model->name, model->input_count);
-    bool fits = want->rank == input->rank;
-    for (int i = 1; fits && i < want->rank; i++) fits = want->dim[i] < 0 || want->dim[i] == input->dim[i];
-    char a[96], b[96];
-    if (!fits) return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s takes inputs of shape %s, the data gives %s", model->name, tlvk__shape_text(want, a, sizeof a), tlvk__shape_text(input, b, sizeof b));
-    tlvk__flat flat;
-    tlvk_status st = tlvk__model_flatten(model, &flat);
-    if (st) return st;
-    tlvk__shape *shapes = tlvk__calloc((size_t)flat.tensor_count + 1, sizeof *shapes);
-    st = shapes ? tlvk__flat_shapes(&flat, input, shapes) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory");
-    if (!st && !tlvk__shape_elements(&shapes[flat.outputs[0]], elements)) st = tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s: the output's shape is open", model->name);
-    free(shapes);
-    tlvk__flat_free(&flat);
-    return st;
-}
-
 static tlvk_status predict(predict_state *s, size_t capacity) {
-    tlvk__shape input;
-    tlvk_status st = output_elements(s->model, s->data, &input, &s->elements);
+    tlvk__task task;
+    tlvk_status st = tlvk__task_shapes(s->model, s->data, &task);
     int64_t size = tlvk_dataset_size(s->data);
+    if (!st && !tlvk__shape_elements(&task.output, &s->elements)) st = tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s: the output's shape is open", s->model->name);
     if (st) return st;
     if (capacity < (size_t)(size * s->elements)) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "predict: %lld samples of %lld scores need room for %lld floats, there is room for %zu", (long long)size, (long long)s->elements, (long long)(size * s->elements), capacity);
@@ -121,11 +101,10 @@ static tlvk_status predict(predict_state *s, size_t capacity) {
     bool ok = s->x && s->y;
     for (int i = 0; i < TLVK__SLOTS; i++) ok = (s->ids[i] = tlvk__calloc((size_t)s->batch, sizeof *s->ids[i])) != NULL && ok;
     if (!ok) return tlvk__fail(TLVK_ERROR_MEMORY, "predict: no memory for a batch of %d", s->batch);
-    tlvk__task task = { .input = input };
     tlvk__reader *reader = NULL;
     st = constant_session(s->model, &task, &s->session);
     if (!st) st = tlvk__reader_create(s->data, &(tlvk__reader_desc){ .batch = s->batch, .threads = tlvk__context_workers(s->model->ctx) }, &reader);
-    if (!st) st = predict_batches(s, reader, input);
+    if (!st) st = predict_batches(s, reader, task.input);
     tlvk__reader_destroy(reader);
     return st;
 }

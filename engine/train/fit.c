@@ -16,6 +16,7 @@ typedef struct fit_state {
     tlvk__task task, val_task;
     tlvk__session *session;
     tlvk__features *features, *val_features;
+    tlvk__hash prefix_hash;       /* of the frozen prefix, where its features are cached */
     tlvk__progress progress;
     tlvk_history *history;
     int64_t *order, order_count, *val_order, val_count;
@@ -61,15 +62,14 @@ static tlvk_status prefix_shapes(const fit_state *f, const tlvk__task *task, tlv
 }
 
 static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__task *task, tlvk__features **out) {
-    if (f->desc->cache == TLVK_CACHE_OFF || !tlvk__session_has_prefix(f->session)) return TLVK_OK;
     tlvk__shape shapes[TLVK_MAX_IO];
     tlvk__features_desc d = { .samples = tlvk_dataset_size(data), .shapes = shapes, .policy = f->desc->cache,
                               .folder = tlvk__context_cache_folder(f->model->ctx) };
     uint64_t memory = tlvk__host_memory_bytes();
     d.memory_bytes = memory ? memory / 2 : UINT64_C(1) << 30;
     tlvk_status st = prefix_shapes(f, task, shapes, &d.count);
-    if (!st) st = tlvk__session_prefix_hash(f->session, &d.key);
     if (st) return st;
+    d.key = f->prefix_hash;
     tlvk__hash preprocess;
     tlvk__dataset_preprocess_hash(data, &preprocess);
     tlvk__hash_add(&d.key, &preprocess, sizeof preprocess);
@@ -244,9 +244,10 @@ static tlvk_status set_up(fit_state *f) {
         st = tlvk__checkpoint_read(d->resume, f->session, f->training, &f->progress, f->history, f->best);
         if (!st) f->training->steps = f->progress.steps;
     }
-    bool to_do = f->progress.epoch < f->epochs;
-    if (!st && to_do) st = make_features(f, f->train, &f->task, &f->features);
-    if (!st && to_do && d->validation) st = make_features(f, d->validation, &f->val_task, &f->val_features);
+    bool cached = !st && f->progress.epoch < f->epochs && d->cache != TLVK_CACHE_OFF && tlvk__session_has_prefix(f->session);
+    if (cached) st = tlvk__session_prefix_hash(f->session, &f->prefix_hash);
+    if (!st && cached) st = make_features(f, f->train, &f->task, &f->features);
+    if (!st && cached && d->validation) st = make_features(f, d->validation, &f->val_task, &f->val_features);
     if (st) return st;
     int64_t val_size = d->validation ? tlvk_dataset_size(d->validation) : 0;
     f->order = tlvk__calloc((size_t)tlvk_dataset_size(f->train) + 1, sizeof *f->order);

@@ -35,6 +35,12 @@ static tlvk_status infer_output(const tlvk_model *model, tlvk__task *task) {
     return st;
 }
 
+tlvk_status tlvk__task_shapes(const tlvk_model *model, const tlvk_dataset *data, tlvk__task *task) {
+    memset(task, 0, sizeof *task);
+    tlvk_status st = check_input(model, data, task);
+    return st ? st : infer_output(model, task);
+}
+
 static void resolve_loss(const tlvk_dataset *data, tlvk__task *task) {
     int64_t units = task->output.dim[task->output.rank - 1];
     tlvk__label_kind labels = tlvk__dataset_label_kind(data);
@@ -80,12 +86,10 @@ static tlvk_status check_targets(const tlvk_model *model, const tlvk_dataset *da
 }
 
 tlvk_status tlvk__task_resolve(const tlvk_model *model, const tlvk_dataset *data, tlvk_loss loss, tlvk_metric_kind metric, tlvk__task *task) {
-    memset(task, 0, sizeof *task);
+    tlvk_status st = tlvk__task_shapes(model, data, task);
+    if (st) return st;
     task->loss = loss;
     task->metric = metric;
-    tlvk_status st = check_input(model, data, task);
-    if (!st) st = infer_output(model, task);
-    if (st) return st;
     resolve_loss(data, task);
     return check_targets(model, data, task);
 }

@@ -24,7 +24,9 @@ typedef struct tlvk__task {
     tlvk__shape input, output;     /* one sample, dim[0] = 1 */
     int target_width;              /* floats of one sample's target as the loss wants it */
 } tlvk__task;
-/* Checks that the model takes the data's samples and the loss its labels; texts say which size was expected where. */
+/* Checks that the model takes the data's samples, and fills input and output alone. */
+tlvk_status tlvk__task_shapes(const tlvk_model *model, const tlvk_dataset *data, tlvk__task *task);
+/* The same, and that the loss takes the labels; texts say which size was expected where. */
 tlvk_status tlvk__task_resolve(const tlvk_model *model, const tlvk_dataset *data, tlvk_loss loss, tlvk_metric_kind metric, tlvk__task *task);
 /* Target of one sample as the loss wants it: class numbers become one-hot for a categorical loss, and the other way round. */
 void tlvk__task_target(const tlvk__task *task, const tlvk_dataset *data, int64_t sample, float *target);
