@@ -15,7 +15,8 @@ target_link_libraries(tlvk_inside INTERFACE tlvk_build_flags)
 
 # What the library's objects need at link time. The Vulkan loader is opened at run time.
 add_library(tlvk_needs INTERFACE)
-target_link_libraries(tlvk_needs INTERFACE PkgConfig::TLVK_HDF5 PkgConfig::TLVK_JANSSON Threads::Threads ${CMAKE_DL_LIBS} m)
+target_link_libraries(tlvk_needs INTERFACE PkgConfig::TLVK_HDF5 PkgConfig::TLVK_JANSSON PkgConfig::TLVK_CURL PkgConfig::TLVK_LIBARCHIVE
+  PkgConfig::TLVK_CAIRO Threads::Threads ${CMAKE_DL_LIBS} m)
 
 foreach(room IN LISTS TLVK_ROOMS)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/engine/${room}/*.c)
@@ -46,6 +47,18 @@ endforeach()
 if(TARGET tlvk_weights)
   target_link_libraries(tlvk_weights PRIVATE PkgConfig::TLVK_HDF5)
 endif()
+
+# tlvk_room_may_use(ROOM NAME TARGET): a dependency that can be left out, and whether it is there.
+function(tlvk_room_may_use room name target)
+  if(TARGET tlvk_${room})
+    target_link_libraries(tlvk_${room} PRIVATE PkgConfig::${target})
+    target_compile_definitions(tlvk_${room} PRIVATE TLVK_WITH_${name}=$<BOOL:${TLVK_WITH_${name}}>)
+  endif()
+endfunction()
+tlvk_room_may_use(weights CURL TLVK_CURL)       # official weights
+tlvk_room_may_use(weights ARCHIVE TLVK_LIBARCHIVE) # .keras
+tlvk_room_may_use(data ARCHIVE TLVK_LIBARCHIVE)    # pictures in archives
+tlvk_room_may_use(train CAIRO TLVK_CAIRO)       # curves
 
 file(GLOB TLVK_SHADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
 tlvk_embed_shaders(tlvk_shaders ${TLVK_SHADERS})

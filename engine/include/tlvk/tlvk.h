@@ -75,7 +75,8 @@ typedef struct tlvk_context_desc {
     tlvk_log_level log_level;  /* highest level passed to log; 0: TLVK_LOG_WARNING */
     uint64_t memory_limit;     /* bytes of device memory at most; 0: what the device offers */
     int worker_threads;        /* threads that decode pictures; 0: one per processor */
-    uint64_t reserved[6];
+    bool no_download;          /* official weights are taken from Keras's cache only */
+    uint64_t reserved[5];
 } tlvk_context_desc;
 
 TLVK_API tlvk_status tlvk_context_create(const tlvk_context_desc *desc, tlvk_context **out); /* desc NULL: all defaults */
@@ -197,12 +198,19 @@ typedef enum tlvk_call_mode { TLVK_CALL_DEFAULT = 0, TLVK_CALL_INFERENCE = 1, TL
 /* Applies a layer (or a whole model, below) again: its variables are shared. */
 TLVK_API tlvk_tensor tlvk_layer_call(tlvk_layer *layer, tlvk_tensor x, tlvk_call_mode mode);
 TLVK_API tlvk_tensor tlvk_model_call(tlvk_model *model, tlvk_tensor x, tlvk_call_mode mode, const char *name);
+/* The same on several tensors, in the order of the layer's or model's inputs. Of a model with several outputs the first is returned;
+ * tlvk_call_output gives the others. */
+TLVK_API tlvk_tensor tlvk_layer_call_inputs(tlvk_layer *layer, const tlvk_tensor *x, int count, tlvk_call_mode mode);
+TLVK_API tlvk_tensor tlvk_model_call_inputs(tlvk_model *model, const tlvk_tensor *x, int count, tlvk_call_mode mode, const char *name);
+/* Output `index` of the call that y is an output of. */
+TLVK_API tlvk_tensor tlvk_call_output(tlvk_tensor y, int index);
 
 /* --- models -------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct tlvk_model_desc {
     const char *name;
     tlvk_tensor inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; /* each ends at the first empty entry */
+    bool sequential;            /* Keras's Sequential: one chain of layers from one input to one output; its InputLayer is no layer of it */
 } tlvk_model_desc;
 TLVK_API tlvk_status tlvk_model_create(tlvk_context *ctx, const tlvk_model_desc *desc, tlvk_model **out);
 TLVK_API void tlvk_model_destroy(tlvk_model *model);
@@ -238,6 +246,19 @@ TLVK_API tlvk_status tlvk_densenet169(tlvk_context *ctx, const tlvk_net_desc *de
 TLVK_API tlvk_status tlvk_densenet201(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API const char *tlvk_net_name(int index); /* of the built-in networks; NULL past the last */
 
+/* Official weights. They lie where Keras keeps them ($KERAS_HOME/models, else ~/.keras/models); tlvk_net with weights "imagenet" fetches what is missing
+ * unless the context says no_download. A file takes its name only when its hash is right; two processes wait for each other. */
+typedef struct tlvk_fetch_desc {
+    bool no_top;
+    float alpha;                 /* mobilenet, mobilenetv2; 0: 1 */
+    int size;                    /* mobilenet, mobilenetv2: 128, 160, 192, 224; 0: 224 */
+    void (*progress)(int64_t done, int64_t total, void *user); /* bytes; total -1 while unknown */
+    void *user;
+} tlvk_fetch_desc;
+/* *path (the caller's, tlvk_free) is the file in the cache. `net` is a network's name, or "imagenet_class_index". TLVK_ERROR_FILE names the address
+ * and where to put the file by hand. desc NULL: with the classifier. */
+TLVK_API tlvk_status tlvk_fetch(tlvk_context *ctx, const char *net, const tlvk_fetch_desc *desc, char **path);
+
 /* Whole models: Keras HDF5 (.h5, .hdf5). Class names, preprocessing and resize rule travel with the file. */
 TLVK_API tlvk_status tlvk_model_load(tlvk_context *ctx, const char *path, tlvk_model **out);
 TLVK_API tlvk_status tlvk_model_save(tlvk_model *model, const char *path);
@@ -254,6 +275,15 @@ TLVK_API tlvk_tensor tlvk_model_output(const tlvk_model *model, int index);
  * inputs, also where the layer lies in a nested model: the nested model's calls up to the layer are repeated on the tensors it is called on
  * here, with the same layers and weights. So tlvk_model_create({tlvk_model_input(model, 0)} -> {that tensor and what is built on it}) works. */
 TLVK_API tlvk_tensor tlvk_layer_output(const tlvk_model *model, const char *name);
+/* Keras's Sequential.pop: the last layer goes; its weights live on where another model has it. Compile again afterwards.
+ * TLVK_ERROR_ARGUMENT for a model that is no Sequential, or has no layer left. */
+TLVK_API tlvk_status tlvk_model_pop(tlvk_model *model);
+/* What takes a layer's place: builds on the tensors the layer is called on and returns the tensor that stands for its output. Returning x[0] takes
+ * the layer out; calling the layer itself (tlvk_layer_call_inputs) and building on that puts layers behind it. */
+typedef tlvk_tensor (*tlvk_replace_fn)(tlvk_layer *layer, const tlvk_tensor *x, int count, void *user);
+/* A new model in which every call of the layer of that name (at any depth: the nested models around it are made anew) is replaced by what `replace`
+ * gives; all other layers are the same layers, weights shared, called again on what now stands before them. As Keras's clone_model with a call_function. */
+TLVK_API tlvk_status tlvk_model_replace_layer(tlvk_model *model, const char *name, tlvk_replace_fn replace, void *user, tlvk_model **out);
 /* Shape without the batch (TLVK_ANY where open); returns the rank, 0 for an empty tensor. */
 TLVK_API int tlvk_tensor_shape(tlvk_tensor x, int64_t shape[TLVK_MAX_DIMS]);
 
@@ -276,6 +306,11 @@ TLVK_API const char *tlvk_layer_name(const tlvk_layer *layer);
 TLVK_API const char *tlvk_layer_class(const tlvk_layer *layer);
 TLVK_API bool tlvk_layer_trainable(const tlvk_layer *layer);
 TLVK_API void tlvk_layer_set_trainable(tlvk_layer *layer, bool trainable);
+/* Renames; a name that another layer of a model that has this one carries, or an empty one, is TLVK_ERROR_ARGUMENT. */
+TLVK_API tlvk_status tlvk_layer_set_name(tlvk_layer *layer, const char *name);
+TLVK_API tlvk_status tlvk_model_set_name(tlvk_model *model, const char *name);
+/* layer.activation = ...: of layers that have such a setting (Conv2D, Dense, Activation ...), with Keras's default parameters. */
+TLVK_API tlvk_status tlvk_layer_set_activation(tlvk_layer *layer, tlvk_activation_kind activation);
 TLVK_API int tlvk_layer_weight_count(const tlvk_layer *layer);
 /* Name, shape and number of values of weight i in Keras's order; any out pointer may be NULL. */
 TLVK_API tlvk_status tlvk_layer_weight_info(const tlvk_layer *layer, int i, const char **name, int64_t shape[TLVK_MAX_DIMS], int *rank, size_t *elements);
@@ -285,6 +320,9 @@ TLVK_API tlvk_status tlvk_layer_set_weight(tlvk_layer *layer, int i, const float
 /* Sets `trainable` by Keras's words: a slice of layers (":10", "-3:", "5:9"), a layer's name or a glob at any depth ("block4_*"),
  * "base", "*" (every layer). Slices count the layers of the innermost feature extractor, as cli.md's --freeze does. */
 TLVK_API tlvk_status tlvk_model_set_trainable(tlvk_model *model, const char *spec, bool trainable);
+/* Sets `trainable` of every layer at every depth (models aside) for which `wanted` says true. */
+typedef bool (*tlvk_layer_predicate)(tlvk_layer *layer, void *user);
+TLVK_API tlvk_status tlvk_model_set_trainable_if(tlvk_model *model, tlvk_layer_predicate wanted, void *user, bool trainable);
 TLVK_API tlvk_status tlvk_model_count_params(const tlvk_model *model, int64_t *total, int64_t *trainable);
 /* Keras's summary table; the caller frees *text with tlvk_free. */
 TLVK_API tlvk_status tlvk_model_summary(const tlvk_model *model, char **text);
@@ -327,11 +365,14 @@ TLVK_API tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const 
 /* A list of picture files, in the given order, without labels. */
 TLVK_API tlvk_status tlvk_image_dataset_from_files(tlvk_context *ctx, const char *const *paths, size_t count, const tlvk_image_folder_desc *desc, tlvk_dataset **out);
 
+typedef struct tlvk_array { const float *values; int64_t shape[TLVK_MAX_DIMS]; /* samples first; ends at 0 */ } tlvk_array;
 typedef struct tlvk_array_desc {
     const float *x; int64_t x_shape[TLVK_MAX_DIMS]; /* samples first; ends at 0 */
     const float *y; int64_t y_shape[TLVK_MAX_DIMS]; /* (samples) or (samples, 1): class numbers or targets; (samples, k): one-hot or targets; y NULL: none */
     int batch_size; bool no_shuffle; uint64_t seed;
     bool borrow;                                    /* keep the pointers instead of copying */
+    tlvk_array inputs[TLVK_MAX_IO], targets[TLVK_MAX_IO]; /* instead of x and y, for models with several inputs or outputs, in their order; each ends
+                                                             at the first empty entry, all with the same number of samples */
 } tlvk_array_desc;
 TLVK_API tlvk_status tlvk_dataset_from_arrays(tlvk_context *ctx, const tlvk_array_desc *desc, tlvk_dataset **out);
 TLVK_API void tlvk_dataset_destroy(tlvk_dataset *dataset);
@@ -383,12 +424,21 @@ typedef struct tlvk_compile_desc {
     tlvk_loss loss;
     tlvk_metric_kind metrics[8]; /* ends at 0 */
     bool deterministic;          /* static kernel choices only */
+    /* Models with several outputs, in their order: the loss is the sum of loss_weights[i] * losses[i]. A loss left at 0 is `loss`, a weight left at 0
+     * is 1, a metric left at 0 is metrics[0]. TLVK_ZERO as a weight leaves an output out of the loss; it is still measured. */
+    tlvk_loss losses[TLVK_MAX_IO];
+    float loss_weights[TLVK_MAX_IO];
+    tlvk_metric_kind output_metrics[TLVK_MAX_IO];
 } tlvk_compile_desc;
 TLVK_API tlvk_status tlvk_model_compile(tlvk_model *model, const tlvk_compile_desc *desc);
 
 typedef struct tlvk_logs { /* what an epoch or a step gave; val_* are NaN without validation data */
     double loss, accuracy, val_loss, val_accuracy, learning_rate, seconds;
     int64_t samples;
+    /* of each output where the model has several, Keras's OUTPUT_loss and OUTPUT_accuracy, before weighting; NaN for the others.
+     * `loss` is then the whole, `accuracy` the first output's. */
+    int outputs;
+    struct { double loss, accuracy, val_loss, val_accuracy; } output[TLVK_MAX_IO];
 } tlvk_logs;
 typedef enum tlvk_event_kind { TLVK_EVENT_EPOCH_BEGIN = 0, TLVK_EVENT_STEP_END, TLVK_EVENT_EPOCH_END, TLVK_EVENT_FEATURES } tlvk_event_kind;
 typedef struct tlvk_event {
@@ -414,12 +464,20 @@ typedef struct tlvk_fit_desc {
     const char *resume;            /* a checkpoint to go on from */
     bool batch_norm_inference;     /* every BatchNormalization stays in inference mode, also where its gamma and beta are trained: base(x, training=False) */
     tlvk_callback_fn callback; void *callback_user;
+    /* A model of picture layers (tlvk_random_flip, ...) through which every training batch goes before the model, anew in each epoch, on the device;
+     * never in validation, and not part of what is saved. A frozen prefix is then computed in every step instead of once. */
+    tlvk_model *augmentation;
 } tlvk_fit_desc;
 /* Trains. *history (may be NULL as an out pointer) is the caller's. */
 TLVK_API tlvk_status tlvk_model_fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history **history);
 TLVK_API tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs);
 /* scores: dataset size x elements of the output per sample, rows in the dataset's own order; unreadable pictures give NaN rows. */
 TLVK_API tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements);
+/* The same for a model with several outputs: outputs[i] has room for dataset size x elements of output i; elements[i] says how many that are. */
+TLVK_API tlvk_status tlvk_model_predict_outputs(tlvk_model *model, tlvk_dataset *data, float *const *outputs, const size_t *elements);
+/* Writes the first `count` pictures of epoch `epoch` to `folder` as PNG files, as a fit with this seed and augmentation trains on them; values are brought
+ * back from the dataset's preprocessing to 0..255. The folder is made where it is missing. */
+TLVK_API tlvk_status tlvk_augmentation_preview(tlvk_model *augmentation, tlvk_dataset *train, uint64_t seed, int epoch, int count, const char *folder);
 /* One training step, as Keras's train_on_batch. x: samples of the model's input, dense. y: what the compiled loss takes: class numbers (samples)
  * for sparse_categorical_crossentropy, else numbers of the output's shape; a loss left at AUTO is TLVK_ERROR_ARGUMENT. */
 TLVK_API tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_logs *logs);
@@ -427,6 +485,9 @@ TLVK_API tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x
 TLVK_API int tlvk_history_epochs(const tlvk_history *history);
 TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs);
 TLVK_API tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path);
+/* Draws accuracy and val_accuracy, and loss and val_loss, over the epochs to a .png or .svg file. TLVK_ERROR_UNSUPPORTED where the library was built
+ * without the drawing library. */
+TLVK_API tlvk_status tlvk_history_plot(const tlvk_history *history, const char *path);
 /* Puts the epochs of `more` behind those of `history`: phases of one training. */
 TLVK_API tlvk_status tlvk_history_append(tlvk_history *history, const tlvk_history *more);
 TLVK_API void tlvk_history_destroy(tlvk_history *history);
