@@ -172,13 +172,13 @@ static tlvk_status make_arithmetic(reader *r, const slot *s, const tlvk__config_
     arithmetic kind = arithmetic_of(s);
     const tlvk__op *op = NULL;
     union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; tlvk__rescaling_attrs rescaling; } attrs = {.align = 0};
-    tlvk__rescaling_attrs affine = {1, 0};
+    float scale = 1, offset = 0;
     bool first = call->constant_first;
     double c = call->constant;
     if (call->has_constant && call->input_count == 1 && kind != RELU && !(kind == DIVIDE && (first || c == 0))) {
         op = &tlvk__op_rescaling;
-        affine.scale = (float)(kind == MULTIPLY ? c : kind == DIVIDE ? 1 / c : kind == SUBTRACT && first ? -1 : 1);
-        affine.offset = (float)(kind == ADD || (kind == SUBTRACT && first) ? c : kind == SUBTRACT ? -c : 0);
+        scale = (float)(kind == MULTIPLY ? c : kind == DIVIDE ? 1 / c : kind == SUBTRACT && first ? -1 : 1);
+        offset = (float)(kind == ADD || (kind == SUBTRACT && first) ? c : kind == SUBTRACT ? -c : 0);
     } else if (!call->has_constant && call->input_count == 2) {
         op = kind == ADD ? &tlvk__op_add : kind == MULTIPLY ? &tlvk__op_multiply : NULL;
     } else if (!call->has_constant && call->input_count == 1 && kind == RELU) {
@@ -189,7 +189,7 @@ static tlvk_status make_arithmetic(reader *r, const slot *s, const tlvk__config_
     if (op->defaults)
         op->defaults(attrs.bytes);
     if (op == &tlvk__op_rescaling)
-        attrs.rescaling = affine;
+        attrs.rescaling = (tlvk__rescaling_attrs){tlvk__one_float(scale), tlvk__one_float(offset)};
     char *name = s->call_count ? tlvk__format("%s_call_%d", s->at.layer, s->call_count) : tlvk__strdup(s->at.layer);
     tlvk_status status = name ? tlvk__layer_create(r->ctx, op, attrs.bytes, name, true, out) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a name");
     free(name);
@@ -463,6 +463,10 @@ static tlvk_status read_model(reader *r, json_t *entry, const tlvk__shape *hint,
 }
 
 tlvk_status tlvk__model_from_config(tlvk_context *ctx, const char *json, const char *file, int keras_version, tlvk_model **out) {
+    return tlvk__model_from_config_on(ctx, json, file, keras_version, NULL, out);
+}
+
+tlvk_status tlvk__model_from_config_on(tlvk_context *ctx, const char *json, const char *file, int keras_version, const tlvk__shape *input, tlvk_model **out) {
     json_error_t error;
     *out = NULL;
     if (strlen(json) > MAX_JSON_BYTES)
@@ -471,7 +475,7 @@ tlvk_status tlvk__model_from_config(tlvk_context *ctx, const char *json, const c
     if (!root)
         return tlvk__fail(TLVK_ERROR_FORMAT, "%s: its model_config is not JSON: %s (character %d)", file, error.text, error.position);
     reader r = {.ctx = ctx, .file = file, .keras_version = keras_version};
-    tlvk_status status = read_model(&r, root, NULL, out);
+    tlvk_status status = read_model(&r, root, input, out);
     json_decref(root);
     return status;
 }

@@ -115,6 +115,8 @@ void cli_report_failed(const tlvk_dataset *dataset);
 int cli_check_path(const char *path);
 int cli_check_folder(const char *path);
 
+/* The whole of a text file, a new text; NULL with a message and the exit status in *status. */
+char *cli_read_file(const char *path, int *status);
 typedef struct cli_labels { char **names; int count; } cli_labels;
 /* One name a line, or "0 name". CLI_GO_ON or an exit status. */
 int cli_labels_read(const char *path, cli_labels *labels);

@@ -293,10 +293,13 @@ static int train(finetune_job *job, watch *w, tlvk_history **history) {
         if (cli_exists(job->checkpoint)) {
             cli_message("a checkpoint is kept; the same command with --resume %s goes on from there", job->checkpoint);
         }
-    } else if (o->history && (st = tlvk_history_save_csv(*history, o->history)) != TLVK_OK) {
-        status = cli_fail(NULL, st, CLI_WRITING);
+        return status;
     }
-    return status;
+    st = o->history ? tlvk_history_save_csv(*history, o->history) : TLVK_OK;
+    if (!st && o->plot) {
+        st = tlvk_history_plot(*history, o->plot);
+    }
+    return st ? cli_fail(NULL, st, CLI_WRITING) : status;
 }
 
 /* Best and last accuracy over all epochs, those of a run that was resumed too. */
@@ -399,9 +402,10 @@ static int read_head(const cli_command *command, finetune_options *o) {
         }
     }
     if (ends_with(o->head_text, ".json")) {
-        return cli_usage(command, "--head FILE.json is not in this version");
+        o->head = HEAD_JSON;
+        return CLI_GO_ON;
     }
-    return cli_usage(command, "--head: '%s' where gap, gap-128, flatten-256 or none is wanted", o->head_text);
+    return cli_usage(command, "--head: '%s' where gap, gap-128, flatten-256, none or a FILE.json is wanted", o->head_text);
 }
 
 /* What the options say about each other. */
@@ -419,8 +423,11 @@ static int check_options(const cli_command *command, finetune_options *o) {
     if (o->head == HEAD_NONE && o->no_top) {
         return cli_usage(command, "--head none keeps the model's own classifier, --no-top drops it");
     }
-    if (o->head == HEAD_NONE && o->activation == TLVK_SIGMOID) {
-        return cli_usage(command, "--activation goes with a new head, not with --head none");
+    if ((o->head == HEAD_NONE || o->head == HEAD_JSON) && (o->activation == TLVK_SIGMOID || !isnan(o->dropout))) {
+        return cli_usage(command, "--activation and --dropout go with the heads that have a name here, not with --head %s", o->head_text);
+    }
+    if (o->plot && !ends_with(o->plot, ".png") && !ends_with(o->plot, ".svg")) {
+        return cli_usage(command, "--plot %s: a name ending in .png or .svg is wanted", o->plot);
     }
     if (cli_is_net(o->spec) && o->head != HEAD_NONE) {
         o->no_top = true;
@@ -438,7 +445,7 @@ static int check_options(const cli_command *command, finetune_options *o) {
 }
 
 static int check_files(const finetune_options *o) {
-    const char *why = "", *written[] = {o->output, o->history, o->checkpoint};
+    const char *why = "", *written[] = {o->output, o->history, o->checkpoint, o->plot};
     for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
         if (written[i] && !cli_can_write(written[i], &why)) {
             cli_message("%s: cannot be written: %s", written[i], why);
@@ -482,7 +489,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
     const cli_option network[] = {
         {"no-top", 0, CLI_FLAG, &o->no_top, NULL, "drop the classifier (always so for a built-in network with a new head)", 0, 0, NULL},
         {"cut", 0, CLI_TEXT, &o->cut, "LAYER", "keep the network up to this layer's output", 0, 0, NULL},
-        {"head", 0, CLI_TEXT, &o->head_text, "gap|gap-128|flatten-256|none", "new layers (default gap)", 0, 0, NULL},
+        {"head", 0, CLI_TEXT, &o->head_text, "gap|gap-128|flatten-256|FILE.json|none", "new layers (default gap); FILE.json: a model of Keras's to_json()", 0, 0, NULL},
         {"activation", 0, CLI_CHOICE, &o->activation, "softmax|sigmoid", "of the last layer; sigmoid: one unit for two classes", 0, 0, activations},
         {"dropout", 0, CLI_NUMBER, &o->dropout, "RATE", "before the last layer (default 0.2 with gap, else none)", 0, 0.999, NULL},
         {"freeze", 0, CLI_REPEATED, &o->freeze, "SPEC", "base, none, a slice :10 or -3:, a layer's name or glob; ! unfreezes; repeatable (default base)", 0, 0, NULL},
@@ -514,7 +521,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
         {"history", 0, CLI_TEXT, &o->history, "FILE.csv", "loss and accuracy of each epoch", 0, 0, NULL},
         {"checkpoint", 0, CLI_TEXT, &o->checkpoint, "FILE", "written after each epoch (default OUTPUT.checkpoint, which goes at the end)", 0, 0, NULL},
         {"resume", 0, CLI_TEXT, &o->resume, "FILE", "go on from a checkpoint", 0, 0, NULL},
-        {"plot", 0, CLI_LATER, NULL, NULL, NULL, 0, 0, NULL},
+        {"plot", 0, CLI_TEXT, &o->plot, "FILE.png|.svg", "the curves of accuracy and loss", 0, 0, NULL},
         {"report", 0, CLI_LATER, NULL, NULL, NULL, 0, 0, NULL},
         {"log-dir", 0, CLI_LATER, NULL, NULL, NULL, 0, 0, NULL},
         END,

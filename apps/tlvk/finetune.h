@@ -4,13 +4,13 @@
 
 #include "cli.h"
 
-typedef enum finetune_head { HEAD_GAP, HEAD_GAP_128, HEAD_FLATTEN_256, HEAD_NONE } finetune_head;
+typedef enum finetune_head { HEAD_GAP, HEAD_GAP_128, HEAD_FLATTEN_256, HEAD_JSON, HEAD_NONE } finetune_head;
 
 /* Numbers are NaN where the option was not given, so that an explicit zero can be told from the default. */
 typedef struct finetune_options {
     cli_common common;
     cli_picture_options pictures;
-    const char *spec, *train, *validation, *cut, *head_text, *output, *history, *checkpoint, *resume;
+    const char *spec, *train, *validation, *cut, *head_text, *output, *history, *plot, *checkpoint, *resume;
     bool no_top, embed_preprocess, deterministic;
     finetune_head head;
     int activation;          /* TLVK_SOFTMAX or TLVK_SIGMOID */

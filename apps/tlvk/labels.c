@@ -35,7 +35,7 @@ static bool append(cli_labels *labels, const char *text, size_t length) {
 }
 
 /* The whole file as a text, or NULL after a message. */
-static char *read_file(const char *path, int *status) {
+char *cli_read_file(const char *path, int *status) {
     *status = CLI_REFUSED;
     FILE *file = cli_is_folder(path) ? NULL : fopen(path, "rb");
     if (!file) {
@@ -78,7 +78,7 @@ static void drop_numbers(cli_labels *labels) {
 int cli_labels_read(const char *path, cli_labels *labels) {
     *labels = (cli_labels){0};
     int status;
-    char *text = read_file(path, &status);
+    char *text = cli_read_file(path, &status);
     if (!text) {
         return status;
     }

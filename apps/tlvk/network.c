@@ -138,6 +138,21 @@ static tlvk_tensor dense(tlvk_tensor x, const finetune_options *o, const char *n
     return tlvk_dense(x, &(tlvk_dense_desc){.name = name, .units = units, .activation = activation, .kernel_regularizer = {.l2 = l2}});
 }
 
+/* The head of a Keras JSON text, made for the features x. */
+static tlvk_status read_head(tlvk_context *ctx, const char *json, tlvk_tensor *x) {
+    int64_t shape[TLVK_MAX_DIMS + 1] = {0};
+    if (tlvk_tensor_shape(*x, shape) == 0) {
+        return TLVK_OK; /* the error that x carries comes out where the model is made */
+    }
+    tlvk_model *head = NULL;
+    tlvk_status st = tlvk_model_from_json(ctx, json, shape, &head);
+    if (!st) {
+        *x = tlvk_model_call(head, *x, TLVK_CALL_DEFAULT, "head");
+    }
+    tlvk_model_destroy(head);
+    return st;
+}
+
 /* Features that are a vector already (a cut after a pooling, a Flatten or a Dense) need no pooling. */
 static tlvk_tensor build_head(const finetune_options *o, tlvk_tensor x, int units) {
     int64_t shape[TLVK_MAX_DIMS];
@@ -159,18 +174,21 @@ static tlvk_tensor embed(tlvk_tensor x, tlvk_preprocess preprocess) {
     return preprocess == TLVK_PREPROCESS_SCALE ? tlvk_rescaling(x, 1.0f / 255.0f, 0.0f, "preprocess") : x;
 }
 
-static tlvk_status stack(tlvk_context *ctx, const finetune_options *o, tlvk_model *base, const int64_t shape[3], tlvk_preprocess preprocess, int units,
-                         finetune_network *network) {
+static tlvk_status stack(tlvk_context *ctx, const finetune_options *o, const char *head, tlvk_model *base, const int64_t shape[3],
+                         tlvk_preprocess preprocess, int units, finetune_network *network) {
     tlvk_set_random_seed(ctx, (uint64_t)o->seed);
     tlvk_tensor input = tlvk_input(ctx, &(tlvk_input_desc){.shape = {shape[0], shape[1], shape[2]}});
     tlvk_tensor x = o->embed_preprocess ? embed(input, preprocess) : input;
     /* A base called for inference keeps its Dropout quiet too, which is wanted below a new head and not in a classifier that is kept. */
     x = tlvk_model_call(base, x, o->head == HEAD_NONE ? TLVK_CALL_DEFAULT : (tlvk_call_mode)o->batch_norm, NULL);
-    if (o->head != HEAD_NONE) {
+    tlvk_status st = TLVK_OK;
+    if (o->head == HEAD_JSON) {
+        st = read_head(ctx, head, &x);
+    } else if (o->head != HEAD_NONE) {
         x = build_head(o, x, units);
     }
-    tlvk_status st = tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {input}, .outputs = {x}}, &network->model);
-    for (int i = 1; !st && o->head != HEAD_NONE && i < tlvk_model_layer_count(network->model); i++) {
+    st = st ? st : tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {input}, .outputs = {x}}, &network->model);
+    for (int i = o->head == HEAD_JSON ? 2 : 1; !st && o->head != HEAD_NONE && i < tlvk_model_layer_count(network->model); i++) {
         if (tlvk_layer_model(tlvk_model_layer(network->model, -i))) {
             network->head_layers = i - 1;
             break;
@@ -180,16 +198,18 @@ static tlvk_status stack(tlvk_context *ctx, const finetune_options *o, tlvk_mode
 }
 
 static int check_output(const finetune_options *o, int classes, finetune_network *network) {
+    const char *who = o->head == HEAD_JSON ? o->head_text : o->spec;
     int64_t shape[TLVK_MAX_DIMS] = {0};
     int rank = tlvk_model_output_count(network->model) == 1 ? tlvk_tensor_shape(tlvk_model_output(network->model, 0), shape) : 0;
     if (rank != 1 || shape[0] < 1 || shape[0] > INT32_MAX) {
-        cli_message("%s: its output is not a score for each class; --head gives it new layers that are", o->spec);
+        cli_message("%s: its output is not a score for each class; %s", who,
+                    o->head == HEAD_JSON ? "a vector of one number a class is wanted" : "--head gives it new layers that are");
         return CLI_REFUSED;
     }
     network->units = (int)shape[0];
     int has = network->units == 1 ? 2 : network->units;
     if (has != classes) {
-        cli_message("%s has %d classes, %s has %d; --head gap gives it a new classifier", o->spec, has, o->train, classes);
+        cli_message("%s has %d classes, %s has %d%s", who, has, o->train, classes, o->head == HEAD_JSON ? "" : "; --head gap gives it a new classifier");
         return CLI_REFUSED;
     }
     return CLI_GO_ON;
@@ -202,6 +222,15 @@ int finetune_build(tlvk_context *ctx, const finetune_options *o, tlvk_model **ba
     if (o->no_top && !o->cut && !cli_is_net(o->spec)) {
         int status = find_cut(*base, o->spec, &found);
         if (status != CLI_GO_ON) {
+            return status;
+        }
+    }
+    char *head = NULL;
+    if (o->head == HEAD_JSON) {
+        int status;
+        head = cli_read_file(o->head_text, &status);
+        if (!head) {
+            free(found);
             return status;
         }
     }
@@ -218,10 +247,11 @@ int finetune_build(tlvk_context *ctx, const finetune_options *o, tlvk_model **ba
         *base = kept;
     }
     if (!st && (o->head != HEAD_NONE || o->embed_preprocess)) {
-        st = stack(ctx, o, *base, shape, preprocess, o->activation == TLVK_SIGMOID ? 1 : classes, network);
+        st = stack(ctx, o, head, *base, shape, preprocess, o->activation == TLVK_SIGMOID ? 1 : classes, network);
     } else if (!st) {
         network->model = *base;
         *base = NULL;
     }
+    free(head);
     return st ? cli_fail(ctx, st, CLI_READING) : check_output(o, classes, network);
 }

@@ -85,8 +85,8 @@ usage() {
     expect 2 'exclude' "$tlvk" finetune x.h5 --train . --validation . --validation-split 0.2
     expect 2 '--optimizer' "$tlvk" finetune x.h5 --train . --optimizer lion
     expect 2 '--head' "$tlvk" finetune x.h5 --train . --head hat
-    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --head mine.json
-    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --plot a.png
+    expect 2 '--activation' "$tlvk" finetune x.h5 --train . --head mine.json --activation sigmoid
+    expect 2 '.png' "$tlvk" finetune x.h5 --train . --plot a.jpg
     expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --report a.html
     expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --log-dir=logs
     expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --augment flip
@@ -172,6 +172,19 @@ results() {
     check 'evaluate --json has the keys of the contract' json loss accuracy samples
     expect 0 '' "$tlvk" finetune two.h5 --no-top --head flatten-256 --activation sigmoid --train train --validation-split 0.25 --output sigmoid.h5 "${quick[@]}"
     expect 0 'down' "$tlvk" predict sigmoid.h5 val/down/000.bmp
+    local dense='{"class_name": "Dense", "config": {"name": "scores", "units": %s, "activation": "%s"}}'
+    # shellcheck disable=SC2059
+    printf '{"class_name": "Sequential", "config": {"name": "top", "layers": [{"class_name": "Flatten", "config": {"name": "f"}}, '"$dense"']}}' 2 softmax >head.json
+    sed 's/"units": 2/"units": 3/' head.json >three.json
+    printf 'across\n' >labels.json
+    sed 's/"units": 2, "activation": "softmax"/"units": 1, "activation": "sigmoid"/' head.json >one.json
+    expect 0 '' "$tlvk" finetune two.h5 --cut conv_b --head head.json --train train --validation val --output json.h5 --plot curves.svg "${quick[@]}"
+    check 'the curves are drawn' grep -q '<svg' curves.svg
+    expect 0 'head (Sequential)' "$tlvk" summary json.h5
+    expect 0 '' "$tlvk" finetune two.h5 --cut conv_b --head one.json --train train --output unit.h5 "${quick[@]}"
+    expect 4 'three.json has 3 classes' "$tlvk" finetune two.h5 --cut conv_b --head three.json --train train "${quick[@]}"
+    expect 4 'nowhere.json' "$tlvk" finetune two.h5 --cut conv_b --head nowhere.json --train train "${quick[@]}"
+    expect 4 'JSON' "$tlvk" finetune two.h5 --cut conv_b --head labels.json --train train "${quick[@]}"
     expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --output phases.h5 --history phases.csv "${quick[@]}" --then 'freeze=:3,epochs=1,learning-rate=1e-4'
     check 'phases share one history' lines phases.csv 4
     expect 1 '' bash -c '"$0" predict two.h5 val --preprocess scale >/dev/full' "$tlvk"

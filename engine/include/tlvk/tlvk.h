@@ -167,6 +167,18 @@ typedef struct tlvk_batch_normalization_desc {
 } tlvk_batch_normalization_desc;
 typedef struct tlvk_pooling2d_desc { const char *name; int pool_size[2]; /* 2 */ int strides[2]; /* pool_size */ tlvk_padding padding; } tlvk_pooling2d_desc;
 typedef struct tlvk_padding2d_desc { const char *name; int top, bottom, left, right; } tlvk_padding2d_desc;
+typedef struct tlvk_normalization_desc {
+    const char *name;
+    int axis;                     /* 0: the last, the only one there is */
+    const float *mean, *variance; /* `count` numbers each: one for everything, or one per channel; NULL: weights of the layer, 0 and 1 */
+    int count;
+    bool invert;                  /* x * deviation + mean */
+} tlvk_normalization_desc;
+typedef struct tlvk_dropout_desc {
+    const char *name;
+    float rate;
+    int64_t noise_shape[TLVK_MAX_DIMS]; /* with the batch: TLVK_ANY as x's, 1 for one draw along a dimension; ends at 0; empty: a draw per element */
+} tlvk_dropout_desc;
 typedef struct tlvk_relu_desc { const char *name; float max_value; /* none */ float negative_slope, threshold; } tlvk_relu_desc;
 
 TLVK_API tlvk_tensor tlvk_input(tlvk_context *ctx, const tlvk_input_desc *desc);
@@ -188,6 +200,10 @@ TLVK_API tlvk_tensor tlvk_flatten(tlvk_tensor x, const char *name);
 TLVK_API tlvk_tensor tlvk_reshape(tlvk_tensor x, const int64_t *shape, int rank, const char *name); /* without the batch; one -1 allowed */
 TLVK_API tlvk_tensor tlvk_dropout(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_rescaling(tlvk_tensor x, float scale, float offset, const char *name); /* x*scale + offset */
+/* With `count` numbers each, one per channel; offset NULL: 0. */
+TLVK_API tlvk_tensor tlvk_rescaling_channels(tlvk_tensor x, const float *scale, const float *offset, int count, const char *name);
+TLVK_API tlvk_tensor tlvk_normalization(tlvk_tensor x, const tlvk_normalization_desc *desc); /* desc NULL: defaults */
+TLVK_API tlvk_tensor tlvk_dropout_noise(tlvk_tensor x, const tlvk_dropout_desc *desc);
 TLVK_API tlvk_tensor tlvk_activation(tlvk_tensor x, tlvk_activation_kind kind, const char *name);
 TLVK_API tlvk_tensor tlvk_relu(tlvk_tensor x, const tlvk_relu_desc *desc); /* desc NULL: plain */
 TLVK_API tlvk_tensor tlvk_leaky_relu(tlvk_tensor x, float negative_slope, const char *name);
@@ -223,10 +239,12 @@ typedef struct tlvk_net_desc {
     tlvk_pooling pooling;       /* with no_top */
     int classes;                /* 1000 */
     tlvk_activation_kind classifier_activation; /* 0: softmax */
-    float alpha;                /* width of mobilenet and mobilenetv2; 0: 1 */
+    float alpha;                /* width of mobilenet, mobilenetv2 and mobilenetv3*; 0: 1 */
     uint64_t seed;              /* of random weights */
     const char *name;
     bool logits;                /* Keras's classifier_activation=None: the classifier ends without an activation */
+    float dropout;              /* before the classifier of mobilenet and mobilenetv3*; 0: Keras's own, TLVK_ZERO: none */
+    int depth_multiplier;       /* of mobilenet; 0: 1 */
 } tlvk_net_desc;
 TLVK_API tlvk_status tlvk_net(tlvk_context *ctx, const char *net, const tlvk_net_desc *desc, tlvk_model **out); /* "vgg16", ... */
 TLVK_API tlvk_status tlvk_vgg16(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
@@ -264,6 +282,10 @@ TLVK_API tlvk_status tlvk_model_load(tlvk_context *ctx, const char *path, tlvk_m
 TLVK_API tlvk_status tlvk_model_save(tlvk_model *model, const char *path);
 typedef enum tlvk_weights_match { TLVK_BY_ORDER = 0, TLVK_BY_NAME = 1 } tlvk_weights_match;
 TLVK_API tlvk_status tlvk_model_load_weights(tlvk_model *model, const char *path, tlvk_weights_match match);
+/* The architecture alone, as Keras's JSON: model.to_json() and keras.models.model_from_json(). input_shape (without the batch; ends at 0) is for a
+ * Sequential whose text does not say its input's, and may be NULL. The caller frees *json with tlvk_free. */
+TLVK_API tlvk_status tlvk_model_from_json(tlvk_context *ctx, const char *json, const int64_t *input_shape, tlvk_model **out);
+TLVK_API tlvk_status tlvk_model_to_json(const tlvk_model *model, char **json);
 TLVK_API tlvk_status tlvk_model_save_weights(tlvk_model *model, const char *path);
 
 TLVK_API const char *tlvk_model_name(const tlvk_model *model);
