@@ -1,19 +1,30 @@
 #version 450
-// out = a + b or a * b, or out += it; a and b may have size 1 where out has more (BROADCAST), and out may be a or b where they have its
-// size. One vec4 of out per invocation.
+// out = factor * (a + b), and likewise for the other kinds of tlvk__merge_kind, or out += it; a and b may have size 1 where out has more
+// (BROADCAST), and out may be a or b where they have its size. One vec4 of out per invocation.
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "lanes.glsl"
 
 layout(local_size_x = 64) in;
-layout(constant_id = 0) const uint MULTIPLY = 0;
+layout(constant_id = 0) const uint KIND = 0;
 layout(constant_id = 1) const uint ACCUMULATE = 0;
 layout(constant_id = 2) const uint BROADCAST = 0;
 layout(binding = 0) readonly buffer A { vec4 a[]; };
 layout(binding = 1) readonly buffer B { vec4 b[]; };
 layout(binding = 2) buffer Out { vec4 result[]; };
 // Strides in vec4 units of (sample, row, pixel, column); 0 where an operand has size 1. Column stride 0: its only channel goes to every lane.
-layout(push_constant) uniform Push { uint base[3]; uint items; uint columns, w, h, c; uint a_stride[4]; uint b_stride[4]; };
+layout(push_constant) uniform Push { uint base[3]; uint items; uint columns, w, h, c; uint a_stride[4]; uint b_stride[4]; float factor; };
+
+vec4 merged(vec4 p, vec4 q) {
+    switch (KIND) {
+    case 1: return p * q;
+    case 2: return p - q;
+    case 3: return max(p, q);
+    case 4: return min(p, q);
+    case 5: return p;
+    default: return p + q;
+    }
+}
 
 void main() {
     uint i = tlvk_group_x() * 64 + gl_LocalInvocationID.x;
@@ -34,7 +45,7 @@ void main() {
         p = a[base[0] + i];
         q = b[base[1] + i];
     }
-    vec4 v = MULTIPLY != 0 ? p * q : p + q;
+    vec4 v = merged(p, q) * factor;
     if (BROADCAST != 0)
         v = tlvk_keep_channels(v, column, c);
     result[base[2] + i] = ACCUMULATE != 0 ? result[base[2] + i] + v : v;

@@ -1,5 +1,5 @@
 #version 450
-// dx = sum of dy (times another operand) over the axes along which x was broadcast. One workgroup per vec4 of dx; its 64 sums join in a
+// dx = factor * sum of dy (times another operand) over the axes along which x was broadcast. One workgroup per vec4 of dx; its 64 sums join in a
 // fixed tree.
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -12,7 +12,7 @@ layout(binding = 1) readonly buffer Other { vec4 other[]; };
 layout(binding = 2) buffer Dx { vec4 dx[]; };
 // x_*: sizes of dx, columns in vec4 units; *: of dy. other_stride as in merge.comp. one_channel: x has one channel, dy more.
 layout(push_constant) uniform Push {
-    uint base[3]; uint items; uint x_columns, x_w, x_h, columns, w, h; uint one_channel; uint other_stride[4];
+    uint base[3]; uint items; uint x_columns, x_w, x_h, columns, w, h; uint one_channel; uint other_stride[4]; float factor;
 };
 
 shared vec4 part[64];
@@ -42,7 +42,7 @@ void main() {
     }
     if (lane != 0)
         return;
-    sum = part[0];
+    sum = part[0] * factor;
     if (one_channel != 0)
         sum = vec4((sum.x + sum.y) + (sum.z + sum.w), 0.0, 0.0, 0.0);
     dx[base[2] + item] = ACCUMULATE != 0 ? dx[base[2] + item] + sum : sum;

@@ -4,16 +4,14 @@
 #include <math.h>
 #include <string.h>
 
-/* A number of a descriptor: 0 is the default, TLVK_ZERO is 0. */
-static float number(float given, float otherwise) { return given == 0 ? otherwise : given == TLVK_ZERO ? 0 : given; }
+float tlvk__build_number(float given, float otherwise) { return given == 0 ? otherwise : given == TLVK_ZERO ? 0 : given; }
 
-/* Two numbers of a descriptor: 0 is the default, the second is as the first where it is left out. */
-static void pair(int to[2], const int given[2], int otherwise) {
+void tlvk__build_pair(int to[2], const int given[2], int otherwise) {
     to[0] = given[0] ? given[0] : otherwise;
     to[1] = given[1] ? given[1] : to[0];
 }
 
-static void initializer(tlvk__initializer *to, tlvk_initializer_kind kind) {
+void tlvk__build_initializer(tlvk__initializer *to, tlvk_initializer_kind kind) {
     if (kind == TLVK_INIT_DEFAULT)
         return;
     *to = (tlvk__initializer){.kind = kind};
@@ -23,8 +21,8 @@ static void initializer(tlvk__initializer *to, tlvk_initializer_kind kind) {
         to->value = 1;
 }
 
-/* One new layer called on x. `call` is the public function's name. */
-static tlvk_tensor apply(const char *call, const tlvk__op *op, const void *attrs, const char *name, bool trainable, const tlvk_tensor *x, int count) {
+tlvk_tensor tlvk__build_apply(const char *call, const tlvk__op *op, const void *attrs, const char *name, bool trainable, const tlvk_tensor *x,
+                              int count) {
     tlvk_context *ctx = NULL;
     for (int i = 0; i < count; i++) {
         if (x[i].node && x[i].node->error)
@@ -45,7 +43,7 @@ static tlvk_tensor apply(const char *call, const tlvk__op *op, const void *attrs
     return y;
 }
 
-static tlvk_tensor missing(tlvk_tensor x, const char *call, const char *what) {
+tlvk_tensor tlvk__build_missing(tlvk_tensor x, const char *call, const char *what) {
     if (x.node && x.node->error)
         return x;
     tlvk_context *ctx = x.node ? x.node->ctx : NULL;
@@ -79,86 +77,87 @@ tlvk_tensor tlvk_input(tlvk_context *ctx, const tlvk_input_desc *desc) {
 
 tlvk_tensor tlvk_conv2d(tlvk_tensor x, const tlvk_conv2d_desc *desc) {
     if (!desc)
-        return missing(x, "tlvk_conv2d", "desc is NULL; filters and kernel_size have no defaults");
+        return tlvk__build_missing(x, "tlvk_conv2d", "desc is NULL; filters and kernel_size have no defaults");
     if (desc->filters < 1 || desc->kernel_size[0] < 1)
-        return missing(x, "tlvk_conv2d", "filters and kernel_size have no defaults, both must be at least 1");
+        return tlvk__build_missing(x, "tlvk_conv2d", "filters and kernel_size have no defaults, both must be at least 1");
     tlvk__conv2d_attrs a = {0};
     tlvk__op_conv2d.defaults(&a);
     a.filters = desc->filters;
-    pair(a.kernel_size, desc->kernel_size, 1);
-    pair(a.strides, desc->strides, 1);
-    pair(a.dilation_rate, desc->dilation_rate, 1);
+    a.groups = desc->groups ? desc->groups : 1;
+    tlvk__build_pair(a.kernel_size, desc->kernel_size, 1);
+    tlvk__build_pair(a.strides, desc->strides, 1);
+    tlvk__build_pair(a.dilation_rate, desc->dilation_rate, 1);
     a.padding = desc->padding;
     a.use_bias = !desc->no_bias;
     a.activation = tlvk__activation_of(desc->activation);
-    initializer(&a.kernel_initializer, desc->kernel_initializer);
+    tlvk__build_initializer(&a.kernel_initializer, desc->kernel_initializer);
     a.kernel_regularizer = desc->kernel_regularizer;
     a.bias_regularizer = desc->bias_regularizer;
-    return apply("tlvk_conv2d", &tlvk__op_conv2d, &a, desc->name, !desc->not_trainable, &x, 1);
+    return tlvk__build_apply("tlvk_conv2d", &tlvk__op_conv2d, &a, desc->name, !desc->not_trainable, &x, 1);
 }
 
 tlvk_tensor tlvk_depthwise_conv2d(tlvk_tensor x, const tlvk_depthwise_conv2d_desc *desc) {
     if (!desc || desc->kernel_size[0] < 1)
-        return missing(x, "tlvk_depthwise_conv2d", "kernel_size has no default, it must be at least 1");
+        return tlvk__build_missing(x, "tlvk_depthwise_conv2d", "kernel_size has no default, it must be at least 1");
     tlvk__depthwise_conv2d_attrs a = {0};
     tlvk__op_depthwise_conv2d.defaults(&a);
-    pair(a.kernel_size, desc->kernel_size, 1);
-    pair(a.strides, desc->strides, 1);
-    pair(a.dilation_rate, desc->dilation_rate, 1);
+    tlvk__build_pair(a.kernel_size, desc->kernel_size, 1);
+    tlvk__build_pair(a.strides, desc->strides, 1);
+    tlvk__build_pair(a.dilation_rate, desc->dilation_rate, 1);
     a.depth_multiplier = desc->depth_multiplier ? desc->depth_multiplier : 1;
     a.padding = desc->padding;
     a.use_bias = !desc->no_bias;
     a.activation = tlvk__activation_of(desc->activation);
-    initializer(&a.depthwise_initializer, desc->depthwise_initializer);
+    tlvk__build_initializer(&a.depthwise_initializer, desc->depthwise_initializer);
     a.depthwise_regularizer = desc->depthwise_regularizer;
     a.bias_regularizer = desc->bias_regularizer;
-    return apply("tlvk_depthwise_conv2d", &tlvk__op_depthwise_conv2d, &a, desc->name, !desc->not_trainable, &x, 1);
+    return tlvk__build_apply("tlvk_depthwise_conv2d", &tlvk__op_depthwise_conv2d, &a, desc->name, !desc->not_trainable, &x, 1);
 }
 
 tlvk_tensor tlvk_separable_conv2d(tlvk_tensor x, const tlvk_separable_conv2d_desc *desc) {
     if (!desc || desc->filters < 1 || desc->kernel_size[0] < 1)
-        return missing(x, "tlvk_separable_conv2d", "filters and kernel_size have no defaults, both must be at least 1");
+        return tlvk__build_missing(x, "tlvk_separable_conv2d", "filters and kernel_size have no defaults, both must be at least 1");
     tlvk__separable_conv2d_attrs a = {0};
     tlvk__op_separable_conv2d.defaults(&a);
     a.filters = desc->filters;
-    pair(a.kernel_size, desc->kernel_size, 1);
-    pair(a.strides, desc->strides, 1);
-    pair(a.dilation_rate, desc->dilation_rate, 1);
+    tlvk__build_pair(a.kernel_size, desc->kernel_size, 1);
+    tlvk__build_pair(a.strides, desc->strides, 1);
+    tlvk__build_pair(a.dilation_rate, desc->dilation_rate, 1);
     a.depth_multiplier = desc->depth_multiplier ? desc->depth_multiplier : 1;
     a.padding = desc->padding;
     a.use_bias = !desc->no_bias;
     a.activation = tlvk__activation_of(desc->activation);
-    initializer(&a.depthwise_initializer, desc->depthwise_initializer);
-    initializer(&a.pointwise_initializer, desc->pointwise_initializer);
+    tlvk__build_initializer(&a.depthwise_initializer, desc->depthwise_initializer);
+    tlvk__build_initializer(&a.pointwise_initializer, desc->pointwise_initializer);
     a.depthwise_regularizer = desc->depthwise_regularizer;
     a.pointwise_regularizer = desc->pointwise_regularizer;
     a.bias_regularizer = desc->bias_regularizer;
-    return apply("tlvk_separable_conv2d", &tlvk__op_separable_conv2d, &a, desc->name, !desc->not_trainable, &x, 1);
+    return tlvk__build_apply("tlvk_separable_conv2d", &tlvk__op_separable_conv2d, &a, desc->name, !desc->not_trainable, &x, 1);
 }
 
 tlvk_tensor tlvk_dense(tlvk_tensor x, const tlvk_dense_desc *desc) {
     if (!desc || desc->units < 1)
-        return missing(x, "tlvk_dense", "units has no default, it must be at least 1");
+        return tlvk__build_missing(x, "tlvk_dense", "units has no default, it must be at least 1");
     tlvk__dense_attrs a = {0};
     tlvk__op_dense.defaults(&a);
     a.units = desc->units;
     a.use_bias = !desc->no_bias;
     a.activation = tlvk__activation_of(desc->activation);
-    initializer(&a.kernel_initializer, desc->kernel_initializer);
+    tlvk__build_initializer(&a.kernel_initializer, desc->kernel_initializer);
     a.kernel_regularizer = desc->kernel_regularizer;
     a.bias_regularizer = desc->bias_regularizer;
-    return apply("tlvk_dense", &tlvk__op_dense, &a, desc->name, !desc->not_trainable, &x, 1);
+    return tlvk__build_apply("tlvk_dense", &tlvk__op_dense, &a, desc->name, !desc->not_trainable, &x, 1);
 }
 
 tlvk_tensor tlvk_batch_normalization(tlvk_tensor x, const tlvk_batch_normalization_desc *desc) {
     const tlvk_batch_normalization_desc d = desc ? *desc : (tlvk_batch_normalization_desc){0};
     tlvk__batch_normalization_attrs a = {0};
     tlvk__op_batch_normalization.defaults(&a);
-    a.momentum = number(d.momentum, 0.99f);
-    a.epsilon = number(d.epsilon, 1e-3f);
+    a.momentum = tlvk__build_number(d.momentum, 0.99f);
+    a.epsilon = tlvk__build_number(d.epsilon, 1e-3f);
     a.center = !d.no_center;
     a.scale = !d.no_scale;
-    return apply("tlvk_batch_normalization", &tlvk__op_batch_normalization, &a, d.name, !d.not_trainable, &x, 1);
+    return tlvk__build_apply("tlvk_batch_normalization", &tlvk__op_batch_normalization, &a, d.name, !d.not_trainable, &x, 1);
 }
 
 /* --- pooling, padding, shapes ----------------------------------------------------------------------------------------------- */
@@ -167,13 +166,13 @@ static tlvk_tensor pool(const char *call, const tlvk__op *op, tlvk_tensor x, con
     const tlvk_pooling2d_desc d = desc ? *desc : (tlvk_pooling2d_desc){0};
     tlvk__pooling2d_attrs a = {0};
     op->defaults(&a);
-    pair(a.pool_size, d.pool_size, 2);
+    tlvk__build_pair(a.pool_size, d.pool_size, 2);
     if (d.strides[0])
-        pair(a.strides, d.strides, 1);
+        tlvk__build_pair(a.strides, d.strides, 1);
     else
         memcpy(a.strides, a.pool_size, sizeof a.strides);
     a.padding = d.padding;
-    return apply(call, op, &a, d.name, true, &x, 1);
+    return tlvk__build_apply(call, op, &a, d.name, true, &x, 1);
 }
 
 tlvk_tensor tlvk_max_pooling2d(tlvk_tensor x, const tlvk_pooling2d_desc *desc) { return pool("tlvk_max_pooling2d", &tlvk__op_max_pooling2d, x, desc); }
@@ -185,7 +184,7 @@ tlvk_tensor tlvk_average_pooling2d(tlvk_tensor x, const tlvk_pooling2d_desc *des
 static tlvk_tensor global_pool(const char *call, const tlvk__op *op, tlvk_tensor x, const char *name) {
     tlvk__global_pooling2d_attrs a = {0};
     op->defaults(&a);
-    return apply(call, op, &a, name, true, &x, 1);
+    return tlvk__build_apply(call, op, &a, name, true, &x, 1);
 }
 
 tlvk_tensor tlvk_global_average_pooling2d(tlvk_tensor x, const char *name) {
@@ -201,14 +200,13 @@ static tlvk_tensor pad(const char *call, const tlvk__op *op, tlvk_tensor x, cons
     op->defaults(&a); /* Keras: 1 on every side for ZeroPadding2D, 0 for Cropping2D */
     if (desc)
         a = (tlvk__padding2d_attrs){{desc->top, desc->bottom, desc->left, desc->right}};
-    return apply(call, op, &a, desc ? desc->name : NULL, true, &x, 1);
+    return tlvk__build_apply(call, op, &a, desc ? desc->name : NULL, true, &x, 1);
 }
 
 tlvk_tensor tlvk_zero_padding2d(tlvk_tensor x, const tlvk_padding2d_desc *desc) { return pad("tlvk_zero_padding2d", &tlvk__op_zero_padding2d, x, desc); }
 tlvk_tensor tlvk_cropping2d(tlvk_tensor x, const tlvk_padding2d_desc *desc) { return pad("tlvk_cropping2d", &tlvk__op_cropping2d, x, desc); }
 
-/* An operation without attributes, or with the default ones, on a list of tensors. */
-static tlvk_tensor merge(const char *call, const tlvk__op *op, const tlvk_tensor *x, int count, const char *name) {
+tlvk_tensor tlvk__build_merge(const char *call, const tlvk__op *op, const tlvk_tensor *x, int count, const char *name) {
     union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } a = {{0}};
     if (!x || count < 1) {
         tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: the list of tensors is empty", call));
@@ -216,42 +214,42 @@ static tlvk_tensor merge(const char *call, const tlvk__op *op, const tlvk_tensor
     }
     if (op->defaults)
         op->defaults(&a);
-    return apply(call, op, &a, name, true, x, count);
+    return tlvk__build_apply(call, op, &a, name, true, x, count);
 }
 
-tlvk_tensor tlvk_add(const tlvk_tensor *x, int count, const char *name) { return merge("tlvk_add", &tlvk__op_add, x, count, name); }
-tlvk_tensor tlvk_multiply(const tlvk_tensor *x, int count, const char *name) { return merge("tlvk_multiply", &tlvk__op_multiply, x, count, name); }
+tlvk_tensor tlvk_add(const tlvk_tensor *x, int count, const char *name) { return tlvk__build_merge("tlvk_add", &tlvk__op_add, x, count, name); }
+tlvk_tensor tlvk_multiply(const tlvk_tensor *x, int count, const char *name) { return tlvk__build_merge("tlvk_multiply", &tlvk__op_multiply, x, count, name); }
 tlvk_tensor tlvk_concatenate(const tlvk_tensor *x, int count, const char *name) {
-    return merge("tlvk_concatenate", &tlvk__op_concatenate, x, count, name);
+    return tlvk__build_merge("tlvk_concatenate", &tlvk__op_concatenate, x, count, name);
 }
-tlvk_tensor tlvk_flatten(tlvk_tensor x, const char *name) { return merge("tlvk_flatten", &tlvk__op_flatten, &x, 1, name); }
+tlvk_tensor tlvk_flatten(tlvk_tensor x, const char *name) { return tlvk__build_merge("tlvk_flatten", &tlvk__op_flatten, &x, 1, name); }
 
 tlvk_tensor tlvk_reshape(tlvk_tensor x, const int64_t *shape, int rank, const char *name) {
     if (!shape || rank < 1 || rank > TLVK__MAX_RANK - 1)
-        return missing(x, "tlvk_reshape", "the target shape has no dimensions, or too many");
+        return tlvk__build_missing(x, "tlvk_reshape", "the target shape has no dimensions, or too many");
     tlvk__reshape_attrs a = {0};
     tlvk__op_reshape.defaults(&a);
     a.target_shape = (tlvk__shape){.rank = rank};
     for (int i = 0; i < rank; i++)
         a.target_shape.dim[i] = shape[i];
-    return apply("tlvk_reshape", &tlvk__op_reshape, &a, name, true, &x, 1);
+    return tlvk__build_apply("tlvk_reshape", &tlvk__op_reshape, &a, name, true, &x, 1);
 }
 
 /* --- element by element ------------------------------------------------------------------------------------------------------- */
 
 tlvk_tensor tlvk_dropout(tlvk_tensor x, float rate, const char *name) {
     tlvk__dropout_attrs a = {.rate = rate};
-    return apply("tlvk_dropout", &tlvk__op_dropout, &a, name, true, &x, 1);
+    return tlvk__build_apply("tlvk_dropout", &tlvk__op_dropout, &a, name, true, &x, 1);
 }
 
 tlvk_tensor tlvk_rescaling(tlvk_tensor x, float scale, float offset, const char *name) {
-    tlvk__rescaling_attrs a = {.scale = scale, .offset = offset};
-    return apply("tlvk_rescaling", &tlvk__op_rescaling, &a, name, true, &x, 1);
+    tlvk__rescaling_attrs a = {tlvk__one_float(scale), tlvk__one_float(offset)};
+    return tlvk__build_apply("tlvk_rescaling", &tlvk__op_rescaling, &a, name, true, &x, 1);
 }
 
 static tlvk_tensor activate(const char *call, const tlvk__op *op, tlvk_tensor x, const tlvk__activation *activation, const char *name) {
     tlvk__activation_attrs a = {.activation = *activation};
-    return apply(call, op, &a, name, true, &x, 1);
+    return tlvk__build_apply(call, op, &a, name, true, &x, 1);
 }
 
 tlvk_tensor tlvk_activation(tlvk_tensor x, tlvk_activation_kind kind, const char *name) {
@@ -263,10 +261,10 @@ tlvk_tensor tlvk_relu(tlvk_tensor x, const tlvk_relu_desc *desc) {
     const tlvk_relu_desc d = desc ? *desc : (tlvk_relu_desc){0};
     tlvk__activation_attrs a = {0};
     tlvk__op_relu.defaults(&a);
-    a.activation.max_value = number(d.max_value, INFINITY);
-    a.activation.alpha = number(d.negative_slope, 0);
-    a.activation.threshold = number(d.threshold, 0);
-    return apply("tlvk_relu", &tlvk__op_relu, &a, d.name, true, &x, 1);
+    a.activation.max_value = tlvk__build_number(d.max_value, INFINITY);
+    a.activation.alpha = tlvk__build_number(d.negative_slope, 0);
+    a.activation.threshold = tlvk__build_number(d.threshold, 0);
+    return tlvk__build_apply("tlvk_relu", &tlvk__op_relu, &a, d.name, true, &x, 1);
 }
 
 tlvk_tensor tlvk_leaky_relu(tlvk_tensor x, float negative_slope, const char *name) {
@@ -284,24 +282,4 @@ tlvk_tensor tlvk_elu(tlvk_tensor x, float alpha, const char *name) {
 tlvk_tensor tlvk_softmax(tlvk_tensor x, const char *name) {
     tlvk__activation a = tlvk__activation_of(TLVK_SOFTMAX);
     return activate("tlvk_softmax", &tlvk__op_softmax, x, &a, name);
-}
-
-/* --- layers and models again ---------------------------------------------------------------------------------------------------- */
-
-tlvk_tensor tlvk_layer_call(tlvk_layer *layer, tlvk_tensor x, tlvk_call_mode mode) {
-    if (!layer)
-        return missing(x, "tlvk_layer_call", "the layer is NULL");
-    return tlvk__call(layer, &x, 1, mode);
-}
-
-tlvk_tensor tlvk_model_call(tlvk_model *model, tlvk_tensor x, tlvk_call_mode mode, const char *name) {
-    if (!model)
-        return missing(x, "tlvk_model_call", "the model is NULL");
-    tlvk_layer *layer;
-    tlvk_status st = tlvk__layer_from_model(model, name, &layer);
-    if (st)
-        return tlvk__error_tensor(model->ctx, st, "tlvk_model_call: %s", tlvk__fail_text());
-    tlvk_tensor y = tlvk__call(layer, &x, 1, mode);
-    tlvk__layer_release(layer);
-    return y;
 }

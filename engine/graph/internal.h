@@ -37,6 +37,23 @@ tlvk_status tlvk__variables_fit(const tlvk__op *op, const void *attrs, tlvk__var
 /* As the setter of Keras 3's Layer.trainable: a model's flag reaches every layer inside it. */
 tlvk_status tlvk__layer_set_trainable(tlvk_layer *layer, bool trainable);
 void tlvk__layer_settle(tlvk_layer *layer); /* a model counts it now: the context lets go */
+/* A model takes a layer: counts it and stands among its owners. */
+tlvk_status tlvk__layer_enter(tlvk_layer *layer, tlvk_model *model);
+void tlvk__layer_leave(tlvk_layer *layer, tlvk_model *model); /* the reverse; takes NULL */
+
+/* --- what the building calls share (build_api.c) --- */
+/* A number of a descriptor: 0 is the default, TLVK_ZERO is 0. */
+float tlvk__build_number(float given, float otherwise);
+/* Two numbers of a descriptor: 0 is the default, the second is as the first where it is left out. */
+void tlvk__build_pair(int to[2], const int given[2], int otherwise);
+/* An initializer with Keras's numbers; TLVK_INIT_DEFAULT leaves *to as it is. */
+void tlvk__build_initializer(tlvk__initializer *to, tlvk_initializer_kind kind);
+/* An operation without attributes, or with the default ones, on a list of tensors. */
+tlvk_tensor tlvk__build_merge(const char *call, const tlvk__op *op, const tlvk_tensor *x, int count, const char *name);
+/* One new layer called on x. `call` is the public function's name, for texts. */
+tlvk_tensor tlvk__build_apply(const char *call, const tlvk__op *op, const void *attrs, const char *name, bool trainable, const tlvk_tensor *x, int count);
+/* The tensor of a call that lacks something; the error of x, if there is one, goes on instead. */
+tlvk_tensor tlvk__build_missing(tlvk_tensor x, const char *call, const char *what);
 
 /* --- graphs (map.c) --- */
 /* The calls between inputs and outputs, as keras/src/ops/function.py's map_graph finds and orders them. */
@@ -51,8 +68,9 @@ static inline bool tlvk__is_input(const struct tlvk_node *node) { return node->l
 
 /* --- models (model.c, open.c) --- */
 void tlvk__model_free(tlvk_model *model); /* no handle and no layer has it any more */
+void tlvk__model_forget_training(tlvk_model *model); /* its graph changes: it is as if it had never been compiled */
 tlvk_status tlvk__model_infer(const tlvk_model *model, int count, const tlvk__shape *inputs, tlvk__shape *outputs);
-struct tlvk_node *tlvk__model_node_of(const tlvk_model *model, const tlvk_layer *layer); /* the layer's first call in this model; NULL: none */
+struct tlvk_node *tlvk__model_node_of(const tlvk_model *model, const tlvk_layer *layer); /* the layer's first call, by creation, in this model; NULL: none */
 /* Parameters of a model, or (model NULL) of a layer that is none; how many of them are trained. */
 tlvk_status tlvk__count_params(const tlvk_model *model, const tlvk_layer *layer, int64_t *total, int64_t *trained);
 int tlvk__output_text(const struct tlvk_node *node, char *buffer, size_t size);          /* "(None, 10)", or "[(None, 10), (None, 2)]" */

@@ -1,6 +1,9 @@
-/* merge.c - elementwise sums and products with operands that are broadcast, and their gradients. */
+/* merge.c - elementwise sums, products, maxima of operands that are broadcast, and their gradients. */
 #include "ops/merge.h"
 #include "ops/activation.h"
+
+#include <math.h>
+#include <stdio.h>
 
 /* --- shapes ----------------------------------------------------------------------------------------------------------------------------- */
 
@@ -57,8 +60,7 @@ static bool same_size(const tlvk__tensor *a, const tlvk__tensor *b) {
     return a->h == b->h && a->w == b->w && a->c == b->c;
 }
 
-/* Strides of t's sample, row, pixel and column, in vec4 units, as seen from a tensor of y's size. */
-static void strides_of(const tlvk__tensor *t, const tlvk__tensor *y, uint32_t out[4]) {
+void tlvk__merge_strides(const tlvk__tensor *t, const tlvk__tensor *y, uint32_t out[4]) {
     uint32_t columns = (uint32_t)(t->pitch / TLVK__LANES);
     out[0] = (uint32_t)tlvk__sample_vec4s(t);
     out[1] = t->h == 1 && y->h > 1 ? 0 : (uint32_t)t->w * columns;
@@ -66,39 +68,52 @@ static void strides_of(const tlvk__tensor *t, const tlvk__tensor *y, uint32_t ou
     out[3] = t->c == 1 && y->c > 1 ? 0 : 1;
 }
 
-tlvk_status tlvk__record_merge(tlvk__recorder *r, bool multiply, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out, bool accumulate,
-                               const char *layer) {
+static const char *const kind_names[] = {"add", "multiply", "subtract", "maximum", "minimum", "merge_first"};
+
+tlvk_status tlvk__record_merge(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
+                               bool accumulate, const char *layer) {
     tlvk__walk walk = {
-        .shader = "merge", .operation = multiply ? "multiply" : "add", .layer = layer,
-        .specs = {{"MULTIPLY", multiply}, {"ACCUMULATE", accumulate}, {"BROADCAST", !same_size(a, out) || !same_size(b, out)}},
+        .shader = "merge", .operation = kind_names[kind], .layer = layer,
+        .specs = {{"KIND", (uint32_t)kind}, {"ACCUMULATE", accumulate}, {"BROADCAST", !same_size(a, out) || !same_size(b, out)}},
         .operands = {{a, TLVK__READ, false}, {b, TLVK__READ, false}, {out, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,
         .n = out->n, .items = tlvk__sample_vec4s(out), .flops = (double)out->n * (double)tlvk__sample_floats(out),
-        .words = {(uint32_t)(out->pitch / TLVK__LANES), (uint32_t)out->w, (uint32_t)out->h, (uint32_t)out->c}, .word_count = 12};
-    strides_of(a, out, walk.words + 4);
-    strides_of(b, out, walk.words + 8);
+        .words = {(uint32_t)(out->pitch / TLVK__LANES), (uint32_t)out->w, (uint32_t)out->h, (uint32_t)out->c}, .word_count = 13};
+    tlvk__merge_strides(a, out, walk.words + 4);
+    tlvk__merge_strides(b, out, walk.words + 8);
+    walk.words[12] = tlvk__float_bits(factor);
     return tlvk__record_walk(r, &walk);
 }
 
 tlvk_status tlvk__record_add(tlvk__recorder *r, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *sum, const char *layer) {
-    return tlvk__record_merge(r, false, a, b, sum, false, layer);
+    return tlvk__record_merge(r, TLVK__MERGE_ADD, 1, a, b, sum, false, layer);
 }
 
-tlvk_status tlvk__record_merge_gradient(tlvk__recorder *r, const tlvk__tensor *dy, const tlvk__tensor *other, const tlvk__tensor *dx, bool accumulate,
-                                        const char *layer) {
+tlvk_status tlvk__record_merge_gradient(tlvk__recorder *r, float factor, const tlvk__tensor *dy, const tlvk__tensor *other, const tlvk__tensor *dx,
+                                        bool accumulate, const char *layer) {
     tlvk__activation linear = tlvk__activation_of(TLVK_LINEAR);
+    if (same_size(dx, dy) && !other && factor == 1)
+        return tlvk__record_activation_slope(r, &linear, NULL, false, dy, NULL, dx, accumulate, layer);
     if (same_size(dx, dy))
-        return other ? tlvk__record_merge(r, true, dy, other, dx, accumulate, layer)
-                     : tlvk__record_activation_slope(r, &linear, NULL, false, dy, NULL, dx, accumulate, layer);
+        return tlvk__record_merge(r, other ? TLVK__MERGE_MULTIPLY : TLVK__MERGE_FIRST, factor, dy, other ? other : dy, dx, accumulate, layer);
     tlvk__walk walk = {
         .shader = "merge_reduce", .operation = "merge_reduce", .layer = layer,
         .specs = {{"ACCUMULATE", accumulate}, {"MULTIPLY", other != NULL}},
         .operands = {{dy, TLVK__READ, false}, {other, TLVK__READ, false}, {dx, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,
         .n = dx->n, .items = tlvk__sample_vec4s(dx), .group_items = 1, .flops = 2.0 * (double)dy->n * (double)tlvk__sample_floats(dy),
         .words = {(uint32_t)(dx->pitch / TLVK__LANES), (uint32_t)dx->w, (uint32_t)dx->h, (uint32_t)(dy->pitch / TLVK__LANES), (uint32_t)dy->w,
-                  (uint32_t)dy->h, dx->c == 1 && dy->c > 1}, .word_count = 11};
+                  (uint32_t)dy->h, dx->c == 1 && dy->c > 1}, .word_count = 12};
     if (other)
-        strides_of(other, dy, walk.words + 7);
+        tlvk__merge_strides(other, dy, walk.words + 7);
+    walk.words[11] = tlvk__float_bits(factor);
     return tlvk__record_walk(r, &walk);
+}
+
+tlvk__tensor tlvk__merge_room(const tlvk__span *span, const tlvk__tensor *y) {
+    tlvk__tensor room = *y;
+    room.segment_n = y->n;
+    room.segment_count = 1;
+    room.segments = span;
+    return room;
 }
 
 /* --- reference -------------------------------------------------------------------------------------------------------------------------- */
@@ -117,4 +132,68 @@ size_t tlvk__merge_index(const tlvk__shape *y, const tlvk__shape *x, size_t i) {
         stride *= x->dim[axis];
     }
     return (size_t)index;
+}
+
+tlvk_status tlvk__merge_sum_reference_forward(const tlvk__ref_call *call, double first, double others) {
+    size_t count = tlvk__ref_count(call->y);
+    for (size_t i = 0; i < count; i++) {
+        double sum = 0, size = 0;
+        for (int k = 0; k < call->inputs; k++) {
+            double v = call->x[k]->v[tlvk__merge_index(&call->y->shape, &call->x[k]->shape, i)] * (k ? others : first);
+            sum += v;
+            size += fabs(v);
+        }
+        call->y->v[i] = sum;
+        if (call->y->e)
+            call->y->e[i] = (call->inputs - 1 + (fabs(others) != 1 ? 2 : 0)) * TLVK__U * size;
+    }
+    return TLVK_OK;
+}
+
+tlvk_status tlvk__merge_sum_reference_backward(const tlvk__ref_call *call, double first, double others) {
+    size_t count = tlvk__ref_count(call->dy);
+    for (int k = 0; k < call->inputs; k++) {
+        tlvk__ref_tensor *dx = call->dx[k];
+        if (!dx)
+            continue;
+        size_t own = tlvk__ref_count(dx);
+        double factor = k ? others : first, terms = (double)(count / own);
+        double spread = ((terms > 1 ? 4 * sqrt(terms) + 4 : 0) + (fabs(factor) != 1 ? 2 : 0)) * TLVK__U;
+        for (size_t i = 0; i < own; i++)
+            dx->v[i] = 0;
+        for (size_t i = 0; dx->e && i < own; i++)
+            dx->e[i] = 0;
+        for (size_t i = 0; i < count; i++) {
+            size_t at = tlvk__merge_index(&call->dy->shape, &dx->shape, i);
+            double term = factor * call->dy->v[i];
+            dx->v[at] += term;
+            if (dx->e)
+                dx->e[at] += spread * fabs(term);
+        }
+    }
+    return TLVK_OK;
+}
+
+bool tlvk__merge_test_case(int index, bool several, tlvk__op_case *c) {
+    static const struct { int inputs; tlvk__shape x[3]; } cases[] = {
+        {2, {{4, {2, 3, 4, 6}}, {4, {2, 3, 4, 6}}}},
+        {2, {{4, {3, 5, 4, 7}}, {4, {3, 1, 1, 7}}}},
+        {2, {{4, {3, 1, 1, 7}}, {4, {3, 5, 4, 7}}}},
+        {2, {{2, {2, 5}}, {4, {2, 3, 2, 5}}}},
+        {2, {{4, {2, 3, 4, 6}}, {4, {2, 3, 4, 1}}}},
+        {2, {{4, {2, 3, 2, 1}}, {4, {2, 3, 2, 5}}}},
+        {2, {{4, {2, 3, 1, 5}}, {4, {2, 1, 4, 5}}}},
+        {2, {{2, {3, 7}}, {2, {3, 7}}}},
+        {2, {{3, {2, 6, 3}}, {3, {2, 6, 3}}}},
+        {3, {{4, {3, 2, 5, 8}}, {4, {3, 2, 5, 8}}, {4, {3, 2, 5, 8}}}},
+        {3, {{4, {2, 3, 4, 5}}, {4, {2, 1, 1, 5}}, {4, {2, 3, 4, 1}}}},
+        {3, {{4, {2, 1, 1, 5}}, {4, {2, 1, 4, 1}}, {4, {2, 3, 4, 5}}}},
+    };
+    if (index >= (int)TLVK__COUNT(cases) || (cases[index].inputs > 2 && !several))
+        return false;
+    char a[64], b[64];
+    c->inputs = cases[index].inputs;
+    memcpy(c->x, cases[index].x, sizeof cases[index].x);
+    snprintf(c->name, sizeof c->name, "%d inputs %.32s %.32s", c->inputs, tlvk__shape_text(&c->x[0], a, sizeof a), tlvk__shape_text(&c->x[1], b, sizeof b));
+    return true;
 }

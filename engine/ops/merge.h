@@ -1,4 +1,5 @@
-/* merge.h - what Add and Multiply share: shapes that are broadcast, one operand into another, and the sums of the gradient that follow. */
+/* merge.h - what Add, Subtract, Multiply, Maximum, Minimum and Average share: shapes that are broadcast, one operand into another, and the sums
+ * of the gradient that follow. */
 #ifndef TLVK_MERGE_H
 #define TLVK_MERGE_H
 
@@ -8,14 +9,27 @@
  * (keras/src/layers/merging/base_merge.py). */
 tlvk_status tlvk__merge_shape(const char *class_name, int inputs, const tlvk__shape *x, tlvk__shape *y);
 
-/* out = a * b (multiply) or a + b, out += where accumulate; a and b broadcast to out's shape. */
-tlvk_status tlvk__record_merge(tlvk__recorder *r, bool multiply, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out, bool accumulate,
-                               const char *layer);
-/* dx = sum of dy (* other, where not NULL) over the axes along which dx is smaller; dx += where accumulate. */
-tlvk_status tlvk__record_merge_gradient(tlvk__recorder *r, const tlvk__tensor *dy, const tlvk__tensor *other, const tlvk__tensor *dx, bool accumulate,
-                                        const char *layer);
+/* What the shader merge.comp does with two operands. */
+typedef enum tlvk__merge_kind { TLVK__MERGE_ADD, TLVK__MERGE_MULTIPLY, TLVK__MERGE_SUBTRACT, TLVK__MERGE_MAXIMUM, TLVK__MERGE_MINIMUM, TLVK__MERGE_FIRST } tlvk__merge_kind;
+/* out = factor * (a kind b), out += where accumulate; a and b broadcast to out's shape. TLVK__MERGE_FIRST takes a alone, b is any tensor of its size. */
+tlvk_status tlvk__record_merge(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
+                               bool accumulate, const char *layer);
+/* dx = factor * sum of dy (* other, where not NULL) over the axes along which dx is smaller; dx += where accumulate. */
+tlvk_status tlvk__record_merge_gradient(tlvk__recorder *r, float factor, const tlvk__tensor *dy, const tlvk__tensor *other, const tlvk__tensor *dx,
+                                        bool accumulate, const char *layer);
+/* Strides of t's sample, row, pixel and column, in vec4 units, as seen from a tensor of y's size; 0 where t has size 1 against more. */
+void tlvk__merge_strides(const tlvk__tensor *t, const tlvk__tensor *y, uint32_t out[4]);
+/* `span` as a tensor of y's size. */
+tlvk__tensor tlvk__merge_room(const tlvk__span *span, const tlvk__tensor *y);
 
 /* Reference: index into a dense tensor of shape `x` of the element that is broadcast to element i of shape `y`. */
 size_t tlvk__merge_index(const tlvk__shape *y, const tlvk__shape *x, size_t i);
+/* References of y = first * x[0] + others * (x[1] + ..): Add, Subtract, Average. */
+tlvk_status tlvk__merge_sum_reference_forward(const tlvk__ref_call *call, double first, double others);
+tlvk_status tlvk__merge_sum_reference_backward(const tlvk__ref_call *call, double first, double others);
+
+/* Case `index` of those that every merging layer must pass: equal and broadcast shapes, either operand the smaller; false past the last. Operations
+ * of more than two inputs have `several`. */
+bool tlvk__merge_test_case(int index, bool several, tlvk__op_case *c);
 
 #endif

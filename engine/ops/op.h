@@ -48,6 +48,8 @@ typedef enum tlvk__field_type {
     TLVK__FIELD_REGULARIZER, /* tlvk_regularizer */
     TLVK__FIELD_AXIS,        /* int from an int or a list of one */
     TLVK__FIELD_CHOICE,      /* int, index into `choices` */
+    TLVK__FIELD_FLOATS,      /* tlvk__floats from a number or a list of numbers; null: none */
+    TLVK__FIELD_DIMS,        /* tlvk__shape from a list whose nulls are -1; rank 0 is null */
     TLVK__FIELD_MUST,        /* no storage: only the value `must` (JSON text) or null is accepted, refused by name otherwise */
     TLVK__FIELD_IGNORE       /* no storage: read and written back as its default `must` */
 } tlvk__field_type;
@@ -60,6 +62,12 @@ typedef struct tlvk__field {
     bool keras3_only, legacy_only; /* which file generation it is written to; both are read */
     bool read_only;              /* accepted when read, never written: a key that some Keras versions do not know */
 } tlvk__field;
+
+/* Numbers given in a config, one for everything or one per channel: pictures have few. */
+#define TLVK__MAX_FLOATS 8
+typedef struct tlvk__floats { int count /* 0: none */; bool list /* written as a list; else `count` is 1 */; float v[TLVK__MAX_FLOATS]; } tlvk__floats;
+static inline tlvk__floats tlvk__one_float(float v) { return (tlvk__floats){.count = 1, .v = {v}}; }
+static inline float tlvk__float_of_channel(const tlvk__floats *f, int64_t channel) { return f->v[f->count == 1 ? 0 : channel]; }
 
 typedef struct tlvk__initializer { tlvk_initializer_kind kind; float value /* constant; deviation or half range; scale */; float mean; int mode, distribution; /* VarianceScaling: fan_in 0, fan_out 1, fan_avg 2; truncated_normal 0, untruncated 1, uniform 2 */ } tlvk__initializer;
 
@@ -178,7 +186,7 @@ const tlvk__op *tlvk__op_find(const char *class_name); /* NULL: no such operatio
 const tlvk__op *tlvk__op_at(int index);                /* NULL past the last */
 extern const tlvk__op tlvk__op_conv2d, tlvk__op_depthwise_conv2d, tlvk__op_separable_conv2d, tlvk__op_dense, tlvk__op_batch_normalization,
     tlvk__op_max_pooling2d, tlvk__op_average_pooling2d, tlvk__op_global_average_pooling2d, tlvk__op_global_max_pooling2d, tlvk__op_zero_padding2d,
-    tlvk__op_cropping2d, tlvk__op_add, tlvk__op_multiply, tlvk__op_concatenate, tlvk__op_flatten, tlvk__op_reshape, tlvk__op_dropout, tlvk__op_rescaling,
+    tlvk__op_cropping2d, tlvk__op_add, tlvk__op_subtract, tlvk__op_multiply, tlvk__op_maximum, tlvk__op_minimum, tlvk__op_average, tlvk__op_concatenate, tlvk__op_flatten, tlvk__op_reshape, tlvk__op_dropout, tlvk__op_rescaling, tlvk__op_normalization,
     tlvk__op_activation, tlvk__op_softmax, tlvk__op_relu, tlvk__op_leaky_relu, tlvk__op_elu, tlvk__op_input;
 
 /* scale = gamma/sqrt(var+eps), shift = beta - mean*scale: makes the epilogue vectors of a BatchNormalization in inference mode on the device;

@@ -22,11 +22,16 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_cropping2d,
     &tlvk__op_batch_normalization,
     &tlvk__op_add,
+    &tlvk__op_subtract,
     &tlvk__op_multiply,
+    &tlvk__op_maximum,
+    &tlvk__op_minimum,
+    &tlvk__op_average,
     &tlvk__op_concatenate,
     &tlvk__op_flatten,
     &tlvk__op_reshape,
     &tlvk__op_rescaling,
+    &tlvk__op_normalization,
     &tlvk__op_dropout,
 };
 

@@ -16,9 +16,9 @@ import tensorflow as tf
 import tf_keras
 
 BOUND, BOUND_FLOAT_CONSTANTS = 1e-10, 2.0**-24
-MERGING = ("Add", "Concatenate", "Multiply")
-ALL = """Activation Add AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
-GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Multiply ReLU Rescaling Reshape SeparableConv2D Softmax ZeroPadding2D""".split()
+MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+ALL = """Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
+GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum Multiply Normalization ReLU Rescaling Reshape SeparableConv2D Softmax Subtract ZeroPadding2D""".split()
 ACTIVATIONS = """linear relu relu6 leaky_relu elu selu sigmoid tanh softmax softplus swish gelu hard_sigmoid gelu_tanh hard_sigmoid_keras2 softsign
 exponential hard_swish""".split()
 
@@ -51,6 +51,8 @@ def build(case, inputs, variables):
     if names != list(variables):
         raise ValueError(f"{case['case']}: Keras has the variables {names}, the operation {list(variables)}")
     layer.set_weights(list(variables.values()))
+    if case["class"] == "Normalization":
+        layer.finalize_state()
     return layer
 
 

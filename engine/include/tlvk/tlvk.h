@@ -117,6 +117,7 @@ typedef enum tlvk_activation_kind {
     TLVK_ACTIVATION_COUNT
 } tlvk_activation_kind;
 typedef enum tlvk_padding { TLVK_VALID = 0, TLVK_SAME = 1 } tlvk_padding;
+typedef enum tlvk_resize { TLVK_RESIZE_AUTO = 0, TLVK_BILINEAR, TLVK_NEAREST } tlvk_resize;
 typedef enum tlvk_initializer_kind {
     TLVK_INIT_DEFAULT = 0, TLVK_GLOROT_UNIFORM, TLVK_GLOROT_NORMAL, TLVK_HE_UNIFORM, TLVK_HE_NORMAL, TLVK_LECUN_UNIFORM, TLVK_LECUN_NORMAL,
     TLVK_ZEROS, TLVK_ONES, TLVK_RANDOM_UNIFORM, TLVK_RANDOM_NORMAL, TLVK_TRUNCATED_NORMAL, TLVK_CONSTANT, TLVK_VARIANCE_SCALING
@@ -132,7 +133,19 @@ typedef struct tlvk_conv2d_desc {
     bool no_bias, not_trainable;
     tlvk_initializer_kind kernel_initializer; /* glorot_uniform */
     tlvk_regularizer kernel_regularizer, bias_regularizer;
+    int groups; /* 1; divides the input's channels and filters */
 } tlvk_conv2d_desc;
+typedef struct tlvk_conv2d_transpose_desc {
+    const char *name;
+    int filters, kernel_size[2], strides[2], dilation_rate[2];
+    tlvk_padding padding;
+    bool set_output_padding;   /* output_padding counts, zeros too; false: Keras's None, the size follows from the others */
+    int output_padding[2];     /* each less than its stride */
+    tlvk_activation_kind activation;
+    bool no_bias, not_trainable;
+    tlvk_initializer_kind kernel_initializer; /* glorot_uniform */
+    tlvk_regularizer kernel_regularizer, bias_regularizer;
+} tlvk_conv2d_transpose_desc;
 typedef struct tlvk_depthwise_conv2d_desc {
     const char *name;
     int kernel_size[2], strides[2], dilation_rate[2], depth_multiplier; /* 1 */
@@ -181,12 +194,24 @@ typedef struct tlvk_dropout_desc {
 } tlvk_dropout_desc;
 typedef struct tlvk_relu_desc { const char *name; float max_value; /* none */ float negative_slope, threshold; } tlvk_relu_desc;
 
+typedef struct tlvk_layer_normalization_desc { const char *name; float epsilon; /* 1e-3 */ bool no_center, no_scale, not_trainable; } tlvk_layer_normalization_desc;
+typedef struct tlvk_upsampling2d_desc { const char *name; int size[2]; /* 2 */ tlvk_resize interpolation; /* nearest */ } tlvk_upsampling2d_desc;
+typedef struct tlvk_prelu_desc {
+    const char *name;
+    int shared_axes[TLVK_MAX_DIMS]; /* axes along which alpha is shared, the batch being 0; ends at 0. Of pictures 1, 2 is usual. */
+    bool not_trainable;
+    tlvk_initializer_kind alpha_initializer; /* zeros */
+    tlvk_regularizer alpha_regularizer;
+} tlvk_prelu_desc;
+
 TLVK_API tlvk_tensor tlvk_input(tlvk_context *ctx, const tlvk_input_desc *desc);
 TLVK_API tlvk_tensor tlvk_conv2d(tlvk_tensor x, const tlvk_conv2d_desc *desc);
+TLVK_API tlvk_tensor tlvk_conv2d_transpose(tlvk_tensor x, const tlvk_conv2d_transpose_desc *desc);
 TLVK_API tlvk_tensor tlvk_depthwise_conv2d(tlvk_tensor x, const tlvk_depthwise_conv2d_desc *desc);
 TLVK_API tlvk_tensor tlvk_separable_conv2d(tlvk_tensor x, const tlvk_separable_conv2d_desc *desc);
 TLVK_API tlvk_tensor tlvk_dense(tlvk_tensor x, const tlvk_dense_desc *desc);
 TLVK_API tlvk_tensor tlvk_batch_normalization(tlvk_tensor x, const tlvk_batch_normalization_desc *desc); /* desc NULL: defaults */
+TLVK_API tlvk_tensor tlvk_layer_normalization(tlvk_tensor x, const tlvk_layer_normalization_desc *desc); /* over the last axis; desc NULL: defaults */
 TLVK_API tlvk_tensor tlvk_max_pooling2d(tlvk_tensor x, const tlvk_pooling2d_desc *desc);
 TLVK_API tlvk_tensor tlvk_average_pooling2d(tlvk_tensor x, const tlvk_pooling2d_desc *desc);
 TLVK_API tlvk_tensor tlvk_global_average_pooling2d(tlvk_tensor x, const char *name); /* every name may be NULL: Keras's automatic one */
@@ -194,10 +219,17 @@ TLVK_API tlvk_tensor tlvk_global_max_pooling2d(tlvk_tensor x, const char *name);
 TLVK_API tlvk_tensor tlvk_zero_padding2d(tlvk_tensor x, const tlvk_padding2d_desc *desc);
 TLVK_API tlvk_tensor tlvk_cropping2d(tlvk_tensor x, const tlvk_padding2d_desc *desc);
 TLVK_API tlvk_tensor tlvk_add(const tlvk_tensor *x, int count, const char *name);
+TLVK_API tlvk_tensor tlvk_subtract(tlvk_tensor a, tlvk_tensor b, const char *name);
 TLVK_API tlvk_tensor tlvk_multiply(const tlvk_tensor *x, int count, const char *name);
+TLVK_API tlvk_tensor tlvk_maximum(const tlvk_tensor *x, int count, const char *name);
+TLVK_API tlvk_tensor tlvk_minimum(const tlvk_tensor *x, int count, const char *name);
+TLVK_API tlvk_tensor tlvk_average(const tlvk_tensor *x, int count, const char *name);
 TLVK_API tlvk_tensor tlvk_concatenate(const tlvk_tensor *x, int count, const char *name); /* along the last axis */
+TLVK_API tlvk_tensor tlvk_concatenate_axis(const tlvk_tensor *x, int count, int axis, const char *name); /* the batch is axis 0 */
 TLVK_API tlvk_tensor tlvk_flatten(tlvk_tensor x, const char *name);
 TLVK_API tlvk_tensor tlvk_reshape(tlvk_tensor x, const int64_t *shape, int rank, const char *name); /* without the batch; one -1 allowed */
+TLVK_API tlvk_tensor tlvk_permute(tlvk_tensor x, const int *dims, int rank, const char *name); /* Keras's dims: axes from 1, without the batch */
+TLVK_API tlvk_tensor tlvk_upsampling2d(tlvk_tensor x, const tlvk_upsampling2d_desc *desc); /* desc NULL: twice the size, nearest */
 TLVK_API tlvk_tensor tlvk_dropout(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_rescaling(tlvk_tensor x, float scale, float offset, const char *name); /* x*scale + offset */
 /* With `count` numbers each, one per channel; offset NULL: 0. */
@@ -207,6 +239,7 @@ TLVK_API tlvk_tensor tlvk_dropout_noise(tlvk_tensor x, const tlvk_dropout_desc *
 TLVK_API tlvk_tensor tlvk_activation(tlvk_tensor x, tlvk_activation_kind kind, const char *name);
 TLVK_API tlvk_tensor tlvk_relu(tlvk_tensor x, const tlvk_relu_desc *desc); /* desc NULL: plain */
 TLVK_API tlvk_tensor tlvk_leaky_relu(tlvk_tensor x, float negative_slope, const char *name);
+TLVK_API tlvk_tensor tlvk_prelu(tlvk_tensor x, const tlvk_prelu_desc *desc); /* desc NULL: an alpha for every element of a sample */
 TLVK_API tlvk_tensor tlvk_elu(tlvk_tensor x, float alpha, const char *name);
 TLVK_API tlvk_tensor tlvk_softmax(tlvk_tensor x, const char *name);
 
@@ -353,7 +386,6 @@ TLVK_API void tlvk_free(void *p);
 /* How pictures are made ready for this model; travels with its file. */
 typedef enum tlvk_preprocess { TLVK_PREPROCESS_AUTO = 0, TLVK_PREPROCESS_NONE, TLVK_PREPROCESS_TF, TLVK_PREPROCESS_CAFFE, TLVK_PREPROCESS_TORCH, TLVK_PREPROCESS_SCALE } tlvk_preprocess;
 typedef enum tlvk_color_mode { TLVK_COLOR_AUTO = 0, TLVK_RGB, TLVK_GRAYSCALE, TLVK_RGBA } tlvk_color_mode;
-typedef enum tlvk_resize { TLVK_RESIZE_AUTO = 0, TLVK_BILINEAR, TLVK_NEAREST } tlvk_resize;
 typedef struct tlvk_usage {
     tlvk_preprocess preprocess; tlvk_color_mode color_mode; tlvk_resize resize;
     int class_count; const char *const *class_names; /* borrowed from the model by get, copied by set; NULL: unknown */
@@ -472,6 +504,9 @@ typedef struct tlvk_event {
 typedef enum tlvk_verdict { TLVK_CONTINUE = 0, TLVK_STOP = 1 } tlvk_verdict;
 typedef tlvk_verdict (*tlvk_callback_fn)(const tlvk_event *event, void *user);
 
+/* A callback for programs that want a line for each epoch, as Keras prints; `file` is a FILE *, or NULL for the standard output. */
+TLVK_API tlvk_verdict tlvk_print_epoch(const tlvk_event *event, void *file);
+
 typedef struct tlvk_fit_desc {
     int epochs;                    /* 1 */
     int initial_epoch;
@@ -495,7 +530,11 @@ TLVK_API tlvk_status tlvk_model_fit(tlvk_model *model, tlvk_dataset *train, cons
 TLVK_API tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs);
 /* scores: dataset size x elements of the output per sample, rows in the dataset's own order; unreadable pictures give NaN rows. */
 TLVK_API tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements);
-/* The same for a model with several outputs: outputs[i] has room for dataset size x elements of output i; elements[i] says how many that are. */
+typedef struct tlvk_prediction { int index; const char *label; /* borrowed from the model; NULL where it knows no names */ float score; } tlvk_prediction;
+/* Keras's decode_predictions of one row of `classes` scores: fills the best `count`, the best first, and returns how many those are.
+ * Labels are the model's class names; `model` may be NULL. */
+TLVK_API int tlvk_decode_predictions(const tlvk_model *model, const float *scores, int classes, tlvk_prediction *top, int count);
+/* tlvk_model_predict for a model with several outputs: outputs[i] has room for dataset size x elements of output i; elements[i] says how many that are. */
 TLVK_API tlvk_status tlvk_model_predict_outputs(tlvk_model *model, tlvk_dataset *data, float *const *outputs, const size_t *elements);
 /* Writes the first `count` pictures of epoch `epoch` to `folder` as PNG files, as a fit with this seed and augmentation trains on them; values are brought
  * back from the dataset's preprocessing to 0..255. The folder is made where it is missing. */

@@ -1,0 +1,48 @@
+/* average.c - Average: the mean of its inputs, element by element. Source: keras/src/layers/merging/average.py. */
+#include "ops/merge.h"
+
+static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y) {
+    (void)attrs;
+    return tlvk__merge_shape("Average", inputs, x, y);
+}
+
+static double flops(const tlvk__op_call *call) {
+    return tlvk__elementwise_flops(call) * call->inputs;
+}
+
+static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
+    int last = call->inputs - 1;
+    float share = 1 / (float)call->inputs;
+    tlvk_status s = tlvk__record_merge(r, TLVK__MERGE_ADD, last == 1 ? share : 1, call->x[0], call->x[1], call->y, false, call->layer);
+    for (int i = 2; !s && i <= last; i++)
+        s = tlvk__record_merge(r, TLVK__MERGE_ADD, i == last ? share : 1, call->y, call->x[i], call->y, false, call->layer);
+    return s;
+}
+
+static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
+    tlvk_status s = TLVK_OK;
+    for (int i = 0; !s && i < call->inputs; i++)
+        if (call->dx[i])
+            s = tlvk__record_merge_gradient(r, 1 / (float)call->inputs, call->dy, NULL, call->dx[i], call->dx_accumulate[i], call->layer);
+    return s;
+}
+
+static tlvk_status reference_forward(const tlvk__ref_call *call) {
+    return tlvk__merge_sum_reference_forward(call, 1.0 / call->inputs, 1.0 / call->inputs);
+}
+
+static tlvk_status reference_backward(const tlvk__ref_call *call) {
+    return tlvk__merge_sum_reference_backward(call, 1.0 / call->inputs, 1.0 / call->inputs);
+}
+
+static bool test_case(int index, tlvk__op_case *c) {
+    return tlvk__merge_test_case(index, true, c);
+}
+
+static const tlvk__field fields[] = {{0}};
+
+const tlvk__op tlvk__op_average = {
+    .class_name = "Average", .snake_name = "average", .min_inputs = 2, .max_inputs = TLVK__MAX_INPUTS, .fields = fields, .defaults = tlvk__no_defaults,
+    .shape = shape, .flops = flops, .forward = forward, .backward = backward, .reference_forward = reference_forward,
+    .reference_backward = reference_backward, .test_case = test_case,
+};
