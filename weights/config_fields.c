@@ -76,6 +76,20 @@ static bool shape_of(const json_t *value, tlvk__shape *out) {
     return true;
 }
 
+static bool floats_of(const json_t *value, tlvk__floats *out) {
+    value = list_of(value);
+    tlvk__floats f = {.count = 1, .list = json_is_array(value)};
+    if (f.list && (json_array_size(value) < 1 || json_array_size(value) > TLVK__MAX_FLOATS))
+        return false;
+    if (f.list)
+        f.count = (int)json_array_size(value);
+    for (int i = 0; i < f.count; i++)
+        if (!float_of(f.list ? json_array_get(value, (size_t)i) : value, &f.v[i]))
+            return false;
+    *out = f;
+    return true;
+}
+
 static bool choice_of(const json_t *value, const char *const *choices, int *out) {
     const char *text = json_string_value(value);
     for (int i = 0; text && choices[i]; i++)
@@ -132,6 +146,8 @@ static tlvk_status read_field(const tlvk__config_place *at, const tlvk__field *f
             value = json_array_get(value, 0);
         return int_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "an integer, or a list of one");
     case TLVK__FIELD_CHOICE: return choice_of(value, f->choices, to) ? TLVK_OK : unfit(at, f->key, value, f->choices[0]);
+    case TLVK__FIELD_FLOATS: return floats_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "a number or a list of up to 8 numbers");
+    case TLVK__FIELD_DIMS: return shape_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "a list of up to 8 integers or nulls");
     case TLVK__FIELD_MUST: return must_be(at, f, value);
     case TLVK__FIELD_IGNORE: return TLVK_OK;
     }
@@ -200,6 +216,19 @@ static json_t *shape_to_json(const tlvk__shape *s, bool batch) {
     return list;
 }
 
+static json_t *dims_to_json(const tlvk__shape *s) { return s->rank ? shape_to_json(s, true) : json_null(); }
+
+static json_t *floats_to_json(const tlvk__floats *f) {
+    if (f->count == 0)
+        return json_null();
+    if (!f->list)
+        return tlvk__json_float(f->v[0]);
+    json_t *list = json_array();
+    for (int i = 0; i < f->count; i++)
+        json_array_append_new(list, tlvk__json_float(f->v[i]));
+    return list;
+}
+
 /* *value is NULL where there is nothing to write or no memory for it. */
 static tlvk_status field_to_json(const tlvk__config_place *at, const tlvk__op *op, const tlvk__field *f, const unsigned char *attrs, json_t **value) {
     const void *from = attrs + f->offset;
@@ -227,6 +256,8 @@ static tlvk_status field_to_json(const tlvk__config_place *at, const tlvk__op *o
     case TLVK__FIELD_INITIALIZER: *value = tlvk__initializer_to_json(from); break;
     case TLVK__FIELD_REGULARIZER: *value = tlvk__regularizer_to_json(from); break;
     case TLVK__FIELD_CHOICE: *value = json_string(f->choices[*ints]); break;
+    case TLVK__FIELD_FLOATS: *value = floats_to_json(from); break;
+    case TLVK__FIELD_DIMS: *value = dims_to_json(from); break;
     case TLVK__FIELD_MUST:
     case TLVK__FIELD_IGNORE: *value = f->must ? json_loads(f->must, JSON_DECODE_ANY, NULL) : NULL; break;
     }

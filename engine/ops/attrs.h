@@ -50,7 +50,12 @@ typedef struct tlvk__padding2d_attrs { int padding[4]; /* top, bottom, left, rig
 typedef struct tlvk__concatenate_attrs { int axis; } tlvk__concatenate_attrs;
 typedef struct tlvk__reshape_attrs { tlvk__shape target_shape; /* without the batch; one -1 */ } tlvk__reshape_attrs;
 typedef struct tlvk__dropout_attrs { float rate; } tlvk__dropout_attrs;
-typedef struct tlvk__rescaling_attrs { float scale, offset; } tlvk__rescaling_attrs;
+typedef struct tlvk__rescaling_attrs { tlvk__floats scale, offset; } tlvk__rescaling_attrs; /* one each, or one per channel */
+typedef struct tlvk__normalization_attrs {
+    int axis;
+    bool invert;
+    tlvk__floats mean, variance;   /* given; none: they are weights */
+} tlvk__normalization_attrs;
 typedef struct tlvk__activation_attrs { tlvk__activation activation; } tlvk__activation_attrs; /* Activation, ReLU, LeakyReLU, ELU, Softmax */
 typedef struct tlvk__input_attrs { tlvk__shape batch_shape; /* dim[0] = -1 */ } tlvk__input_attrs;
 

@@ -161,6 +161,13 @@ static const tlvk__field *activation_field(const tlvk__op *op) {
     return NULL;
 }
 
+static json_t *exact_floats(const tlvk__floats *f) {
+    json_t *list = json_array();
+    for (int i = 0; i < f->count; i++)
+        json_array_append_new(list, json_real((double)f->v[i]));
+    return list;
+}
+
 /* The layer's config as files have it, but with floats in full, since the reference computes with exactly these, and without the activation. */
 static json_t *config_json(dump *d) {
     tlvk__config_place at = {"dump_ops", d->c.name, d->op->class_name, 3};
@@ -177,6 +184,10 @@ static json_t *config_json(dump *d) {
             float v;
             memcpy(&v, plain.attrs.bytes + f->offset, sizeof v);
             json_object_set_new(config, f->key, isfinite(v) ? json_real((double)v) : json_null());
+        } else if (f->type == TLVK__FIELD_FLOATS && !json_is_null(json_object_get(config, f->key))) {
+            tlvk__floats v;
+            memcpy(&v, plain.attrs.bytes + f->offset, sizeof v);
+            json_object_set_new(config, f->key, v.list ? exact_floats(&v) : json_real((double)v.v[0]));
         }
     return config;
 }

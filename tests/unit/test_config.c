@@ -178,7 +178,7 @@ static void arithmetic_between_layers(void **state) {
     for (int i = 0; i < 4; i++) {
         const tlvk__rescaling_attrs *a = attrs_of(m, i + 1);
         assert_string_equal(m->layers[i + 1]->class_name, "Rescaling");
-        assert_true(a->scale == wanted[i][0] && a->offset == wanted[i][1]);
+        assert_true(a->scale.v[0] == wanted[i][0] && a->offset.v[0] == wanted[i][1]);
     }
     assert_string_equal(m->layers[5]->class_name, "Add");
     tlvk_model_destroy(m);

@@ -1,0 +1,34 @@
+/* build_pictures.c - the public building calls of layers that prepare, vary and disturb pictures: descriptors whose zero means Keras's default. */
+#include "graph/internal.h"
+
+#include <string.h>
+
+/* `count` numbers of the caller's; false where there are more than a layer can be given. */
+static bool floats(tlvk__floats *to, const float *from, int count) {
+    if (count < 1 || count > TLVK__MAX_FLOATS)
+        return false;
+    *to = (tlvk__floats){.count = count, .list = count > 1};
+    memcpy(to->v, from, sizeof *from * (size_t)count);
+    return true;
+}
+
+tlvk_tensor tlvk_rescaling_channels(tlvk_tensor x, const float *scale, const float *offset, int count, const char *name) {
+    tlvk__rescaling_attrs a = {tlvk__one_float(1), tlvk__one_float(0)};
+    if (!scale || !floats(&a.scale, scale, count) || (offset && !floats(&a.offset, offset, count)))
+        return tlvk__build_missing(x, "tlvk_rescaling_channels", "a scale of 1 to 8 numbers was expected");
+    return tlvk__build_apply("tlvk_rescaling_channels", &tlvk__op_rescaling, &a, name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_normalization(tlvk_tensor x, const tlvk_normalization_desc *desc) {
+    const tlvk_normalization_desc d = desc ? *desc : (tlvk_normalization_desc){0};
+    tlvk__normalization_attrs a = {0};
+    tlvk__op_normalization.defaults(&a);
+    if (d.axis)
+        a.axis = d.axis;
+    a.invert = d.invert;
+    if (!d.mean != !d.variance)
+        return tlvk__build_missing(x, "tlvk_normalization", "mean and variance must both be given, or neither");
+    if (d.mean && (!floats(&a.mean, d.mean, d.count) || !floats(&a.variance, d.variance, d.count)))
+        return tlvk__build_missing(x, "tlvk_normalization", "1 to 8 numbers of mean and variance can be given; set the layer's weights for more");
+    return tlvk__build_apply("tlvk_normalization", &tlvk__op_normalization, &a, d.name, true, &x, 1);
+}
