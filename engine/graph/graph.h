@@ -42,6 +42,7 @@ struct tlvk_layer {
     tlvk__variable **variables; int variable_count; /* in Keras's creation order */
     struct tlvk_node **calls; int call_count; size_t call_capacity; /* its nodes in order of creation, Keras's _inbound_nodes; not counted */
     bool pending;                  /* called, but in no model so far: the context holds one reference */
+    tlvk_model **owners; int owner_count; size_t owner_capacity; /* models that have it among their layers or as hidden input; not counted */
 };
 
 struct tlvk_node {                 /* one call */
@@ -70,7 +71,9 @@ struct tlvk_model {
     tlvk_tensor inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; int input_count, output_count;
     tlvk_usage usage; char **class_names;     /* usage.class_names points here */
     int keras_version;             /* major version of the file it came from; 3 when built here */
-    struct { bool set; tlvk_optimizer optimizer; tlvk_loss loss; } compiled; /* by tlvk_model_compile, the loss resolved by fit; saved as training_config */
+    /* By tlvk_model_compile, losses and metrics resolved by fit; saved as training_config. `loss` is losses[0]; one entry per output, weights as
+     * the loss is multiplied by them (1 where none was given, 0 for TLVK_ZERO). */
+    struct { bool set; tlvk_optimizer optimizer; tlvk_loss loss; tlvk_loss losses[TLVK_MAX_IO]; float loss_weights[TLVK_MAX_IO]; tlvk_metric_kind metrics[TLVK_MAX_IO]; } compiled;
     char *optimizer_config;        /* JSON text of training_config as read, or NULL; kept for saving until the model is compiled anew */
     tlvk__training *training; void (*training_destroy)(tlvk__training *);
     tlvk_layer *hidden_input;      /* the InputLayer of a Sequential, which `layers` leaves out as Keras does; counted; NULL else */
@@ -99,6 +102,7 @@ tlvk_tensor tlvk__call(tlvk_layer *layer, const tlvk_tensor *inputs, int count, 
 tlvk_tensor tlvk__node_output(struct tlvk_node *node, int index);
 tlvk_tensor tlvk__error_tensor(tlvk_context *ctx, tlvk_status status, const char *format, ...) TLVK__PRINTF(3, 4);
 const tlvk__shape *tlvk__tensor_shape_of(tlvk_tensor x); /* NULL for an error tensor */
+/* sequential: one chain from an InputLayer, each layer called once, with one output and without a mode; anything else is refused by name. */
 typedef struct tlvk__model_build { const char *name; bool sequential; const tlvk_tensor *inputs; int input_count; const tlvk_tensor *outputs; int output_count; } tlvk__model_build;
 tlvk_status tlvk__model_build_from(tlvk_context *ctx, const tlvk__model_build *b, tlvk_model **out);
 /* The innermost feature extractor whose layers slices count: the nested model with the most layers (counted at every depth, if they are more
@@ -120,6 +124,7 @@ typedef struct tlvk__flat_call {
      * its fit ignores every stored training=False; files that carry one mean it, so it is honoured here. */
     tlvk_call_mode mode;
     uint32_t stream;               /* of random layers, numbered in the order of calls; 0 for others */
+    bool in_front;                 /* a picture layer before the model (tlvk__flat_compose): draws from random numbers of its own */
 } tlvk__flat_call;
 typedef struct tlvk__flat {
     tlvk__flat_call *calls; int call_count; /* in an order in which they can run; InputLayers left out */

@@ -108,10 +108,33 @@ void tlvk__layer_release(tlvk_layer *l) {
         tlvk__variable_release(l->variables[i]);
     free(l->variables);
     free(l->calls);
+    free(l->owners);
     free(l->attrs);
     free(l->name);
     free(l->class_name);
     free(l);
+}
+
+tlvk_status tlvk__layer_enter(tlvk_layer *layer, tlvk_model *model) {
+    tlvk_model **owners = tlvk__grow(layer->owners, &layer->owner_capacity, (size_t)layer->owner_count + 1, sizeof(tlvk_model *));
+    if (!owners)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory to put it into a model", layer->name);
+    layer->owners = owners;
+    owners[layer->owner_count++] = model;
+    tlvk__layer_retain(layer);
+    tlvk__layer_settle(layer);
+    return TLVK_OK;
+}
+
+void tlvk__layer_leave(tlvk_layer *layer, tlvk_model *model) {
+    if (!layer)
+        return;
+    for (int i = 0; i < layer->owner_count; i++)
+        if (layer->owners[i] == model) {
+            layer->owners[i] = layer->owners[--layer->owner_count];
+            break;
+        }
+    tlvk__layer_release(layer);
 }
 
 void tlvk__layer_settle(tlvk_layer *layer) {

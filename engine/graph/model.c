@@ -17,13 +17,20 @@ static void destroy_training(tlvk_model *m) {
     m->training = NULL;
 }
 
+void tlvk__model_forget_training(tlvk_model *m) {
+    destroy_training(m);
+    m->compiled.set = false;
+    free(m->optimizer_config);
+    m->optimizer_config = NULL;
+}
+
 void tlvk__model_free(tlvk_model *m) {
     destroy_training(m);
     for (int i = m->layer_count; i-- > 0;)
-        tlvk__layer_release(m->layers[i]);
+        tlvk__layer_leave(m->layers[i], m);
     for (int i = 0; m->class_names && i < m->usage.class_count; i++)
         free(m->class_names[i]);
-    tlvk__layer_release(m->hidden_input);
+    tlvk__layer_leave(m->hidden_input, m);
     free(m->class_names);
     free(m->optimizer_config);
     free(m->layers);
@@ -150,6 +157,27 @@ static tlvk_status check_names(const tlvk__graph_map *map) {
     return st;
 }
 
+/* Is it what a Sequential can say: each layer on the one before it, once, without a mode of its own? */
+static tlvk_status check_chain(const tlvk_model *m, const tlvk__graph_map *map) {
+    if (m->input_count != 1 || m->output_count != 1)
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Sequential has one input and one output, not %d and %d", m->input_count, m->output_count);
+    if (map->node_count < 2)
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Sequential needs a layer behind its input");
+    for (int i = 1; i < map->node_count; i++) {
+        const struct tlvk_node *node = map->nodes[i];
+        const char *name = node->layer->name, *class_name = node->layer->class_name;
+        if (node->input_count != 1 || node->inputs[0].node != map->nodes[i - 1])
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Sequential is one chain of layers; %s (%s) %s", name, class_name,
+                              node->input_count == 1 ? "stands on a branch" : "reads several tensors");
+        if (node->output_count != 1)
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Sequential is one chain of layers; %s (%s) has %d outputs", name, class_name, node->output_count);
+        if (node->mode != TLVK_CALL_DEFAULT)
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Sequential cannot say that %s (%s) is called with training=%s; leave the mode at its default, or "
+                                                   "freeze it", name, class_name, node->mode == TLVK_CALL_TRAINING ? "True" : "False");
+    }
+    return map->layer_count == map->node_count ? TLVK_OK : tlvk__fail(TLVK_ERROR_ARGUMENT, "a Sequential calls each of its layers once");
+}
+
 /* How far the model opens: levels inside it and calls in all. */
 static tlvk_status measure(const tlvk__graph_map *map, int *nesting, int64_t *flat_calls) {
     *nesting = 0;
@@ -169,6 +197,8 @@ static tlvk_status measure(const tlvk__graph_map *map, int *nesting, int64_t *fl
 /* Takes the layers and nodes out of `map`. */
 static tlvk_status fill(tlvk_model *m, tlvk__graph_map *map) {
     tlvk_status st = check_names(map);
+    if (!st && m->sequential)
+        st = check_chain(m, map);
     if (!st)
         st = measure(map, &m->nesting, &m->flat_calls);
     if (st)
@@ -177,13 +207,12 @@ static tlvk_status fill(tlvk_model *m, tlvk__graph_map *map) {
     m->node_count = map->node_count;
     map->nodes = NULL;
     m->layers = map->layers;
-    m->layer_count = map->layer_count;
     map->layers = NULL;
-    for (int i = 0; i < m->layer_count; i++) {
-        tlvk__layer_retain(m->layers[i]);
-        tlvk__layer_settle(m->layers[i]);
+    for (int i = 0; i < map->layer_count && !st; i++) {
+        st = tlvk__layer_enter(m->layers[i], m);
+        m->layer_count += !st;
     }
-    return TLVK_OK;
+    return st;
 }
 
 tlvk_status tlvk__model_build_from(tlvk_context *ctx, const tlvk__model_build *b, tlvk_model **out) {
@@ -237,7 +266,7 @@ tlvk_status tlvk_model_create(tlvk_context *ctx, const tlvk_model_desc *desc, tl
         *out = NULL;
     if (!ctx || !desc || !out)
         return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_create: %s is NULL", !ctx ? "the context" : !desc ? "desc" : "out"));
-    tlvk__model_build b = {.name = desc->name, .inputs = desc->inputs, .outputs = desc->outputs};
+    tlvk__model_build b = {.name = desc->name, .sequential = desc->sequential, .inputs = desc->inputs, .outputs = desc->outputs};
     while (b.input_count < TLVK_MAX_IO && desc->inputs[b.input_count].node)
         b.input_count++;
     while (b.output_count < TLVK_MAX_IO && desc->outputs[b.output_count].node)
@@ -248,10 +277,11 @@ tlvk_status tlvk_model_create(tlvk_context *ctx, const tlvk_model_desc *desc, tl
 /* --- asking ------------------------------------------------------------------------------------------------------------- */
 
 struct tlvk_node *tlvk__model_node_of(const tlvk_model *model, const tlvk_layer *layer) {
+    struct tlvk_node *first = NULL;
     for (int i = 0; i < model->node_count; i++)
-        if (model->nodes[i]->layer == layer)
-            return model->nodes[i];
-    return NULL;
+        if (model->nodes[i]->layer == layer && (!first || model->nodes[i]->call_index < first->call_index))
+            first = model->nodes[i];
+    return first;
 }
 
 static tlvk_status check_input(const tlvk_model *model, int index, const tlvk__shape *shape) {

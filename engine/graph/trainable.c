@@ -214,6 +214,26 @@ static tlvk_status set_trainable(tlvk_model *model, const char *spec, bool train
     return st ? st : tlvk__layer_set_trainable(path[length - 1], trainable);
 }
 
+typedef struct choice { tlvk_layer_predicate wanted; void *user; bool trainable; } choice;
+
+static bool set_wanted(void *user, tlvk_layer *const *path, int length) {
+    const choice *c = user;
+    tlvk_layer *layer = path[length - 1];
+    if (!layer->model && c->wanted(layer, c->user))
+        layer->trainable = c->trainable;
+    return true;
+}
+
+tlvk_status tlvk_model_set_trainable_if(tlvk_model *model, tlvk_layer_predicate wanted, void *user, bool trainable) {
+    if (!model || !wanted)
+        return tlvk__context_fail(model ? model->ctx : NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_set_trainable_if: the %s is NULL",
+                                                                       model ? "predicate" : "model"));
+    choice c = {wanted, user, trainable};
+    if (!tlvk__walk_layers(model, set_wanted, &c))
+        return tlvk__context_fail(model->ctx, tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory to reach its layers", model->name));
+    return TLVK_OK;
+}
+
 tlvk_status tlvk_model_set_trainable(tlvk_model *model, const char *spec, bool trainable) {
     if (!model || !spec || !spec[0])
         return tlvk__context_fail(model ? model->ctx : NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_set_trainable: %s",
