@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <locale.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -103,6 +105,12 @@ double tlvk__now_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void tlvk__sleep_seconds(double seconds) {
+    struct timespec t = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    while (nanosleep(&t, &t) != 0 && errno == EINTR)
+        continue;
 }
 
 /* --- files ------------------------------------------------------------------------------------------------------------------ */
@@ -220,6 +228,103 @@ tlvk_status tlvk__file_replace(const char *path, const void *data, size_t size) 
         tlvk__file_remove(temp);
     free(temp);
     return status;
+}
+
+bool tlvk__file_read_at(FILE *f, uint64_t offset, void *bytes, size_t size) {
+    char *to = bytes;
+    while (size > 0) {
+        ssize_t got = offset <= (uint64_t)INT64_MAX ? pread(fileno(f), to, size, (off_t)offset) : 0;
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        to += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return true;
+}
+
+tlvk_status tlvk__file_unnamed(const char *folder, FILE **out) {
+    tlvk_status st = tlvk__make_folders(folder);
+    if (st)
+        return st;
+    char *path = tlvk__format("%s/unnamed-XXXXXX", folder);
+    if (!path)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "making a file in \"%s\": no memory", folder);
+    int fd = mkstemp(path);
+    if (fd < 0)
+        st = fail_errno("cannot make", path);
+    else
+        unlink(path);
+    *out = fd < 0 ? NULL : fdopen(fd, "w+b");
+    if (fd >= 0 && !*out) {
+        st = fail_errno("cannot open", path);
+        close(fd);
+    }
+    free(path);
+    return st;
+}
+
+/* --- locks and names ---------------------------------------------------------------------------------------------------------- */
+
+struct tlvk__lock { int fd; char *path; };
+
+tlvk_status tlvk__lock_try(const char *path, tlvk__lock **lock) {
+    *lock = NULL;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fail_errno("cannot make the lock", path);
+    struct stat held, named;
+    bool busy = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    /* The holder before may have removed the file between our opening and our locking: then it is nobody's lock. */
+    if (busy || fstat(fd, &held) != 0 || stat(path, &named) != 0 || held.st_ino != named.st_ino || held.st_dev != named.st_dev) {
+        close(fd);
+        return TLVK_OK;
+    }
+    tlvk__lock *l = tlvk__calloc(1, sizeof *l);
+    char *copy = tlvk__strdup(path);
+    if (!l || !copy) {
+        free(l);
+        free(copy);
+        close(fd);
+        return tlvk__fail(TLVK_ERROR_MEMORY, "locking \"%s\": no memory", path);
+    }
+    *l = (tlvk__lock){.fd = fd, .path = copy};
+    *lock = l;
+    return TLVK_OK;
+}
+
+void tlvk__lock_release(tlvk__lock *lock) {
+    if (!lock)
+        return;
+    unlink(lock->path);
+    close(lock->fd);
+    free(lock->path);
+    free(lock);
+}
+
+/* What to go back to, and the locale to free. */
+typedef struct names_before { locale_t old, own; } names_before;
+
+void *tlvk__utf8_names_begin(void) {
+    names_before *before = tlvk__calloc(1, sizeof *before);
+    locale_t own = before ? newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0) : (locale_t)0;
+    if (own == (locale_t)0) {
+        free(before);
+        return NULL;
+    }
+    *before = (names_before){.old = uselocale(own), .own = own};
+    return before;
+}
+
+void tlvk__utf8_names_end(void *before) {
+    names_before *b = before;
+    if (!b)
+        return;
+    uselocale(b->old);
+    freelocale(b->own);
+    free(b);
 }
 
 /* --- folders ---------------------------------------------------------------------------------------------------------------- */
@@ -343,6 +448,30 @@ void tlvk__guard_limit_seconds(uint64_t seconds) {
     if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > seconds)
         limit.rlim_cur = (rlim_t)seconds;
     setrlimit(RLIMIT_CPU, &limit);
+}
+
+/* Address space of this process as Linux tells it; 0: not known. */
+static uint64_t address_space_bytes(void) {
+    unsigned long long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    bool ok = f && fscanf(f, "%llu", &pages) == 1;
+    if (f)
+        fclose(f);
+    return ok ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+void tlvk__guard_limit_memory(uint64_t bytes) {
+    static uint64_t before; /* the child's own copy */
+    struct rlimit limit;
+    if (!in_guarded_child || getrlimit(RLIMIT_AS, &limit) != 0)
+        return;
+    if (!before)
+        before = address_space_bytes();
+    if (before == 0 || before > ((uint64_t)1 << 40) || bytes > ((uint64_t)1 << 46))
+        return;
+    if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > before + bytes)
+        limit.rlim_cur = (rlim_t)(before + bytes);
+    setrlimit(RLIMIT_AS, &limit);
 }
 
 /* The child's whole life. _exit, because the parent's atexit handlers and stdio buffers are not the child's to run. */

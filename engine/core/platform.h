@@ -24,6 +24,7 @@ int tlvk__cpu_count(void);
 uint64_t tlvk__host_memory_bytes(void); /* physical memory; 0: unknown */
 
 double tlvk__now_seconds(void); /* monotonic */
+void tlvk__sleep_seconds(double seconds);
 
 /* Files. A failing call leaves errno's words in tlvk__fail_text. */
 tlvk_status tlvk__file_read(const char *path, void **data, size_t *size, size_t limit); /* malloc'd, one zero byte behind the end */
@@ -38,6 +39,22 @@ FILE *tlvk__file_open(const char *path, const char *mode);
 bool tlvk__file_seek(FILE *f, uint64_t offset);      /* from the start; files over 2 GiB too */
 bool tlvk__file_size(FILE *f, uint64_t *size);
 
+/* Reads exactly `size` bytes at `offset` without moving f's position, so that threads may share f. Short reads are failures. */
+bool tlvk__file_read_at(FILE *f, uint64_t offset, void *bytes, size_t size);
+/* A new file in `folder` (made where missing) for reading and writing that has no name and goes when it is closed. */
+tlvk_status tlvk__file_unnamed(const char *folder, FILE **out);
+
+/* A lock that one holder has at a time, among threads and processes; it is advisory and shows as a file while it is held.
+ * *lock is NULL with TLVK_OK where somebody else holds it. Where the file system knows no locks, everybody gets it. */
+typedef struct tlvk__lock tlvk__lock;
+tlvk_status tlvk__lock_try(const char *path, tlvk__lock **lock);
+void tlvk__lock_release(tlvk__lock *lock); /* takes NULL */
+
+/* File names in this thread are UTF-8 until the end is called with what the begin returned, whatever the program's locale: libraries that translate
+ * names (libarchive) ask the locale. NULL, and nothing changed, where the system has no such locale. */
+void *tlvk__utf8_names_begin(void);
+void tlvk__utf8_names_end(void *before);
+
 typedef struct tlvk__dir_entry { char *name; bool folder; bool link; } tlvk__dir_entry; /* folder: of what a link points to; link: the entry is a symbolic link */
 tlvk_status tlvk__list_folder(const char *path, tlvk__dir_entry **entries, size_t *count); /* sorted by bytes; "." and ".." left out; links followed */
 void tlvk__dir_entries_free(tlvk__dir_entry *entries, size_t count);
@@ -50,5 +67,8 @@ tlvk_status tlvk__run_guarded(tlvk_status (*work)(void *user, FILE *out), void *
 /* Called by guarded work: a child that uses more processor time than this is ended, as libhdf5 never does by itself on some damaged files.
  * Without effect where the work runs in place. */
 void tlvk__guard_limit_seconds(uint64_t seconds);
+/* Likewise: what the child may take of memory above what it had at the first such call. Without effect where the system does not tell what a process
+ * has, and under sanitizers, which reserve terabytes. */
+void tlvk__guard_limit_memory(uint64_t bytes);
 
 #endif
