@@ -149,6 +149,7 @@ static tlvk_status read_field(const tlvk__config_place *at, const tlvk__field *f
     case TLVK__FIELD_FLOATS: return floats_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "a number or a list of up to 8 numbers");
     case TLVK__FIELD_DIMS: return shape_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "a list of up to 8 integers or nulls");
     case TLVK__FIELD_MUST: return must_be(at, f, value);
+    case TLVK__FIELD_ABSENT:
     case TLVK__FIELD_IGNORE: return TLVK_OK;
     }
     return tlvk__fail(TLVK_ERROR_INTERNAL, TLVK__PLACE_FORMAT ": the field '%s' has no type", TLVK__PLACE_ARGS(at), f->key);
@@ -246,18 +247,19 @@ static tlvk_status field_to_json(const tlvk__config_place *at, const tlvk__op *o
     case TLVK__FIELD_PADDING: *value = json_string(*(const tlvk_padding *)from == TLVK_SAME ? "same" : "valid"); break;
     case TLVK__FIELD_PAD4: *value = json_pack("[o, o]", ints_to_json(ints, 2), ints_to_json(ints + 2, 2)); break;
     case TLVK__FIELD_ACTIVATION:
-        *value = tlvk__activation_to_json(from);
+        *value = tlvk__activation_to_json(from, at->keras_version);
         if (!*value)
-            return tlvk__fail(TLVK_ERROR_UNSUPPORTED,
-                              TLVK__PLACE_FORMAT ": its activation %s has no name in .h5 files by which Keras 3 and Keras 2 compute the same",
-                              TLVK__PLACE_ARGS(at), tlvk__activation_name(((const tlvk__activation *)from)->kind));
+            return tlvk__fail(TLVK_ERROR_UNSUPPORTED, TLVK__PLACE_FORMAT ": its activation %s has no %s", TLVK__PLACE_ARGS(at),
+                              tlvk__activation_name(((const tlvk__activation *)from)->kind),
+                              at->keras_version >= 3 ? "form in Keras 3" : "name in .h5 files by which Keras 3 and Keras 2 compute the same");
         break;
     case TLVK__FIELD_SHAPE: *value = shape_to_json(from, op->flags & TLVK__OP_INPUT); break;
-    case TLVK__FIELD_INITIALIZER: *value = tlvk__initializer_to_json(from); break;
-    case TLVK__FIELD_REGULARIZER: *value = tlvk__regularizer_to_json(from); break;
+    case TLVK__FIELD_INITIALIZER: *value = tlvk__initializer_to_json(from, at->keras_version); break;
+    case TLVK__FIELD_REGULARIZER: *value = tlvk__regularizer_to_json(from, at->keras_version); break;
     case TLVK__FIELD_CHOICE: *value = json_string(f->choices[*ints]); break;
     case TLVK__FIELD_FLOATS: *value = floats_to_json(from); break;
     case TLVK__FIELD_DIMS: *value = dims_to_json(from); break;
+    case TLVK__FIELD_ABSENT: *value = NULL; break;
     case TLVK__FIELD_MUST:
     case TLVK__FIELD_IGNORE: *value = f->must ? json_loads(f->must, JSON_DECODE_ANY, NULL) : NULL; break;
     }
@@ -267,15 +269,31 @@ static tlvk_status field_to_json(const tlvk__config_place *at, const tlvk__op *o
 /* An initializer left to Keras's default, and an ignored field with nothing to say, are not written. */
 static bool may_be_absent(const tlvk__field *f) { return f->type == TLVK__FIELD_INITIALIZER || (f->type == TLVK__FIELD_IGNORE && !f->must); }
 
+static bool is_default(const tlvk__config_place *at, const tlvk__op *op, const tlvk__field *f, const json_t *value) {
+    union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } attrs = {{0}};
+    json_t *other = NULL;
+    op->defaults(attrs.bytes);
+    bool same = value && !field_to_json(at, op, f, attrs.bytes, &other) && tlvk__json_same(value, other);
+    json_decref(other);
+    return same;
+}
+
 tlvk_status tlvk__attrs_to_json(const tlvk__config_place *at, const tlvk__op *op, const void *attrs, json_t *config) {
+    bool keras3 = at->keras_version >= 3;
     for (const tlvk__field *f = op->fields; f && f->key; f++) {
-        if (f->keras3_only || f->read_only)
+        bool says_nothing = f->type == TLVK__FIELD_MUST || f->type == TLVK__FIELD_IGNORE; /* a key that not every Keras 3 knows */
+        if (f->read_only || (keras3 ? f->legacy_only || (f->keras3_only && says_nothing) : f->keras3_only))
             continue;
         json_t *value = NULL;
         tlvk_status status = field_to_json(at, op, f, attrs, &value);
         if (status)
             return status;
-        if (!value && may_be_absent(f))
+        bool left_out = f->type == TLVK__FIELD_ABSENT || (f->unless_default && is_default(at, op, f, value));
+        if (f->type == TLVK__FIELD_ABSENT)
+            json_object_del(config, f->key);
+        if (left_out)
+            json_decref(value);
+        if (left_out || (!value && may_be_absent(f)))
             continue;
         if (json_object_set_new(config, f->key, value) != 0)
             return tlvk__fail(TLVK_ERROR_MEMORY, TLVK__PLACE_FORMAT ": no memory for its %s", TLVK__PLACE_ARGS(at), f->key);

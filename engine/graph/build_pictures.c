@@ -32,3 +32,27 @@ tlvk_tensor tlvk_normalization(tlvk_tensor x, const tlvk_normalization_desc *des
         return tlvk__build_missing(x, "tlvk_normalization", "1 to 8 numbers of mean and variance can be given; set the layer's weights for more");
     return tlvk__build_apply("tlvk_normalization", &tlvk__op_normalization, &a, d.name, true, &x, 1);
 }
+
+/* --- noise ------------------------------------------------------------------------------------------------------------------------ */
+
+static tlvk_tensor drop(const char *call, const tlvk__op *op, tlvk_tensor x, float rate, const char *name) {
+    tlvk__dropout_attrs a = {.rate = rate};
+    return tlvk__build_apply(call, op, &a, name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_dropout_noise(tlvk_tensor x, const tlvk_dropout_desc *desc) {
+    if (!desc)
+        return tlvk__build_missing(x, "tlvk_dropout_noise", "desc is NULL; the rate has no default");
+    tlvk__dropout_attrs a = {.rate = desc->rate};
+    for (; a.noise_shape.rank < TLVK_MAX_DIMS && desc->noise_shape[a.noise_shape.rank] != 0; a.noise_shape.rank++)
+        a.noise_shape.dim[a.noise_shape.rank] = desc->noise_shape[a.noise_shape.rank];
+    return tlvk__build_apply("tlvk_dropout_noise", &tlvk__op_dropout, &a, desc->name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_spatial_dropout2d(tlvk_tensor x, float rate, const char *name) {
+    return drop("tlvk_spatial_dropout2d", &tlvk__op_spatial_dropout2d, x, rate, name);
+}
+tlvk_tensor tlvk_alpha_dropout(tlvk_tensor x, float rate, const char *name) { return drop("tlvk_alpha_dropout", &tlvk__op_alpha_dropout, x, rate, name); }
+tlvk_tensor tlvk_stochastic_depth(tlvk_tensor x, float rate, const char *name) {
+    return drop("tlvk_stochastic_depth", &tlvk__op_stochastic_depth, x, rate, name);
+}

@@ -49,7 +49,10 @@ typedef struct tlvk__global_pooling2d_attrs { bool keepdims; } tlvk__global_pool
 typedef struct tlvk__padding2d_attrs { int padding[4]; /* top, bottom, left, right */ } tlvk__padding2d_attrs; /* ZeroPadding2D, Cropping2D */
 typedef struct tlvk__concatenate_attrs { int axis; } tlvk__concatenate_attrs;
 typedef struct tlvk__reshape_attrs { tlvk__shape target_shape; /* without the batch; one -1 */ } tlvk__reshape_attrs;
-typedef struct tlvk__dropout_attrs { float rate; } tlvk__dropout_attrs;
+typedef struct tlvk__dropout_attrs {   /* Dropout, SpatialDropout2D, AlphaDropout, StochasticDepth */
+    float rate;
+    tlvk__shape noise_shape;       /* with the batch; -1: as the input's, 1: one draw along that dimension; rank 0: a draw per element */
+} tlvk__dropout_attrs;
 typedef struct tlvk__rescaling_attrs { tlvk__floats scale, offset; } tlvk__rescaling_attrs; /* one each, or one per channel */
 typedef struct tlvk__normalization_attrs {
     int axis;

@@ -50,6 +50,7 @@ typedef enum tlvk__field_type {
     TLVK__FIELD_CHOICE,      /* int, index into `choices` */
     TLVK__FIELD_FLOATS,      /* tlvk__floats from a number or a list of numbers; null: none */
     TLVK__FIELD_DIMS,        /* tlvk__shape from a list whose nulls are -1; rank 0 is null */
+    TLVK__FIELD_ABSENT,      /* no storage: read and ignored, and taken out when written: a key of every layer that this one's class does not take */
     TLVK__FIELD_MUST,        /* no storage: only the value `must` (JSON text) or null is accepted, refused by name otherwise */
     TLVK__FIELD_IGNORE       /* no storage: read and written back as its default `must` */
 } tlvk__field_type;
@@ -60,6 +61,7 @@ typedef struct tlvk__field {
     const char *must;            /* JSON text of the accepted (MUST) or written (IGNORE) value; NULL otherwise. Written back when saving. */
     const char *const *choices;  /* CHOICE: names, ends at NULL */
     bool keras3_only, legacy_only; /* which file generation it is written to; both are read */
+    bool unless_default;         /* written only where it is not the default: a key that some Keras versions do not know */
     bool read_only;              /* accepted when read, never written: a key that some Keras versions do not know */
 } tlvk__field;
 
@@ -187,6 +189,7 @@ const tlvk__op *tlvk__op_at(int index);                /* NULL past the last */
 extern const tlvk__op tlvk__op_conv2d, tlvk__op_depthwise_conv2d, tlvk__op_separable_conv2d, tlvk__op_dense, tlvk__op_batch_normalization,
     tlvk__op_max_pooling2d, tlvk__op_average_pooling2d, tlvk__op_global_average_pooling2d, tlvk__op_global_max_pooling2d, tlvk__op_zero_padding2d,
     tlvk__op_cropping2d, tlvk__op_add, tlvk__op_subtract, tlvk__op_multiply, tlvk__op_maximum, tlvk__op_minimum, tlvk__op_average, tlvk__op_concatenate, tlvk__op_flatten, tlvk__op_reshape, tlvk__op_dropout, tlvk__op_rescaling, tlvk__op_normalization,
+    tlvk__op_spatial_dropout2d, tlvk__op_alpha_dropout, tlvk__op_stochastic_depth,
     tlvk__op_activation, tlvk__op_softmax, tlvk__op_relu, tlvk__op_leaky_relu, tlvk__op_elu, tlvk__op_input;
 
 /* scale = gamma/sqrt(var+eps), shift = beta - mean*scale: makes the epilogue vectors of a BatchNormalization in inference mode on the device;

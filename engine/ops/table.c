@@ -33,6 +33,9 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_rescaling,
     &tlvk__op_normalization,
     &tlvk__op_dropout,
+    &tlvk__op_spatial_dropout2d,
+    &tlvk__op_alpha_dropout,
+    &tlvk__op_stochastic_depth,
 };
 
 const tlvk__op *tlvk__op_at(int index) {

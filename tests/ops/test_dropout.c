@@ -35,7 +35,7 @@ static void mask(tlvk__device *d, float rate, uint32_t stream, uint64_t step, ui
     test_tensor_make(d, SAMPLES, ROWS, CHANNELS, NULL, &y);
     const tlvk__step_params p = {.seed = {(uint32_t)seed, (uint32_t)(seed >> 32)}, .step = {(uint32_t)step, (uint32_t)(step >> 32)}};
     test_floats params = test_floats_from(d, &p, sizeof p / sizeof(float));
-    const tlvk__dropout_attrs attrs = {rate};
+    const tlvk__dropout_attrs attrs = {.rate = rate};
     tlvk__op_call call = {.attrs = &attrs, .layer = "dropout", .training = true, .stream = stream, .inputs = 1, .x = {&x.t}, .y = &y.t,
                           .step_params = params.span};
     tlvk__recorder *r;
@@ -102,7 +102,7 @@ static void test_streams(void **state) {
 
 static void test_shape(void **state) {
     (void)state;
-    tlvk__dropout_attrs attrs;
+    tlvk__dropout_attrs attrs = {0};
     tlvk__op_dropout.defaults(&attrs);
     assert_true(attrs.rate == 0.5f);
     const tlvk__shape x = {2, {-1, 10}};

@@ -14,11 +14,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from keras.src.applications import convnext
 
 BOUND, BOUND_FLOAT_CONSTANTS = 1e-10, 2.0**-24
 MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
-ALL = """Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
-GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum Multiply Normalization ReLU Rescaling Reshape SeparableConv2D Softmax Subtract ZeroPadding2D""".split()
+DROPPING = ("AlphaDropout", "Dropout", "SpatialDropout2D", "StochasticDepth")
+ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
+GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum Multiply Normalization ReLU Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D StochasticDepth Subtract ZeroPadding2D""".split()
 ACTIVATIONS = """linear relu relu6 leaky_relu elu selu sigmoid tanh softmax softplus swish gelu hard_sigmoid gelu_tanh hard_sigmoid_keras2 softsign
 exponential hard_swish""".split()
 
@@ -38,11 +40,15 @@ def activation(a):
     return special.get(name) or keras.activations.get(name)
 
 
+def layer_class(name):
+    return getattr(keras.layers, name, None) or getattr(convnext, name)
+
+
 def build(case, inputs, variables):
     config = dict(case["config"], name="layer", dtype="float64")
     if case["activation"]:
         config["activation"] = "linear"
-    layer = getattr(keras.layers, case["class"]).from_config(config)
+    layer = layer_class(case["class"]).from_config(config)
     if case["activation"]:
         layer.activation = activation(case["activation"])
     shapes = [tuple(x.shape) for x in inputs]
@@ -85,20 +91,42 @@ def difference(ours, theirs):
     return worst / largest if largest else worst
 
 
+def noise_of(case, shape):
+    """The shape in which a layer of Dropout's kin draws."""
+    noise = case["config"].get("noise_shape")
+    if case["class"] == "SpatialDropout2D":
+        noise = [None, *[1] * (len(shape) - 2), None]
+    elif case["class"] == "StochasticDepth":
+        noise = [None, *[1] * (len(shape) - 1)]
+    return tuple(n or s for n, s in zip(noise or shape, shape))
+
+
 def check_dropout(name, case, arrays):
-    """Keras's random numbers cannot be met: what is kept is kept with its scale, the gradient goes the same way, the share is right."""
-    x, y, rate = arrays["x0"], arrays["y"], case["config"]["rate"]
-    kept, scale = y != 0, 1 / (1 - rate) if rate < 1 else 0
-    worst = max(difference(y, np.where(kept, x * scale, 0)), difference(arrays["dx0"], np.where(kept, arrays["dy"] * scale, 0)))
-    oracle.check(f"{name} scale (a float32) and gradient of what is kept", worst, 2.0**-24)
-    deviation = np.sqrt(rate * (1 - rate) / x.size)
-    off = abs(kept.mean() - (1 - rate))
+    """Keras's random numbers cannot be met: what is kept is kept with its scale, the gradient goes the same way, the share is right, and the mask is one of
+    the noise's shape. Keras's own layer is asked what it makes of what it keeps and drops."""
+    x, y, rate = arrays["x0"], arrays["y"], case["config"].get("rate", case["config"].get("drop_path_rate"))
+    precision = "float32" if case["class"] == "StochasticDepth" else "float64"  # whose random numbers are float32 always
+    layer = layer_class(case["class"]).from_config(dict(case["config"], name="layer", dtype=precision))
+    theirs = np.asarray(layer(np.ones((64, *x.shape[1:])), training=True))
+    dropped, kept_one = (theirs.min(), theirs.max()) if rate < 1 else (0, 0)
+    slope = np.asarray(layer(np.full((64, *x.shape[1:]), 2.0), training=True)).max() - kept_one if rate < 1 else 0
+    kept = np.abs(y - dropped) > 2.0**-20
+    worst = max(difference(y, np.where(kept, (x - 1) * slope + kept_one, dropped)), difference(arrays["dx0"], np.where(kept, arrays["dy"] * slope, 0)))
+    oracle.check(f"{name} scale (a float32) and gradient of what is kept", worst, 2.0**-23)
+    noise = noise_of(case, x.shape)
+    mask = kept[tuple(slice(0, n) for n in noise)]
+    oracle.check_that(f"{name} one draw for each of {noise}", np.array_equal(np.broadcast_to(mask, x.shape), kept))
+    theirs_noise = np.abs(theirs - dropped) > 2.0**-20 if rate < 1 else np.zeros(theirs.shape, bool)
+    wanted = tuple(1 if n == 1 and s != 1 else t for n, s, t in zip(noise, x.shape, theirs.shape))
+    oracle.check_that(f"{name} as Keras's", np.array_equal(np.broadcast_to(theirs_noise[tuple(slice(0, n) for n in wanted)], theirs.shape), theirs_noise))
+    deviation = np.sqrt(rate * (1 - rate) / mask.size)
+    off = abs(mask.mean() - (1 - rate))
     oracle.check(f"{name} share kept, in standard deviations", off / deviation if deviation else off, 4)
 
 
 def check_case(case, arrays):
     name = f"{case['class']} {case['case']}{' training' if case['training'] else ''}"
-    if case["class"] == "Dropout" and case["training"]:
+    if case["class"] in DROPPING and case["training"]:
         return check_dropout(name, case, arrays)
     inputs = [tf.constant(arrays[key]) for key in arrays if key[0] == "x"]
     variables = {key[2:]: value for key, value in arrays.items() if key.startswith("w:")}

@@ -236,6 +236,9 @@ TLVK_API tlvk_tensor tlvk_rescaling(tlvk_tensor x, float scale, float offset, co
 TLVK_API tlvk_tensor tlvk_rescaling_channels(tlvk_tensor x, const float *scale, const float *offset, int count, const char *name);
 TLVK_API tlvk_tensor tlvk_normalization(tlvk_tensor x, const tlvk_normalization_desc *desc); /* desc NULL: defaults */
 TLVK_API tlvk_tensor tlvk_dropout_noise(tlvk_tensor x, const tlvk_dropout_desc *desc);
+TLVK_API tlvk_tensor tlvk_spatial_dropout2d(tlvk_tensor x, float rate, const char *name);
+TLVK_API tlvk_tensor tlvk_alpha_dropout(tlvk_tensor x, float rate, const char *name);
+TLVK_API tlvk_tensor tlvk_stochastic_depth(tlvk_tensor x, float rate, const char *name); /* of keras.applications' ConvNeXt: drops whole samples */
 TLVK_API tlvk_tensor tlvk_activation(tlvk_tensor x, tlvk_activation_kind kind, const char *name);
 TLVK_API tlvk_tensor tlvk_relu(tlvk_tensor x, const tlvk_relu_desc *desc); /* desc NULL: plain */
 TLVK_API tlvk_tensor tlvk_leaky_relu(tlvk_tensor x, float negative_slope, const char *name);
@@ -278,6 +281,8 @@ typedef struct tlvk_net_desc {
     bool logits;                /* Keras's classifier_activation=None: the classifier ends without an activation */
     float dropout;              /* before the classifier of mobilenet and mobilenetv3*; 0: Keras's own, TLVK_ZERO: none */
     int depth_multiplier;       /* of mobilenet; 0: 1 */
+    void (*fetch_progress)(int64_t done, int64_t total, void *user); /* while "imagenet" weights are fetched: bytes; total -1 while unknown */
+    void *fetch_user;
 } tlvk_net_desc;
 TLVK_API tlvk_status tlvk_net(tlvk_context *ctx, const char *net, const tlvk_net_desc *desc, tlvk_model **out); /* "vgg16", ... */
 TLVK_API tlvk_status tlvk_vgg16(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
@@ -295,20 +300,43 @@ TLVK_API tlvk_status tlvk_mobilenetv2(tlvk_context *ctx, const tlvk_net_desc *de
 TLVK_API tlvk_status tlvk_densenet121(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API tlvk_status tlvk_densenet169(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API tlvk_status tlvk_densenet201(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetb0(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetb1(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetb2(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetb3(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetb4(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetb5(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetb6(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetb7(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetv2b0(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetv2b1(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetv2b2(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetv2b3(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetv2s(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetv2m(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_efficientnetv2l(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API const char *tlvk_net_name(int index); /* of the built-in networks; NULL past the last */
 
 /* Official weights. They lie where Keras keeps them ($KERAS_HOME/models, else ~/.keras/models); tlvk_net with weights "imagenet" fetches what is missing
- * unless the context says no_download. A file takes its name only when its hash is right; two processes wait for each other. */
+ * unless the context says no_download. A file takes its name only when its hash is right; two processes wait for each other; what a broken connection
+ * left is gone on with. $TLVK_WEIGHTS_URL names a mirror: it takes the place of "https://storage.googleapis.com" in every address. */
 typedef struct tlvk_fetch_desc {
     bool no_top;
-    float alpha;                 /* mobilenet, mobilenetv2; 0: 1 */
-    int size;                    /* mobilenet, mobilenetv2: 128, 160, 192, 224; 0: 224 */
+    float alpha;                 /* mobilenet, mobilenetv2, mobilenetv3*; 0: 1 */
+    int size;                    /* mobilenet, mobilenetv2: 128, 160, 192, 224, of mobilenetv2 96 too; 0: 224 */
     void (*progress)(int64_t done, int64_t total, void *user); /* bytes; total -1 while unknown */
     void *user;
 } tlvk_fetch_desc;
 /* *path (the caller's, tlvk_free) is the file in the cache. `net` is a network's name, or "imagenet_class_index". TLVK_ERROR_FILE names the address
  * and where to put the file by hand. desc NULL: with the classifier. */
 TLVK_API tlvk_status tlvk_fetch(tlvk_context *ctx, const char *net, const tlvk_fetch_desc *desc, char **path);
+/* What tlvk_fetch would fetch, without looking for it. */
+typedef struct tlvk_official_file {
+    char name[128];              /* in the cache folder */
+    char address[256];           /* of Keras, whatever mirror is named */
+    char hash[72];               /* as published, lower-case: MD5 (32 digits) or SHA-256 (64); "": none was published */
+} tlvk_official_file;
+TLVK_API tlvk_status tlvk_fetch_info(tlvk_context *ctx, const char *net, const tlvk_fetch_desc *desc, tlvk_official_file *file);
 
 /* Whole models: Keras HDF5 (.h5, .hdf5). Class names, preprocessing and resize rule travel with the file. */
 TLVK_API tlvk_status tlvk_model_load(tlvk_context *ctx, const char *path, tlvk_model **out);
@@ -542,6 +570,9 @@ TLVK_API tlvk_status tlvk_augmentation_preview(tlvk_model *augmentation, tlvk_da
 /* One training step, as Keras's train_on_batch. x: samples of the model's input, dense. y: what the compiled loss takes: class numbers (samples)
  * for sparse_categorical_crossentropy, else numbers of the output's shape; a loss left at AUTO is TLVK_ERROR_ARGUMENT. */
 TLVK_API tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_logs *logs);
+/* The same for a model with several inputs or outputs, or with an open height and width: one array for each input and for each output, in the
+ * model's order, all with the same number of samples. */
+TLVK_API tlvk_status tlvk_model_train_on_arrays(tlvk_model *model, const tlvk_array *inputs, const tlvk_array *targets, tlvk_logs *logs);
 
 TLVK_API int tlvk_history_epochs(const tlvk_history *history);
 TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs);
