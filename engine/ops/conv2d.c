@@ -1,8 +1,9 @@
-/* conv2d.c - Conv2D: attributes, shapes, recording through the implicit products of gemm.h, cases. Reference: conv2d_reference.c.
+/* conv2d.c - Conv2D: attributes, shapes, recording through the implicit products of gemm.h (of several groups: grouped.h), cases.
+ * Reference: conv2d_reference.c.
  * Fields: keras/src/layers/convolutional/base_conv.py, tf_keras/src/layers/convolutional/base_conv.py. */
 #include "ops/conv2d.h"
 
-#include "ops/gemm.h"
+#include "ops/grouped.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,8 +29,9 @@ static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tl
         return s;
     if (a->filters < 1)
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Conv2D of %d filters: it needs at least 1", a->filters);
-    if (a->groups != 1)
-        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "a Conv2D with groups=%d: only groups=1 is supported", a->groups);
+    if (a->groups < 1 || (x->dim[3] >= 0 && x->dim[3] % a->groups) || a->filters % a->groups)
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Conv2D with groups=%d of %lld channels and %d filters: groups must be at least 1 and divide both", a->groups,
+                          (long long)x->dim[3], a->filters);
     *y = (tlvk__shape){4, {x->dim[0], out[0], out[1], a->filters}};
     return TLVK_OK;
 }
@@ -37,7 +39,7 @@ static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tl
 static int variables(const void *attrs, int inputs, const tlvk__shape *x, tlvk__variable_spec *specs) {
     const tlvk__conv2d_attrs *a = attrs;
     (void)inputs;
-    tlvk__shape kernel = {4, {a->kernel_size[0], a->kernel_size[1], x->dim[3], a->filters}};
+    tlvk__shape kernel = {4, {a->kernel_size[0], a->kernel_size[1], x->dim[3] / a->groups, a->filters}};
     specs[0] = tlvk__weights_spec("kernel", kernel, TLVK__LAYOUT_MATRIX, &a->kernel_initializer, TLVK_GLOROT_UNIFORM, &a->kernel_regularizer);
     if (a->use_bias)
         specs[1] = tlvk__weights_spec("bias", (tlvk__shape){1, {a->filters}}, TLVK__LAYOUT_VECTOR, &a->bias_initializer, TLVK_ZEROS, &a->bias_regularizer);
@@ -66,29 +68,40 @@ static tlvk__gemm_call gemm_call_of(const tlvk__op_call *call) {
                   .cin_vecs = x->pitch / TLVK__LANES, .cout_vecs = y->pitch / TLVK__LANES, .cout = y->c}};
 }
 
+static bool grouped(const tlvk__op_call *call) {
+    return ((const tlvk__conv2d_attrs *)call->attrs)->groups > 1;
+}
+
+static tlvk__grouped_call grouped_call_of(const tlvk__op_call *call) {
+    return (tlvk__grouped_call){.call = call, .shape = gemm_call_of(call).shape, .groups = ((const tlvk__conv2d_attrs *)call->attrs)->groups};
+}
+
 static double flops(const tlvk__op_call *call) {
     const tlvk__conv2d_attrs *a = call->attrs;
-    return 2.0 * a->kernel_size[0] * a->kernel_size[1] * (double)call->x[0]->c * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
+    return 2.0 * a->kernel_size[0] * a->kernel_size[1] * (double)(call->x[0]->c / a->groups) * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
 }
 
 static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
     tlvk__gemm_call g = gemm_call_of(call);
-    return tlvk__gemm_needs(caps, &g, want_dx, want_dw, out);
+    tlvk__grouped_call several = grouped_call_of(call);
+    return grouped(call) ? tlvk__grouped_needs(caps, &several, want_dw, out) : tlvk__gemm_needs(caps, &g, want_dx, want_dw, out);
 }
 
 static tlvk_status pack(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__gemm_call g = gemm_call_of(call);
-    return tlvk__gemm_pack(r, &g);
+    return grouped(call) ? TLVK_OK : tlvk__gemm_pack(r, &g);
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__gemm_call g = gemm_call_of(call);
-    return tlvk__gemm_forward(r, &g);
+    tlvk__grouped_call several = grouped_call_of(call);
+    return grouped(call) ? tlvk__grouped_forward(r, &several) : tlvk__gemm_forward(r, &g);
 }
 
 static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__gemm_call g = gemm_call_of(call);
-    return tlvk__gemm_backward(r, &g);
+    tlvk__grouped_call several = grouped_call_of(call);
+    return grouped(call) ? tlvk__grouped_backward(r, &several) : tlvk__gemm_backward(r, &g);
 }
 
 /* --- cases: edges of every rule first, then layers of published networks ------------------------------------------------------------------- */
@@ -148,6 +161,22 @@ static const struct { conv_case k; int around[4]; } padded_cases[] = {
     {{2, 5, 5, 4, 3, {2, 3}, {1, 1}, {1, 1}, TLVK_VALID, false, NULL}, {4, 0, 1, 5}},
 };
 
+/* Channels in groups that do not meet. */
+static const struct { conv_case k; int groups; } grouped_cases[] = {
+    {{2, 7, 6, 8, 16, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL}, 2},
+    {{1, 9, 11, 16, 32, {3, 3}, {2, 2}, {1, 1}, TLVK_SAME, false, NULL}, 4},
+    {{3, 8, 9, 16, 8, {3, 2}, {1, 1}, {2, 3}, TLVK_VALID, true, NULL}, 2},
+    {{2, 5, 7, 6, 9, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL}, 3},
+    {{3, 6, 5, 10, 15, {2, 3}, {2, 1}, {1, 1}, TLVK_VALID, false, NULL}, 5},
+    {{2, 6, 7, 7, 7, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL}, 7},
+    {{2, 5, 6, 5, 10, {3, 3}, {2, 2}, {1, 1}, TLVK_SAME, true, NULL}, 5},
+    {{1, 4, 9, 12, 24, {1, 1}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL}, 12},
+    {{2, 5, 5, 12, 20, {1, 1}, {3, 3}, {1, 1}, TLVK_VALID, false, NULL}, 2},
+    {{2, 20, 21, 12, 8, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, NULL}, 4},
+    {{2, 28, 28, 256, 256, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, true, "ResNeXt50 conv3"}, 32},
+    {{1, 27, 27, 96, 256, {5, 5}, {1, 1}, {1, 1}, TLVK_SAME, false, "AlexNet conv2"}, 2},
+};
+
 /* Epilogues in turn, so that each meets many shapes. */
 static void case_epilogue(int index, tlvk__op_case *c) {
     static const tlvk_activation_kind kinds[] = {TLVK_LINEAR, TLVK_RELU, TLVK_RELU6, TLVK_SIGMOID, TLVK_LEAKY_RELU, TLVK_LINEAR, TLVK_ELU};
@@ -156,10 +185,10 @@ static void case_epilogue(int index, tlvk__op_case *c) {
 }
 
 static bool test_case(int index, tlvk__op_case *c) {
-    int plain = (int)TLVK__COUNT(cases), padded = index - plain;
-    if (padded >= (int)TLVK__COUNT(padded_cases))
+    int padded = index - (int)TLVK__COUNT(cases), grouped_index = padded - (int)TLVK__COUNT(padded_cases);
+    if (grouped_index >= (int)TLVK__COUNT(grouped_cases))
         return false;
-    const conv_case *k = padded < 0 ? &cases[index] : &padded_cases[padded].k;
+    const conv_case *k = padded < 0 ? &cases[index] : grouped_index < 0 ? &padded_cases[padded].k : &grouped_cases[grouped_index].k;
     tlvk__conv2d_attrs a = {0};
     defaults(&a);
     a.filters = k->filters;
@@ -167,9 +196,11 @@ static bool test_case(int index, tlvk__op_case *c) {
     memcpy(a.strides, k->stride, sizeof a.strides);
     memcpy(a.dilation_rate, k->dilation, sizeof a.dilation_rate);
     a.padding = k->padding;
-    c->planner_only = padded >= 0;
+    c->planner_only = padded >= 0 && grouped_index < 0;
     if (c->planner_only)
         memcpy(a.zero_padding, padded_cases[padded].around, sizeof a.zero_padding);
+    if (grouped_index >= 0)
+        a.groups = grouped_cases[grouped_index].groups;
     a.use_bias = !k->no_bias;
     memcpy(c->attrs.bytes, &a, sizeof a);
     c->inputs = 1;
@@ -180,9 +211,12 @@ static bool test_case(int index, tlvk__op_case *c) {
     else
         case_epilogue(index, c);
     tlvk__kernel_window window = window_of(&a);
-    char text[64];
+    char text[64], groups[24] = "";
     tlvk__window_text(&window, text, sizeof text);
-    snprintf(c->name, sizeof c->name, "%s%s%s %dx%dx%dx%d->%d", k->network ? k->network : "", k->network ? " " : "", text, k->n, k->h, k->w, k->c, k->filters);
+    if (a.groups > 1)
+        snprintf(groups, sizeof groups, " groups %d", a.groups);
+    snprintf(c->name, sizeof c->name, "%s%s%s %dx%dx%dx%d->%d%s", k->network ? k->network : "", k->network ? " " : "", text, k->n, k->h, k->w, k->c, k->filters,
+             groups);
     return true;
 }
 

@@ -1,16 +1,18 @@
-/* conv2d_reference.c - Conv2D in double, one product at a time: y[n,i,j,o] = b[o] + sum over k,l,c of x[n, i*s + k*d - p, ..., c] * w[k,l,c,o]. */
+/* conv2d_reference.c - Conv2D in double, one product at a time: y[n,i,j,o] = b[o] + sum over k,l,c of x[n, i*s + k*d - p, ..., c] * w[k,l,c,o].
+ * With groups, c runs over the channels of o's group: x[..., (o / of) * in + c], where a group has `in` channels of x and `of` of y. */
 #include "ops/conv2d.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct numbers { int64_t n, h, w, c, oh, ow, o, kh, kw; const int *stride, *dilation; int64_t pad[2]; } numbers;
+typedef struct numbers { int64_t n, h, w, c, oh, ow, o, kh, kw; const int *stride, *dilation; int64_t pad[2], in, of; } numbers;
 
 static numbers numbers_of(const tlvk__conv2d_attrs *a, const tlvk__shape *x, const tlvk__shape *y) {
     tlvk__kernel_window k = {a->kernel_size, a->strides, a->dilation_rate, a->padding, a->zero_padding};
     return (numbers){x->dim[0], x->dim[1], x->dim[2], x->dim[3], y->dim[1], y->dim[2], y->dim[3], a->kernel_size[0], a->kernel_size[1], a->strides, a->dilation_rate,
-                     {tlvk__window_pad(&k, 0, x->dim[1], y->dim[1]), tlvk__window_pad(&k, 1, x->dim[2], y->dim[2])}};
+                     {tlvk__window_pad(&k, 0, x->dim[1], y->dim[1]), tlvk__window_pad(&k, 1, x->dim[2], y->dim[2])},
+                     x->dim[3] / a->groups, y->dim[3] / a->groups};
 }
 
 /* Calls visit(user, x pixel, y pixel, tap) for every meeting of an input pixel and an output pixel. */
@@ -30,11 +32,11 @@ static void each_meeting(const numbers *s, visit_fn *visit, void *user) {
 
 static void forward_visit(void *user, const numbers *s, int64_t x_pixel, int64_t y_pixel, int64_t tap) {
     const tlvk__ref_call *call = user;
-    const double *x = call->x[0]->v + x_pixel * s->c, *w = call->w[0]->v + tap * s->c * s->o;
+    const double *x = call->x[0]->v + x_pixel * s->c, *w = call->w[0]->v + tap * s->in * s->o;
     double *y = call->y->v + y_pixel * s->o, *e = call->y->e ? call->y->e + y_pixel * s->o : NULL;
-    for (int64_t c = 0; c < s->c; c++)
+    for (int64_t c = 0; c < s->in; c++)
         for (int64_t o = 0; o < s->o; o++) {
-            double term = x[c] * w[c * s->o + o];
+            double term = x[o / s->of * s->in + c] * w[c * s->o + o];
             y[o] += term;
             if (e)
                 e[o] += fabs(term);
@@ -52,7 +54,7 @@ tlvk_status tlvk__conv2d_reference_forward(const tlvk__ref_call *call) {
     }
     each_meeting(&s, forward_visit, (void *)call);
     for (size_t i = 0; call->y->e && i < count; i++)
-        call->y->e[i] = tlvk__dot_bound((double)(s.kh * s.kw * s.c), call->y->e[i]);
+        call->y->e[i] = tlvk__dot_bound((double)(s.kh * s.kw * s.in), call->y->e[i]);
     return TLVK_OK;
 }
 
@@ -71,12 +73,13 @@ static void bound(tlvk__ref_tensor *t, double terms) {
 
 static void data_visit(void *user, const numbers *s, int64_t x_pixel, int64_t y_pixel, int64_t tap) {
     const tlvk__ref_call *call = user;
-    const double *dy = call->dy->v + y_pixel * s->o, *w = call->w[0]->v + tap * s->c * s->o;
+    const double *dy = call->dy->v + y_pixel * s->o, *w = call->w[0]->v + tap * s->in * s->o;
     double *dx = call->dx[0]->v + x_pixel * s->c, *e = call->dx[0]->e ? call->dx[0]->e + x_pixel * s->c : NULL;
     for (int64_t c = 0; c < s->c; c++) {
         double sum = 0, magnitude = 0;
-        for (int64_t o = 0; o < s->o; o++) {
-            double term = dy[o] * w[c * s->o + o];
+        int64_t group = c / s->in, row = c % s->in;
+        for (int64_t o = group * s->of; o < (group + 1) * s->of; o++) {
+            double term = dy[o] * w[row * s->o + o];
             sum += term;
             magnitude += fabs(term);
         }
@@ -89,11 +92,11 @@ static void data_visit(void *user, const numbers *s, int64_t x_pixel, int64_t y_
 static void weights_visit(void *user, const numbers *s, int64_t x_pixel, int64_t y_pixel, int64_t tap) {
     const tlvk__ref_call *call = user;
     const double *dy = call->dy->v + y_pixel * s->o, *x = call->x[0]->v + x_pixel * s->c;
-    int64_t at = tap * s->c * s->o;
+    int64_t at = tap * s->in * s->o;
     double *dw = call->dw[0]->v + at, *e = call->dw[0]->e ? call->dw[0]->e + at : NULL;
-    for (int64_t c = 0; c < s->c; c++)
+    for (int64_t c = 0; c < s->in; c++)
         for (int64_t o = 0; o < s->o; o++) {
-            double term = x[c] * dy[o];
+            double term = x[o / s->of * s->in + c] * dy[o];
             dw[c * s->o + o] += term;
             if (e)
                 e[c * s->o + o] += fabs(term);
@@ -105,7 +108,7 @@ tlvk_status tlvk__conv2d_reference_backward(const tlvk__ref_call *call) {
     if (call->dx[0]) {
         zero(call->dx[0]);
         each_meeting(&s, data_visit, (void *)call);
-        bound(call->dx[0], (double)(s.kh * s.kw * s.o));
+        bound(call->dx[0], (double)(s.kh * s.kw * s.of));
     }
     if (call->dw[0]) {
         zero(call->dw[0]);
