@@ -83,7 +83,6 @@ static tlvk_status call_remade(work *w, const struct tlvk_node *node, const tlvk
         st = tlvk__layer_from_model(inner, node->layer->name, &layer);
     if (st)
         return st;
-    layer->trainable = node->layer->trainable;
     *y = tlvk__call(layer, x, node->input_count, node->mode);
     tlvk__layer_release(layer);
     return tensor_status(*y);
