@@ -48,6 +48,7 @@ tlvk_status tlvk_model_compile(tlvk_model *model, const tlvk_compile_desc *desc)
 
 /* --- the session kept with the model ------------------------------------------------------------------------------------------------------- */
 
+/* Of all that a session of the model depends on and that may change between calls, besides the values of weights. */
 static tlvk_status trainable_key(tlvk_model *model, uint64_t *key) {
     tlvk__flat flat;
     tlvk_status st = tlvk__model_flatten(model, &flat);
@@ -57,6 +58,7 @@ static tlvk_status trainable_key(tlvk_model *model, uint64_t *key) {
     for (int i = 0; i < flat.call_count; i++) {
         const tlvk__flat_call *c = &flat.calls[i];
         tlvk__hash_add(&h, &c->layer_trainable, sizeof c->layer_trainable);
+        tlvk__hash_add(&h, c->attrs, c->op->attr_bytes); /* an activation may have been set anew */
         for (int k = 0; k < c->variable_count; k++) {
             tlvk__hash_add(&h, &c->variables[k]->id, sizeof c->variables[k]->id);
             tlvk__hash_add(&h, &c->trainable[k], sizeof c->trainable[k]);
