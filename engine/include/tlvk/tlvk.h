@@ -356,16 +356,22 @@ TLVK_API tlvk_tensor tlvk_model_input(const tlvk_model *model, int index);
 TLVK_API tlvk_tensor tlvk_model_output(const tlvk_model *model, int index);
 /* Output of the layer of that name at any depth ("a/b/c" where a name stands twice), as a tensor to build on. It is connected to this model's
  * inputs, also where the layer lies in a nested model: the nested model's calls up to the layer are repeated on the tensors it is called on
- * here, with the same layers and weights. So tlvk_model_create({tlvk_model_input(model, 0)} -> {that tensor and what is built on it}) works. */
+ * here, with the same layers and weights. So tlvk_model_create({tlvk_model_input(model, 0)} -> {that tensor and what is built on it}) works.
+ * Of a layer that the model calls several times it is the output of the call that was made first, as Keras's get_output_at counts them. Of a nested
+ * model with several outputs it is the first; tlvk_call_output(that, k) gives the others. */
 TLVK_API tlvk_tensor tlvk_layer_output(const tlvk_model *model, const char *name);
-/* Keras's Sequential.pop: the last layer goes; its weights live on where another model has it. Compile again afterwards.
- * TLVK_ERROR_ARGUMENT for a model that is no Sequential, or has no layer left. */
+/* Keras's Sequential.pop: the last layer goes, and with it the class names; its weights live on where another model has it. Compile again afterwards.
+ * TLVK_ERROR_ARGUMENT for a model that is no Sequential, has but one layer, or is called as a layer of another model (whose shapes are settled). */
 TLVK_API tlvk_status tlvk_model_pop(tlvk_model *model);
 /* What takes a layer's place: builds on the tensors the layer is called on and returns the tensor that stands for its output. Returning x[0] takes
- * the layer out; calling the layer itself (tlvk_layer_call_inputs) and building on that puts layers behind it. */
+ * the layer out; calling the layer itself (tlvk_layer_call_inputs) and building on that puts layers behind it; such a call with TLVK_CALL_DEFAULT
+ * keeps the mode of the call it stands for. An empty tensor or an error ends the work with that error. */
 typedef tlvk_tensor (*tlvk_replace_fn)(tlvk_layer *layer, const tlvk_tensor *x, int count, void *user);
 /* A new model in which every call of the layer of that name (at any depth: the nested models around it are made anew) is replaced by what `replace`
- * gives; all other layers are the same layers, weights shared, called again on what now stands before them. As Keras's clone_model with a call_function. */
+ * gives; all other layers are the same layers, weights shared, called again in order and mode on what now stands before them; calls before the change are
+ * the very same. As Keras's clone_model with a call_function. Nested models keep name, flags and outputs; a Sequential stays one unless a branch comes in.
+ * What replaces a model with several outputs must be output 0 of a call that has as many. The new model has the old one's usage, and is not compiled;
+ * the old one stays as it is. TLVK_ERROR_ARGUMENT names the layer behind the change that does not fit, its weights' shapes and the new input's. */
 TLVK_API tlvk_status tlvk_model_replace_layer(tlvk_model *model, const char *name, tlvk_replace_fn replace, void *user, tlvk_model **out);
 /* Shape without the batch (TLVK_ANY where open); returns the rank, 0 for an empty tensor. */
 TLVK_API int tlvk_tensor_shape(tlvk_tensor x, int64_t shape[TLVK_MAX_DIMS]);
@@ -389,10 +395,12 @@ TLVK_API const char *tlvk_layer_name(const tlvk_layer *layer);
 TLVK_API const char *tlvk_layer_class(const tlvk_layer *layer);
 TLVK_API bool tlvk_layer_trainable(const tlvk_layer *layer);
 TLVK_API void tlvk_layer_set_trainable(tlvk_layer *layer, bool trainable);
-/* Renames; a name that another layer of a model that has this one carries, or an empty one, is TLVK_ERROR_ARGUMENT. */
+/* Renames; a name that another layer of a model that has this one carries, or an empty one, is TLVK_ERROR_ARGUMENT. A model and the layers that stand for
+ * it under its own name are renamed together. A '/' in a name is written to files as '_', since Keras 3 refuses it. */
 TLVK_API tlvk_status tlvk_layer_set_name(tlvk_layer *layer, const char *name);
 TLVK_API tlvk_status tlvk_model_set_name(tlvk_model *model, const char *name);
-/* layer.activation = ...: of layers that have such a setting (Conv2D, Dense, Activation ...), with Keras's default parameters. */
+/* layer.activation = ...: of layers that have such a setting (Conv2D, Dense, Activation ...), with Keras's default parameters. Every model that has the
+ * layer works with it from its next call on, compiled ones too; the optimizer's state stays. */
 TLVK_API tlvk_status tlvk_layer_set_activation(tlvk_layer *layer, tlvk_activation_kind activation);
 TLVK_API int tlvk_layer_weight_count(const tlvk_layer *layer);
 /* Name, shape and number of values of weight i in Keras's order; any out pointer may be NULL. */
