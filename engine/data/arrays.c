@@ -55,104 +55,147 @@ static int one_hot_index(const float *row, int64_t width) {
     return index;
 }
 
-/* Class numbers behind y, where it has classes; else the dataset keeps plain targets. */
-static tlvk_status find_labels(tlvk_dataset *d) {
-    int64_t width = d->target_width;
+/* Class numbers behind the values, where they have classes; else the dataset keeps plain targets. */
+static tlvk_status find_labels(tlvk__data_target *t, int64_t samples) {
+    int64_t width = t->width;
     int largest = 0;
-    d->label_kind = TLVK__LABELS_TARGETS;
-    d->labels = tlvk__calloc((size_t)d->size, sizeof *d->labels);
-    if (!d->labels) {
-        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for %lld labels", (long long)d->size);
+    t->kind = TLVK__LABELS_TARGETS;
+    t->labels = tlvk__calloc((size_t)samples, sizeof *t->labels);
+    if (!t->labels) {
+        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for %lld labels", (long long)samples);
     }
-    bool classes = width > 1 || are_class_numbers(d->y, d->size, &largest);
-    for (int64_t i = 0; i < d->size && classes; i++) {
-        d->labels[i] = width > 1 ? one_hot_index(d->y + i * width, width) : (int32_t)d->y[i];
-        classes = d->labels[i] >= 0;
+    bool classes = width > 1 || are_class_numbers(t->values, samples, &largest);
+    for (int64_t i = 0; i < samples && classes; i++) {
+        t->labels[i] = width > 1 ? one_hot_index(t->values + i * width, width) : (int32_t)t->values[i];
+        classes = t->labels[i] >= 0;
     }
     if (classes) {
-        d->label_kind = width > 1 ? TLVK__LABELS_CATEGORICAL : TLVK__LABELS_INT;
-        d->class_count = width > 1 ? (int)width : largest + 1;
+        t->kind = width > 1 ? TLVK__LABELS_CATEGORICAL : TLVK__LABELS_INT;
+        t->class_count = width > 1 ? (int)width : largest + 1;
     } else {
-        free(d->labels);
-        d->labels = NULL;
+        free(t->labels);
+        t->labels = NULL;
     }
     return TLVK_OK;
 }
 
-static tlvk_status copy_values(const float *values, size_t count, float **owned) {
+/* `values` as they stand where they are borrowed, else a copy in `owned`. */
+static tlvk_status keep_values(const float *values, int64_t samples, int64_t row, bool borrow, const float **kept, float **owned) {
+    size_t count = (size_t)samples * (size_t)row;
+    *kept = values;
+    if (borrow) {
+        return TLVK_OK;
+    }
     *owned = tlvk__calloc(count, sizeof **owned);
     if (!*owned) {
         return tlvk__fail(TLVK_ERROR_MEMORY, "no memory to copy an array of %zu values", count);
     }
     memcpy(*owned, values, count * sizeof **owned);
+    *kept = *owned;
     return TLVK_OK;
 }
 
-static tlvk_status set_x(tlvk_dataset *d, const tlvk_array_desc *desc, int rank, int64_t row) {
-    d->elements = row;
-    d->shape.rank = TLVK__MAX(rank - 1, 1);
-    d->shape.dim[0] = 1;
-    for (int i = 1; i < rank; i++) {
-        d->shape.dim[i - 1] = desc->x_shape[i];
+/* Rank and values a sample of one array; `samples` below 0: not known yet. */
+static tlvk_status measure(const tlvk_array *a, const char *what, int index, int64_t samples, int *rank, int64_t *row) {
+    *rank = rank_of(a->shape);
+    if (*rank < 1) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: %s %d needs a shape of at least one positive dimension, samples first", what, index);
     }
-    d->x = desc->x;
-    if (!desc->borrow) {
-        tlvk_status st = copy_values(desc->x, (size_t)d->size * (size_t)row, &d->owned_x);
-        if (st) {
-            return st;
-        }
-        d->x = d->owned_x;
+    if (samples >= 0 && a->shape[0] != samples) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: %s %d has %lld samples, input 0 has %lld", what, index, (long long)a->shape[0],
+                          (long long)samples);
+    }
+    if (!row_elements(a->shape, *rank, row)) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: %s %d is too large for this machine", what, index);
     }
     return TLVK_OK;
 }
 
-static tlvk_status set_y(tlvk_dataset *d, const tlvk_array_desc *desc) {
-    int rank = rank_of(desc->y_shape);
+static tlvk_status add_input(tlvk_dataset *d, const tlvk_array *a, bool borrow) {
+    int rank = 0;
     int64_t row = 0;
-    if (rank < 1 || desc->y_shape[0] != d->size) {
-        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: y_shape says %lld samples, x_shape %lld", (long long)(rank < 1 ? 0 : desc->y_shape[0]),
-                          (long long)d->size);
+    tlvk_status st = measure(a, "input", d->input_count, d->size, &rank, &row);
+    if (st) {
+        return st;
     }
-    if (!row_elements(desc->y_shape, rank, &row) || row > INT32_MAX) {
-        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: y_shape is too large");
+    tlvk__data_input *in = &d->inputs[d->input_count++];
+    in->elements = row;
+    in->shape.rank = TLVK__MAX(rank - 1, 1);
+    in->shape.dim[0] = 1;
+    for (int i = 1; i < rank; i++) {
+        in->shape.dim[i - 1] = a->shape[i];
     }
-    d->target_width = (int)row;
-    d->y = desc->y;
-    if (!desc->borrow) {
-        tlvk_status st = copy_values(desc->y, (size_t)d->size * (size_t)row, &d->owned_y);
-        if (st) {
-            return st;
-        }
-        d->y = d->owned_y;
+    return keep_values(a->values, d->size, row, borrow, &in->values, &in->owned);
+}
+
+static tlvk_status add_target(tlvk_dataset *d, const tlvk_array *a, bool borrow) {
+    int rank = 0;
+    int64_t row = 0;
+    tlvk_status st = measure(a, "target", d->target_count, d->size, &rank, &row);
+    if (!st && row > INT32_MAX) {
+        st = tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: target %d has %lld values a sample", d->target_count, (long long)row);
     }
-    return find_labels(d);
+    if (st) {
+        return st;
+    }
+    tlvk__data_target *t = &d->targets[d->target_count++];
+    t->width = (int)row;
+    st = keep_values(a->values, d->size, row, borrow, &t->values, &t->owned);
+    return st ? st : find_labels(t, d->size);
+}
+
+/* x and y as the first of each list, or the lists as they are. */
+static tlvk_status list_arrays(const tlvk_array_desc *desc, tlvk_array inputs[TLVK_MAX_IO], tlvk_array targets[TLVK_MAX_IO]) {
+    memcpy(inputs, desc->inputs, sizeof desc->inputs);
+    memcpy(targets, desc->targets, sizeof desc->targets);
+    if ((desc->x && inputs[0].values) || (desc->y && targets[0].values)) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: give x and y, or inputs and targets, not both");
+    }
+    if (desc->x) {
+        inputs[0].values = desc->x;
+        memcpy(inputs[0].shape, desc->x_shape, sizeof desc->x_shape);
+    }
+    if (desc->y) {
+        targets[0].values = desc->y;
+        memcpy(targets[0].shape, desc->y_shape, sizeof desc->y_shape);
+    }
+    return inputs[0].values ? TLVK_OK : tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: needs x, or inputs");
+}
+
+static tlvk_status fill(tlvk_dataset *d, const tlvk_array_desc *desc, const tlvk_array *inputs, const tlvk_array *targets) {
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && i < TLVK_MAX_IO && inputs[i].values; i++) {
+        st = add_input(d, &inputs[i], desc->borrow);
+    }
+    for (int i = 0; !st && i < TLVK_MAX_IO && targets[i].values; i++) {
+        st = add_target(d, &targets[i], desc->borrow);
+    }
+    return st;
 }
 
 static tlvk_status from_arrays(const tlvk_context *ctx, const tlvk_array_desc *desc, tlvk_dataset **out) {
-    int rank = desc ? rank_of(desc->x_shape) : 0;
+    tlvk_array inputs[TLVK_MAX_IO], targets[TLVK_MAX_IO];
+    int rank = 0;
     int64_t row = 0;
     if (out) {
         *out = NULL;
     }
-    if (!desc || !desc->x || !out || rank < 1 || desc->batch_size < 0) {
-        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: needs x with an x_shape of at least one positive dimension (samples first), "
-                                               "batch_size not below 0, and an out pointer");
+    if (!desc || !out || desc->batch_size < 0) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: needs a descriptor, batch_size not below 0, and an out pointer");
     }
-    if (!row_elements(desc->x_shape, rank, &row)) {
-        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_dataset_from_arrays: x_shape is too large for this machine");
+    tlvk_status st = list_arrays(desc, inputs, targets);
+    if (!st) {
+        st = measure(&inputs[0], "input", 0, -1, &rank, &row);
     }
-    tlvk_dataset *d = tlvk__dataset_new(desc->x_shape[0]);
+    tlvk_dataset *d = st ? NULL : tlvk__dataset_new(inputs[0].shape[0]);
     if (!d) {
-        return TLVK_ERROR_MEMORY;
+        return st ? st : TLVK_ERROR_MEMORY;
     }
     d->no_shuffle = desc->no_shuffle;
     d->seed = desc->seed;
     d->batch_size = desc->batch_size ? desc->batch_size : 32;
     d->workers = tlvk__context_workers(ctx);
-    tlvk_status st = set_x(d, desc, rank, row);
-    if (!st && desc->y) {
-        st = set_y(d, desc);
-    }
+    st = fill(d, desc, inputs, targets);
     if (st) {
         tlvk_dataset_destroy(d);
         return st;

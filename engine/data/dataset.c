@@ -32,11 +32,13 @@ void tlvk_dataset_destroy(tlvk_dataset *dataset) {
         return;
     }
     free_strings(dataset->paths, dataset->size);
-    free_strings(dataset->class_names, dataset->class_count);
+    free_strings(dataset->class_names, dataset->targets[0].class_count);
     free_strings(dataset->failed, (int64_t)dataset->failed_count);
-    free(dataset->labels);
-    free(dataset->owned_x);
-    free(dataset->owned_y);
+    for (int i = 0; i < TLVK_MAX_IO; i++) {
+        free(dataset->inputs[i].owned);
+        free(dataset->targets[i].labels);
+        free(dataset->targets[i].owned);
+    }
     free(dataset->is_failed);
     free(dataset->hashes);
     free(dataset->hash_known);
@@ -46,33 +48,35 @@ void tlvk_dataset_destroy(tlvk_dataset *dataset) {
 /* --- labels -------------------------------------------------------------------------------------------------------------- */
 
 tlvk_status tlvk__dataset_set_labels(tlvk_dataset *d, tlvk_label_mode mode) {
-    d->target_width = 1;
+    tlvk__data_target *t = &d->targets[0];
+    t->width = 1;
     switch (mode) {
     case TLVK_LABEL_AUTO:
-    case TLVK_LABEL_INT: d->label_kind = TLVK__LABELS_INT; return TLVK_OK;
+    case TLVK_LABEL_INT: t->kind = TLVK__LABELS_INT; return TLVK_OK;
     case TLVK_LABEL_CATEGORICAL:
-        d->label_kind = TLVK__LABELS_CATEGORICAL;
-        d->target_width = d->class_count;
+        t->kind = TLVK__LABELS_CATEGORICAL;
+        t->width = t->class_count;
         return TLVK_OK;
     case TLVK_LABEL_BINARY:
-        d->label_kind = TLVK__LABELS_BINARY;
-        if (d->class_count != 2) {
-            return tlvk__fail(TLVK_ERROR_DATA, "binary labels need exactly 2 classes, there are %d", d->class_count);
+        t->kind = TLVK__LABELS_BINARY;
+        if (t->class_count != 2) {
+            return tlvk__fail(TLVK_ERROR_DATA, "binary labels need exactly 2 classes, there are %d", t->class_count);
         }
         return TLVK_OK;
     }
     return tlvk__fail(TLVK_ERROR_ARGUMENT, "label_mode %d is none of tlvk_label_mode", (int)mode);
 }
 
-void tlvk__dataset_target(const tlvk_dataset *d, int64_t sample, float *target) {
-    size_t width = (size_t)d->target_width;
-    if (d->y) {
-        memcpy(target, d->y + (size_t)sample * width, width * sizeof *target);
-    } else if (d->label_kind == TLVK__LABELS_CATEGORICAL) {
-        memset(target, 0, width * sizeof *target);
-        target[d->labels[sample]] = 1.0f;
-    } else if (d->label_kind != TLVK__LABELS_NONE) {
-        *target = (float)d->labels[sample];
+void tlvk__dataset_target(const tlvk_dataset *d, int target, int64_t sample, float *values) {
+    const tlvk__data_target *t = &d->targets[target];
+    size_t width = (size_t)t->width;
+    if (t->values) {
+        memcpy(values, t->values + (size_t)sample * width, width * sizeof *values);
+    } else if (t->kind == TLVK__LABELS_CATEGORICAL) {
+        memset(values, 0, width * sizeof *values);
+        values[t->labels[sample]] = 1.0f;
+    } else if (t->kind != TLVK__LABELS_NONE) {
+        *values = (float)t->labels[sample];
     }
 }
 
@@ -126,8 +130,11 @@ void tlvk__dataset_preprocess_hash(const tlvk_dataset *d, tlvk__hash *hash) {
         return;
     }
     tlvk__hash_init(hash);
-    for (int i = 0; i < d->shape.rank; i++) {
-        tlvk__hash_add(hash, &d->shape.dim[i], sizeof d->shape.dim[i]);
+    for (int k = 0; k < d->input_count; k++) {
+        const tlvk__shape *shape = &d->inputs[k].shape;
+        for (int i = 0; i < shape->rank; i++) {
+            tlvk__hash_add(hash, &shape->dim[i], sizeof shape->dim[i]);
+        }
     }
 }
 
@@ -151,7 +158,10 @@ tlvk_status tlvk__dataset_sample_hash(tlvk_dataset *d, int64_t sample, tlvk__has
             }
         } else {
             tlvk__dataset_preprocess_hash(d, &h);
-            tlvk__hash_add(&h, d->x + (size_t)sample * (size_t)d->elements, (size_t)d->elements * sizeof *d->x);
+            for (int k = 0; k < d->input_count; k++) {
+                const tlvk__data_input *in = &d->inputs[k];
+                tlvk__hash_add(&h, in->values + (size_t)sample * (size_t)in->elements, (size_t)in->elements * sizeof *in->values);
+            }
         }
         d->hashes[sample] = h;
         d->hash_known[sample] = 1;
@@ -162,22 +172,29 @@ tlvk_status tlvk__dataset_sample_hash(tlvk_dataset *d, int64_t sample, tlvk__has
 
 /* --- accessors ----------------------------------------------------------------------------------------------------------- */
 
-tlvk__shape tlvk__dataset_sample_shape(const tlvk_dataset *d) { return d->shape; }
-int64_t tlvk__dataset_sample_elements(const tlvk_dataset *d) { return d->elements; }
-tlvk__label_kind tlvk__dataset_label_kind(const tlvk_dataset *d) { return d->label_kind; }
-int tlvk__dataset_target_width(const tlvk_dataset *d) { return d->target_width; }
+int tlvk__dataset_input_count(const tlvk_dataset *d) { return d->input_count; }
+int tlvk__dataset_target_count(const tlvk_dataset *d) { return d->target_count; }
+tlvk__shape tlvk__dataset_sample_shape(const tlvk_dataset *d, int input) { return d->inputs[input].shape; }
+int64_t tlvk__dataset_sample_elements(const tlvk_dataset *d, int input) { return d->inputs[input].elements; }
+tlvk__label_kind tlvk__dataset_label_kind(const tlvk_dataset *d, int target) { return d->targets[target].kind; }
+int tlvk__dataset_target_width(const tlvk_dataset *d, int target) { return d->targets[target].width; }
+int tlvk__dataset_target_classes(const tlvk_dataset *d, int target) { return d->targets[target].class_count; }
 int tlvk__dataset_batch_size(const tlvk_dataset *d) { return d->batch_size; }
 
 static bool has_sample(const tlvk_dataset *d, int64_t sample) { return d && sample >= 0 && sample < d->size; }
 
 bool tlvk__dataset_is_failed(const tlvk_dataset *d, int64_t sample) { return has_sample(d, sample) && d->is_failed[sample]; }
 
+int tlvk__dataset_target_label(const tlvk_dataset *d, int target, int64_t sample) {
+    return d->targets[target].labels ? d->targets[target].labels[sample] : -1;
+}
+
 int64_t tlvk_dataset_size(const tlvk_dataset *dataset) { return dataset ? dataset->size : 0; }
 
-int tlvk_dataset_class_count(const tlvk_dataset *dataset) { return dataset ? dataset->class_count : 0; }
+int tlvk_dataset_class_count(const tlvk_dataset *dataset) { return dataset ? dataset->targets[0].class_count : 0; }
 
 const char *tlvk_dataset_class_name(const tlvk_dataset *dataset, int index) {
-    return dataset && dataset->class_names && index >= 0 && index < dataset->class_count ? dataset->class_names[index] : NULL;
+    return dataset && dataset->class_names && index >= 0 && index < dataset->targets[0].class_count ? dataset->class_names[index] : NULL;
 }
 
 const char *tlvk_dataset_path(const tlvk_dataset *dataset, int64_t sample) {
@@ -185,7 +202,7 @@ const char *tlvk_dataset_path(const tlvk_dataset *dataset, int64_t sample) {
 }
 
 int tlvk_dataset_label(const tlvk_dataset *dataset, int64_t sample) {
-    return has_sample(dataset, sample) && dataset->labels ? dataset->labels[sample] : -1;
+    return has_sample(dataset, sample) ? tlvk__dataset_target_label(dataset, 0, sample) : -1;
 }
 
 int64_t tlvk_dataset_failed_count(const tlvk_dataset *dataset) { return dataset ? (int64_t)dataset->failed_count : 0; }

@@ -5,23 +5,34 @@
 #include "data/data.h"
 #include "data/picture.h"
 
-struct tlvk_dataset {
-    int64_t size;
+typedef struct tlvk__data_input {
     tlvk__shape shape; /* of a sample */
     int64_t elements;
-    tlvk__label_kind label_kind;
-    int target_width;
+    const float *values; /* arrays: borrowed, or `owned`; NULL for pictures */
+    float *owned;
+} tlvk__data_input;
+
+typedef struct tlvk__data_target {
+    tlvk__label_kind kind;
+    int width;
     int class_count;
-    char **class_names; /* NULL for arrays */
+    int32_t *labels;     /* size class numbers; NULL where there are none */
+    const float *values; /* arrays: borrowed, or `owned`; NULL for pictures */
+    float *owned;
+} tlvk__data_target;
+
+struct tlvk_dataset {
+    int64_t size;
+    tlvk__data_input inputs[TLVK_MAX_IO];
+    int input_count; /* 1 for pictures */
+    tlvk__data_target targets[TLVK_MAX_IO];
+    int target_count;   /* 0 without labels; 1 for pictures with them */
+    char **class_names; /* of the first target; NULL for arrays */
     char **paths;       /* size; NULL for arrays */
-    int32_t *labels;    /* size class numbers; NULL where there are none */
     tlvk__picture_spec spec;
     bool no_shuffle, strict;
     uint64_t seed;
     int batch_size, workers;
-
-    const float *x, *y;       /* arrays: borrowed or the copies below */
-    float *owned_x, *owned_y;
 
     uint8_t *is_failed;       /* size flags */
     char **failed;            /* "path: why", in the order of discovery */
@@ -32,7 +43,7 @@ struct tlvk_dataset {
 
 /* Zeroed, with `size` samples and the arrays for failures and hashes. Freed with tlvk_dataset_destroy. NULL: no memory (text written). */
 tlvk_dataset *tlvk__dataset_new(int64_t size);
-/* Sets kind and width from the label mode; the caller has set class_count and labels. TLVK_ERROR_DATA for binary without two classes. */
+/* Sets kind and width of the first target from the label mode; the caller has set its class_count and labels. TLVK_ERROR_DATA for binary without two classes. */
 tlvk_status tlvk__dataset_set_labels(tlvk_dataset *dataset, tlvk_label_mode mode);
 /* Records one unreadable sample, once; `why` begins with its path. TLVK_ERROR_MEMORY. */
 tlvk_status tlvk__dataset_mark_failed(tlvk_dataset *dataset, int64_t sample, const char *why);

@@ -223,16 +223,18 @@ static tlvk_status new_pictures(const tlvk_context *ctx, const tlvk_image_folder
         return st ? st : TLVK_ERROR_MEMORY;
     }
     d->spec = spec;
-    d->shape = (tlvk__shape){.rank = 3, .dim = {spec.height, spec.width, spec.channels}};
-    d->elements = (int64_t)spec.height * spec.width * spec.channels;
+    d->input_count = 1;
+    d->inputs[0].shape = (tlvk__shape){.rank = 3, .dim = {spec.height, spec.width, spec.channels}};
+    d->inputs[0].elements = (int64_t)spec.height * spec.width * spec.channels;
     d->no_shuffle = desc->no_shuffle;
     d->strict = desc->strict;
     d->seed = desc->seed;
     d->batch_size = desc->batch_size ? desc->batch_size : 32;
     d->workers = tlvk__context_workers(ctx);
     d->paths = tlvk__calloc(size, sizeof *d->paths);
-    d->labels = labeled ? tlvk__calloc(size, sizeof *d->labels) : NULL;
-    if (!d->paths || (labeled && !d->labels)) {
+    d->target_count = labeled;
+    d->targets[0].labels = labeled ? tlvk__calloc(size, sizeof *d->targets[0].labels) : NULL;
+    if (!d->paths || (labeled && !d->targets[0].labels)) {
         tlvk_dataset_destroy(d);
         return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a list of %zu pictures", size);
     }
@@ -254,13 +256,13 @@ static tlvk_status build(const tlvk_context *ctx, const tlvk_image_folder_desc *
     for (size_t i = first; i < end; i++) {
         d->paths[i - first] = list->entries[i].path;
         list->entries[i].path = NULL;
-        if (d->labels) {
-            d->labels[i - first] = list->entries[i].label;
+        if (d->targets[0].labels) {
+            d->targets[0].labels[i - first] = list->entries[i].label;
         }
     }
     if (!desc->unlabeled) {
         d->class_names = classes->v;
-        d->class_count = (int)classes->count;
+        d->targets[0].class_count = (int)classes->count;
         *classes = (names){0};
         st = tlvk__dataset_set_labels(d, desc->label_mode);
     }

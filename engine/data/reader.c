@@ -27,7 +27,7 @@ struct tlvk__reader {
     int64_t next_array; /* arrays: the next position; consumer only */
 
     slot *slots;
-    float *pixels;      /* ring * elements */
+    float *pixels;      /* ring * elements of the one input of pictures */
     int64_t ring;
     tlvk__mutex *mutex;
     tlvk__cond *work, *ready; /* room for a worker; a slot done */
@@ -42,7 +42,7 @@ struct tlvk__reader {
 static void read_into_slot(tlvk__reader *r, int64_t position) {
     const tlvk_dataset *d = r->dataset;
     slot *s = &r->slots[position % r->ring];
-    float *x = r->pixels + (size_t)(position % r->ring) * (size_t)d->elements;
+    float *x = r->pixels + (size_t)(position % r->ring) * (size_t)d->inputs[0].elements;
     s->status = tlvk__picture_read(&d->spec, d->paths[r->order[position]], x, r->hash ? &s->hash : NULL);
     s->why = s->status ? tlvk__strdup(tlvk__fail_text()) : NULL;
 }
@@ -99,8 +99,9 @@ static tlvk_status copy_order(tlvk__reader *r, const tlvk__reader_desc *desc) {
 static tlvk_status make_ring(tlvk__reader *r, int depth) {
     size_t values = 0, bytes = 0;
     r->ring = TLVK__MAX(TLVK__MIN((int64_t)r->batch * depth, r->count), 1);
-    if (!tlvk__mul_size((size_t)r->ring, (size_t)r->dataset->elements, &values) || !tlvk__mul_size(values, sizeof(float), &bytes)) {
-        return tlvk__fail(TLVK_ERROR_MEMORY, "%lld decoded pictures of %lld values do not fit in memory", (long long)r->ring, (long long)r->dataset->elements);
+    int64_t elements = r->dataset->inputs[0].elements;
+    if (!tlvk__mul_size((size_t)r->ring, (size_t)elements, &values) || !tlvk__mul_size(values, sizeof(float), &bytes)) {
+        return tlvk__fail(TLVK_ERROR_MEMORY, "%lld decoded pictures of %lld values do not fit in memory", (long long)r->ring, (long long)elements);
     }
     r->slots = tlvk__calloc((size_t)r->ring, sizeof *r->slots);
     r->pixels = malloc(bytes);
@@ -192,16 +193,22 @@ void tlvk__reader_destroy(tlvk__reader *reader) {
 /* --- consuming ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct destination {
-    float *x, *targets;
+    float *const *x, *const *targets;
     int64_t *ids;
     int64_t row;
 } destination;
 
-static void deliver(tlvk__reader *r, int64_t sample, const float *x, destination *to) {
+/* `pixels` is the sample's one input where the data are pictures. */
+static void deliver(tlvk__reader *r, int64_t sample, const float *pixels, destination *to) {
     const tlvk_dataset *d = r->dataset;
-    memcpy(to->x + (size_t)to->row * (size_t)d->elements, x, (size_t)d->elements * sizeof *x);
-    if (to->targets) {
-        tlvk__dataset_target(d, sample, to->targets + (size_t)to->row * (size_t)d->target_width);
+    for (int i = 0; i < d->input_count; i++) {
+        const tlvk__data_input *in = &d->inputs[i];
+        size_t elements = (size_t)in->elements;
+        const float *x = pixels ? pixels : in->values + (size_t)sample * elements;
+        memcpy(to->x[i] + (size_t)to->row * elements, x, elements * sizeof *x);
+    }
+    for (int i = 0; to->targets && i < d->target_count; i++) {
+        tlvk__dataset_target(d, i, sample, to->targets[i] + (size_t)to->row * (size_t)d->targets[i].width);
     }
     if (to->ids) {
         to->ids[to->row] = sample;
@@ -254,7 +261,7 @@ static tlvk_status next_picture(tlvk__reader *r, destination *to) {
             return st;
         }
     } else {
-        deliver(r, sample, r->pixels + (size_t)(position % r->ring) * (size_t)r->dataset->elements, to);
+        deliver(r, sample, r->pixels + (size_t)(position % r->ring) * (size_t)r->dataset->inputs[0].elements, to);
         if (r->hash) {
             r->dataset->hashes[sample] = s->hash;
             r->dataset->hash_known[sample] = 1;
@@ -269,7 +276,7 @@ static tlvk_status none_readable(const tlvk_dataset *d) {
                       d->failed_count ? d->failed[0] : "(none)");
 }
 
-tlvk_status tlvk__reader_next(tlvk__reader *reader, float *x, float *targets, int64_t *sample_ids, int64_t *valid_count) {
+tlvk_status tlvk__reader_next(tlvk__reader *reader, float *const *x, float *const *targets, int64_t *sample_ids, int64_t *valid_count) {
     tlvk__reader *r = reader;
     const tlvk_dataset *d = r->dataset;
     destination to = {.x = x, .targets = targets, .ids = sample_ids};
@@ -281,8 +288,7 @@ tlvk_status tlvk__reader_next(tlvk__reader *reader, float *x, float *targets, in
         }
     } else {
         while (to.row < r->batch && r->next_array < r->count) {
-            int64_t sample = r->order[r->next_array++];
-            deliver(r, sample, d->x + (size_t)sample * (size_t)d->elements, &to);
+            deliver(r, r->order[r->next_array++], NULL, &to);
         }
     }
     if (st) {

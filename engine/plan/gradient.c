@@ -1,6 +1,6 @@
 /* gradient.c - the reverse pass: which steps have a backward, what each writes, and who writes first.
  *
- * `active` (set by lower.c) says that a trained variable stands before a tensor. Walking back from the loss, a step has a backward when its
+ * `active` (set by lower.c) says that a trained variable stands before a tensor. Walking back from the losses, a step has a backward when its
  * output's gradient is wanted and something active or trained stands before it. The first writer of a gradient in this order stores, the
  * later ones add, so sums have a fixed order. A view's gradient shares its input's memory. */
 #include "plan/program.h"
@@ -51,8 +51,12 @@ tlvk_status tlvk__plan_mark(tlvk__plan *plan) {
     bool *written = tlvk__calloc((size_t)plan->tensor_count, sizeof *written);
     if (!written) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
     for (int i = 0; i < plan->output_count; i++) {
-        plan->tensors[plan->outputs[i]].grad_wanted = true;
-        written[plan->outputs[i]] = true;
+        plan_loss *l = &plan->losses[i];
+        plan_tensor *y = &plan->tensors[plan->outputs[i]];
+        l->gradient = y->active && l->objective.weight != 0;
+        if (!l->gradient) continue;
+        l->added = written[plan->outputs[i]];
+        y->grad_wanted = written[plan->outputs[i]] = true;
     }
     for (int i = plan->step_count - 1; i >= 0; i--) mark_step(plan, i, written);
     mark_shared_variables(plan);

@@ -38,6 +38,7 @@ static tlvk_status lower_call(tlvk__plan *plan, const tlvk__flat_call *c) {
     s->path = c->path;
     s->output = c->output;
     s->stream = c->stream;
+    s->in_front = c->in_front;
     s->training = step_training(plan, c);
     s->input_count = c->input_count;
     s->inputs = tlvk__calloc((size_t)TLVK__MAX(c->input_count, 1), sizeof *s->inputs);
@@ -179,26 +180,27 @@ static void fuse(tlvk__plan *plan) {
     }
 }
 
-/* Keras computes cross-entropies from the values before a last softmax or sigmoid, whatever from_logits says
- * (keras/src/backend/tensorflow/nn.py, _get_logits): the loss then takes that step's input, and the step itself has no reader left. */
-static void find_logits(tlvk__plan *plan) {
-    if (plan->desc.mode == TLVK__PLAN_PREDICT) return;
-    plan->logits = plan->desc.loss.from_logits;
-    plan_tensor *y = &plan->tensors[plan->outputs[0]];
-    if (y->producer == NO_STEP || y->consumers != 1) return;
+/* Keras computes cross-entropies from the values before a last softmax or sigmoid, whatever from_logits says and whoever else reads it
+ * (keras/src/backend/tensorflow/nn.py, _get_logits): the loss then takes that step's input, and without another reader the step goes. */
+static void find_logits(tlvk__plan *plan, int output) {
+    plan_loss *l = &plan->losses[output];
+    l->logits = l->objective.loss.from_logits;
+    plan_tensor *y = &plan->tensors[plan->outputs[output]];
+    if (y->producer == NO_STEP) return;
     plan_step *s = &plan->steps[y->producer];
     tlvk_activation_kind kind;
     if (s->op == &tlvk__op_softmax) kind = TLVK_SOFTMAX;
     else if (s->op == &tlvk__op_activation) kind = ((const tlvk__activation_attrs *)s->attrs)->activation.kind;
     else return;
-    tlvk_loss_kind loss = plan->desc.loss.kind;
+    tlvk_loss_kind loss = l->objective.loss.kind;
     bool categorical = kind == TLVK_SOFTMAX && (loss == TLVK_CATEGORICAL_CROSSENTROPY || loss == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY);
     bool binary = kind == TLVK_SIGMOID && loss == TLVK_BINARY_CROSSENTROPY;
     if (!categorical && !binary) return;
-    s->removed = true;
-    plan->outputs[0] = s->inputs[0];
-    plan->logits = true;
-    plan->desc.loss.from_logits = false; /* metrics look at what the model would have put out */
+    s->removed = --y->consumers == 0;
+    plan->outputs[output] = s->inputs[0];
+    plan->tensors[s->inputs[0]].consumers += !s->removed;
+    l->logits = true;
+    l->objective.loss.from_logits = false; /* metrics look at what the model would have put out */
 }
 
 /* Removes steps nothing reads; state updates of a training step stay. */
@@ -283,9 +285,10 @@ tlvk_status tlvk__plan_lower(tlvk__plan *plan) {
     plan->output_count = flat->output_count;
     memcpy(plan->inputs, flat->inputs, sizeof plan->inputs);
     memcpy(plan->outputs, flat->outputs, sizeof plan->outputs);
+    for (int i = 0; i < plan->output_count; i++) plan->losses[i] = (plan_loss){ .objective = plan->desc.objectives[i], .path = maker_of(flat, flat->outputs[i]) };
     if ((st = lower_steps(plan))) return st;
     count_consumers(plan);
-    find_logits(plan);
+    for (int i = 0; plan->desc.mode != TLVK__PLAN_PREDICT && i < plan->output_count; i++) find_logits(plan, i);
     fold_paddings(plan);
     count_consumers(plan);
     fuse(plan);

@@ -99,7 +99,7 @@ static void lifetimes(tlvk__plan *plan) {
     for (int i = 0; i < plan->output_count; i++) {
         if (plan->desc.mode == TLVK__PLAN_PREDICT) live(plan->tensors, plan->outputs[i], plan_end_position(plan));
         else live(plan->tensors, plan->outputs[i], plan_loss_position(plan));
-        if (plan->tensors[plan->outputs[i]].grad_wanted && plan->tensors[plan->outputs[i]].active) grad_live(plan->tensors, plan->outputs[i], plan_loss_position(plan));
+        if (plan->losses[i].gradient) grad_live(plan->tensors, plan->outputs[i], plan_loss_position(plan));
     }
 }
 
@@ -170,6 +170,22 @@ static tlvk_status place_items(tlvk__plan *plan) {
     return TLVK_OK;
 }
 
+/* The losses run one after the other and share their scratch. */
+static tlvk_status loss_regions(tlvk__plan *plan) {
+    uint64_t scratch = 0;
+    int at = plan_loss_position(plan);
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && i < plan->output_count; i++) {
+        plan_loss *l = &plan->losses[i];
+        tlvk__loss_call call;
+        tlvk__plan_loss_call(plan, i, &call);
+        scratch = TLVK__MAX(scratch, tlvk__loss_scratch_bytes(&call));
+        l->dy = plan->tensors[plan->outputs[i]].t;
+        if (l->added) st = add_tensor(plan, &l->dy_storage, &l->dy, at, at, l->path);
+    }
+    return st ? st : add_region(plan, &plan->loss_scratch, scratch, at, at, "loss");
+}
+
 tlvk_status tlvk__plan_place(tlvk__plan *plan) {
     lifetimes(plan);
     tlvk_status st = TLVK_OK;
@@ -181,10 +197,6 @@ tlvk_status tlvk__plan_place(tlvk__plan *plan) {
         if (!st && t->grad_root == i && t->grad_last >= t->grad_first) st = add_tensor(plan, &t->grad_storage, &t->grad, t->grad_first, t->grad_last, path);
     }
     for (int i = 0; !st && i < plan->step_count; i++) st = step_regions(plan, i);
-    if (!st && plan->desc.mode != TLVK__PLAN_PREDICT) {
-        tlvk__loss_call call;
-        tlvk__plan_loss_call(plan, &call);
-        st = add_region(plan, &plan->loss_scratch, tlvk__loss_scratch_bytes(&call), plan_loss_position(plan), plan_loss_position(plan), "loss");
-    }
+    if (!st && plan->desc.mode != TLVK__PLAN_PREDICT) st = loss_regions(plan);
     return st ? st : place_items(plan);
 }

@@ -5,14 +5,15 @@
 #include <string.h>
 
 static tlvk_status target_sizes(tlvk__plan *plan) {
-    if (plan->desc.mode == TLVK__PLAN_PREDICT) return TLVK_OK;
-    if (plan->output_count != 1) return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "the model has %d outputs; training and evaluation take a model with one", plan->output_count);
-    const plan_tensor *y = &plan->tensors[plan->outputs[0]];
-    tlvk__shape shape = y->shape;
-    if (plan->desc.loss.kind == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY) shape.dim[shape.rank - 1] = 1;
-    tlvk_status st = tlvk__tensor_from_shape(&shape, &plan->target);
-    tlvk__shape weight = { .rank = 2, .dim = { shape.dim[0], 1 } };
-    return st ? st : tlvk__tensor_from_shape(&weight, &plan->weight);
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && plan->desc.mode != TLVK__PLAN_PREDICT && i < plan->output_count; i++) {
+        plan_loss *l = &plan->losses[i];
+        tlvk__shape shape = plan->tensors[plan->outputs[i]].shape, weight = { .rank = 2, .dim = { shape.dim[0], 1 } };
+        if (l->objective.loss.kind == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY) shape.dim[shape.rank - 1] = 1;
+        st = tlvk__tensor_from_shape(&shape, &l->target);
+        if (!st) st = tlvk__tensor_from_shape(&weight, &plan->weight);
+    }
+    return st;
 }
 
 static tlvk_status add_variable(tlvk__plan *plan, tlvk__variable *v, bool trained, size_t *capacity) {
@@ -124,6 +125,7 @@ void tlvk__plan_destroy(tlvk__plan *plan) {
         free(plan->tensors[i].storage.segments);
         free(plan->tensors[i].grad_storage.segments);
     }
+    for (int i = 0; i < TLVK_MAX_IO; i++) free(plan->losses[i].dy_storage.segments);
     free(plan->loss_scratch.segments);
     free(plan->steps);
     free(plan->tensors);
@@ -155,7 +157,7 @@ bool tlvk__plan_prepared(const tlvk__plan *plan, int index, tlvk__prepared *prep
 const tlvk__tensor *tlvk__plan_input(const tlvk__plan *plan, int index) { return &plan->tensors[plan->inputs[index]].t; }
 const tlvk__tensor *tlvk__plan_output(const tlvk__plan *plan, int index) { return &plan->tensors[plan->outputs[index]].t; }
 const tlvk__shape *tlvk__plan_output_shape(const tlvk__plan *plan, int index) { return &plan->tensors[plan->outputs[index]].shape; }
-const tlvk__tensor *tlvk__plan_target(const tlvk__plan *plan) { return plan->desc.mode == TLVK__PLAN_PREDICT ? NULL : &plan->target; }
+const tlvk__tensor *tlvk__plan_target(const tlvk__plan *plan, int output) { return plan->desc.mode == TLVK__PLAN_PREDICT ? NULL : &plan->losses[output].target; }
 
 double tlvk__plan_flops(const tlvk__plan *plan) {
     double sum = 0;
@@ -238,6 +240,11 @@ tlvk_status tlvk__plan_bind(tlvk__plan *plan, const tlvk__plan_memory *memory) {
         plan_tensor *t = &plan->tensors[i];
         bind_tensor(&t->t, &plan->tensors[t->root].storage);
         bind_tensor(&t->grad, &plan->tensors[t->grad_root].grad_storage);
+    }
+    for (int i = 0; !st && i < plan->output_count; i++) {
+        plan_loss *l = &plan->losses[i];
+        st = bind_storage(plan, &l->dy_storage, memory);
+        if (!st) bind_tensor(&l->dy, &l->dy_storage);
     }
     if (!st) st = bind_storage(plan, &plan->loss_scratch, memory);
     for (int i = 0; !st && i < plan->step_count; i++) st = bind_step(plan, &plan->steps[i], memory);

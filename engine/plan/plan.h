@@ -20,6 +20,12 @@ typedef enum tlvk__plan_mode {
     TLVK__PLAN_TRAIN     /* forward in training mode, loss, backward, update */
 } tlvk__plan_mode;
 
+typedef struct tlvk__objective {   /* what one output is held to */
+    tlvk_loss loss;                  /* kind resolved */
+    tlvk_metric_kind metric;
+    float weight;                    /* of this loss in the model's; 0: it is measured and has no gradient */
+} tlvk__objective;
+
 typedef struct tlvk__plan_desc {
     const tlvk__flat *flat;          /* borrowed; must outlive the plan */
     const tlvk__caps *caps;          /* borrowed */
@@ -27,8 +33,7 @@ typedef struct tlvk__plan_desc {
     tlvk__plan_mode mode;
     bool (*trained)(const tlvk__variable *v, void *user); /* variables that change while this plan's memory lives; NULL: none */
     void *user;
-    tlvk_loss loss;                  /* kind resolved; not read for PREDICT */
-    tlvk_metric_kind metric;
+    tlvk__objective objectives[TLVK_MAX_IO]; /* one per flat output; not read for PREDICT */
     bool update;                     /* TRAIN: record the optimizer's update (false: gradients only, for tests) */
 } tlvk__plan_desc;
 
@@ -48,7 +53,7 @@ bool tlvk__plan_prepared(const tlvk__plan *plan, int index, tlvk__prepared *prep
 const tlvk__tensor *tlvk__plan_input(const tlvk__plan *plan, int index);   /* sizes; storage after bind */
 const tlvk__tensor *tlvk__plan_output(const tlvk__plan *plan, int index);
 const tlvk__shape *tlvk__plan_output_shape(const tlvk__plan *plan, int index);
-const tlvk__tensor *tlvk__plan_target(const tlvk__plan *plan);             /* sizes of the targets the loss wants; NULL for PREDICT */
+const tlvk__tensor *tlvk__plan_target(const tlvk__plan *plan, int output);  /* sizes of the targets that output's loss wants; NULL for PREDICT */
 double tlvk__plan_flops(const tlvk__plan *plan);
 
 /* --- memory ------------------------------------------------------------------------------------------------------------------------------ */
@@ -64,9 +69,11 @@ tlvk_status tlvk__plan_bind(tlvk__plan *plan, const tlvk__plan_memory *memory);
 /* --- recording ------------------------------------------------------------------------------------------------------------------------------ */
 typedef struct tlvk__plan_io {           /* one slot's host side */
     tlvk__span inputs[TLVK_MAX_IO];      /* UPLOAD memory, padded layout (tlvk__activation_pack); copied to the device first */
-    tlvk__span target, sample_weight;    /* UPLOAD memory, padded layout */
+    tlvk__span targets[TLVK_MAX_IO];     /* UPLOAD memory, padded layout; one per output */
+    tlvk__span sample_weight;            /* UPLOAD memory, padded layout; of every loss */
     tlvk__span step_params;              /* UPLOAD memory */
-    tlvk__span metrics;                  /* DOWNLOAD memory, TLVK__METRIC_WORDS floats */
+    tlvk__span front_params;             /* UPLOAD memory; tlvk__step_params of the calls in front of the model, where there are any */
+    tlvk__span metrics;                  /* DOWNLOAD memory, TLVK__METRIC_WORDS floats per output; the first output's hold what is the whole step's: PENALTY, NORM */
     tlvk__span outputs[TLVK_MAX_IO];     /* DOWNLOAD memory, padded layout; PREDICT */
     const tlvk__update_call *update;     /* TRAIN with update, and EVALUATE for the penalty: everything but step_params and metrics, which are this slot's */
 } tlvk__plan_io;
@@ -78,5 +85,10 @@ tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__p
 /* Splits a graph where training starts: `prefix` holds the calls that no trained variable, random layer or state update stands before; its outputs
  * are the tensors the rest reads, and the inputs of `suffix` in the same order. *found is false when the prefix would be empty. */
 tlvk_status tlvk__flat_split(const tlvk__flat *flat, bool (*trained)(const tlvk__variable *v, void *user), void *user, tlvk__flat *prefix, tlvk__flat *suffix, bool *found);
+
+/* --- picture layers before a model ------------------------------------------------------------------------------------------------------- */
+/* `behind` on the output of `front`; both have one input, `front` one output. Calls of `front` are marked in_front: nothing in them is trained, their
+ * BatchNormalizations infer, and their random numbers come from tlvk__plan_io.front_params. Attributes and variables stay those of the two. */
+tlvk_status tlvk__flat_compose(const tlvk__flat *front, const tlvk__flat *behind, tlvk__flat *out);
 
 #endif

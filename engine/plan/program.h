@@ -37,6 +37,7 @@ typedef struct plan_step {
     bool trained[TLVK__MAX_VARIABLES]; int variable_count;
     bool training;                 /* this step's own mode */
     uint32_t stream;
+    bool in_front;
     tlvk__activation activation;   /* epilogue */
     const void *norm_attrs; tlvk__variable *norm[4]; /* BatchNormalization folded into the epilogue: gamma, beta, moving_mean, moving_variance */
     bool norm_moving;              /* gamma or beta are trained: scale and shift are made in every step, and norm.c takes their gradients */
@@ -55,14 +56,24 @@ typedef struct plan_step {
     tlvk__span prepared;           /* bound packed weights where constant */
 } plan_step;
 
+typedef struct plan_loss {         /* of one output */
+    tlvk__objective objective;
+    const char *path;              /* the layer whose output it is */
+    bool logits;                   /* it takes values before the last activation */
+    tlvk__tensor target;           /* sizes */
+    bool gradient;                 /* a trained variable stands before the output and the loss has a weight */
+    bool added;                    /* an earlier output is the same tensor: the gradient is written apart, to `dy`, and added */
+    tlvk__tensor dy; plan_storage dy_storage;
+} plan_loss;
+
 struct tlvk__plan {
     tlvk__plan_desc desc;
     tlvk__caps caps;
     plan_step *steps; int step_count;
     plan_tensor *tensors; int tensor_count;
     int inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; int input_count, output_count;
-    bool logits;                   /* the loss takes values before the last activation */
-    tlvk__tensor target, weight;   /* sizes */
+    plan_loss losses[TLVK_MAX_IO]; /* one per output; not PREDICT */
+    tlvk__tensor weight;           /* sizes of the sample weights */
     tlvk__variable **variables; tlvk__layout *layouts; bool *trained; int variable_count;
     tlvk__prepared *prepared; int prepared_count;
     plan_memory_item *items; size_t item_count, item_capacity;
@@ -92,6 +103,6 @@ uint64_t tlvk__plan_norm_scratch_bytes(const tlvk__plan *plan, const plan_step *
 tlvk_status tlvk__plan_norm_forward(const plan_step *s, tlvk__recorder *r);
 /* `call` is the backward of the convolution, dy behind the activation's gradient. */
 tlvk_status tlvk__plan_norm_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__op_call *call);
-void tlvk__plan_loss_call(const tlvk__plan *plan, tlvk__loss_call *call);
+void tlvk__plan_loss_call(const tlvk__plan *plan, int output, tlvk__loss_call *call);
 
 #endif

@@ -37,25 +37,27 @@ void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, 
     }
 }
 
-void tlvk__plan_loss_call(const tlvk__plan *plan, tlvk__loss_call *call) {
+void tlvk__plan_loss_call(const tlvk__plan *plan, int output, tlvk__loss_call *call) {
     memset(call, 0, sizeof *call);
-    const plan_tensor *y = &plan->tensors[plan->outputs[0]];
-    call->kind_and_options = plan->desc.loss;
-    call->logits = plan->logits;
-    call->metric = plan->desc.metric;
+    const plan_loss *l = &plan->losses[output];
+    const plan_tensor *y = &plan->tensors[plan->outputs[output]];
+    call->kind_and_options = l->objective.loss;
+    call->logits = l->logits;
+    call->metric = l->objective.metric;
+    call->gradient_weight = l->objective.weight;
     call->y = &y->t;
-    call->target = &plan->target;
+    call->target = &l->target;
     call->sample_weight = &plan->weight;
-    call->dy = plan->desc.mode == TLVK__PLAN_TRAIN && y->active ? &y->grad : NULL;
+    call->dy = !l->gradient ? NULL : l->added ? &l->dy : &y->grad;
     call->scratch = region(&plan->loss_scratch);
-    call->layer = "loss";
+    call->layer = plan->output_count == 1 ? "loss" : l->path;
 }
 
-static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, tlvk__span params) {
+static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__plan_io *io) {
     if (s->view) return TLVK_OK;
     tlvk__op_call call;
     tlvk__plan_call(plan, s, false, &call);
-    call.step_params = params;
+    call.step_params = s->in_front ? io->front_params : io->step_params;
     tlvk_status st = TLVK_OK;
     if (s->op->pack && !s->constant && s->needs.packed_bytes) st = s->op->pack(r, &call);
     if (!st && s->norm_moving) st = tlvk__plan_norm_forward(s, r);
@@ -74,12 +76,12 @@ static tlvk_status record_view_backward(const tlvk__plan *plan, const plan_step 
     return tlvk__record_add(r, dx, &same, dx, s->path);
 }
 
-static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, tlvk__span params) {
+static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__plan_io *io) {
     if (!s->backward) return TLVK_OK;
     if (s->view) return record_view_backward(plan, s, r);
     tlvk__op_call call;
     tlvk__plan_call(plan, s, true, &call);
-    call.step_params = params;
+    call.step_params = io->step_params;
     tlvk_status st = TLVK_OK;
     const tlvk__tensor *scale = s->norm_attrs && !s->norm_moving ? &s->scale : NULL;
     if (s->activation.kind != TLVK_LINEAR || scale) {
@@ -110,16 +112,20 @@ static void bind_host_tensor(tlvk__tensor *t, const tlvk__span *span) {
     t->segment_n = t->n;
 }
 
-static tlvk_status record_loss(const tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io) {
+static tlvk_status record_loss(const tlvk__plan *plan, tlvk__recorder *r, int output, const tlvk__plan_io *io) {
     tlvk__loss_call call;
-    tlvk__plan_loss_call(plan, &call);
-    tlvk__tensor target = plan->target, weight = plan->weight;
-    bind_host_tensor(&target, &io->target);
+    tlvk__plan_loss_call(plan, output, &call);
+    tlvk__tensor target = plan->losses[output].target, weight = plan->weight;
+    bind_host_tensor(&target, &io->targets[output]);
     bind_host_tensor(&weight, &io->sample_weight);
     call.target = &target;
     call.sample_weight = &weight;
     call.metrics = io->metrics;
-    return tlvk__record_loss(r, &call);
+    call.metrics.bytes = TLVK__METRIC_WORDS * sizeof(float);
+    call.metrics.offset += (uint64_t)output * call.metrics.bytes;
+    tlvk_status st = tlvk__record_loss(r, &call);
+    const tlvk__tensor *dy = &plan->tensors[plan->outputs[output]].grad;
+    return st || !plan->losses[output].added ? st : tlvk__record_add(r, dy, call.dy, dy, call.layer);
 }
 
 /* Evaluation's loss contains the penalty of the weights as they are. */
@@ -142,15 +148,15 @@ tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__p
     for (int i = 0; !st && i < plan->input_count; i++) {
         if (plan->tensors[plan->inputs[i]].t.segment_count) st = record_tensor_copy(r, &plan->tensors[plan->inputs[i]].t, io->inputs[i], false);
     }
-    for (int i = 0; !st && i < plan->step_count; i++) st = record_step_forward(plan, &plan->steps[i], r, io->step_params);
+    for (int i = 0; !st && i < plan->step_count; i++) st = record_step_forward(plan, &plan->steps[i], r, io);
     if (!st && plan->desc.mode == TLVK__PLAN_PREDICT) {
         for (int i = 0; !st && i < plan->output_count; i++) st = record_tensor_copy(r, &plan->tensors[plan->outputs[i]].t, io->outputs[i], true);
         return st;
     }
-    if (!st) st = record_loss(plan, r, io);
+    for (int i = 0; !st && i < plan->output_count; i++) st = record_loss(plan, r, i, io);
     if (!st && plan->desc.mode == TLVK__PLAN_EVALUATE && io->update) st = record_penalty(r, io);
     if (st || plan->desc.mode != TLVK__PLAN_TRAIN) return st;
-    for (int i = plan->step_count - 1; !st && i >= 0; i--) st = record_step_backward(plan, &plan->steps[i], r, io->step_params);
+    for (int i = plan->step_count - 1; !st && i >= 0; i--) st = record_step_backward(plan, &plan->steps[i], r, io);
     if (!st && plan->desc.update) st = record_update(r, io);
     return st;
 }

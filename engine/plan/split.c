@@ -6,15 +6,26 @@
 
 typedef struct splitter {
     const tlvk__flat *flat;
-    bool *moving;      /* per tensor: may differ from one epoch to the next */
+    bool *moving;      /* per tensor: may differ from one epoch to the next, or is made where the losses are */
     bool *in_suffix;   /* per call */
     int *number;       /* tensor -> its number in the part being made, -1 */
 } splitter;
 
+/* A loss looks at what stands before a last softmax or sigmoid, so the call that makes such an output stays with the losses, whatever is frozen. */
+static bool makes_probabilities(const tlvk__flat *flat, const tlvk__flat_call *c) {
+    bool output = false;
+    for (int i = 0; i < flat->output_count; i++) output |= flat->outputs[i] == c->output;
+    tlvk_activation_kind kind = TLVK_LINEAR;
+    if (c->op == &tlvk__op_softmax) kind = TLVK_SOFTMAX;
+    else if (c->op == &tlvk__op_activation) kind = ((const tlvk__activation_attrs *)c->attrs)->activation.kind;
+    else if (c->op->activation) kind = c->op->activation(c->attrs).kind;
+    return output && (kind == TLVK_SOFTMAX || kind == TLVK_SIGMOID);
+}
+
 static void find_moving(splitter *s, bool (*trained)(const tlvk__variable *v, void *user), void *user) {
     for (int i = 0; i < s->flat->call_count; i++) {
         const tlvk__flat_call *c = &s->flat->calls[i];
-        bool moving = false;
+        bool moving = makes_probabilities(s->flat, c);
         for (int k = 0; k < c->input_count; k++) moving |= s->moving[c->inputs[k]];
         for (int k = 0; k < c->variable_count; k++) moving |= trained(c->variables[k], user);
         bool random = (c->op->flags & TLVK__OP_RANDOM) && c->mode != TLVK_CALL_INFERENCE;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '1' };
+static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '2' };
 #define CHECKPOINT_LIMIT ((size_t)1 << 36)
 
 typedef struct bytes { unsigned char *data; size_t size, capacity, at; bool failed; } bytes;

@@ -4,6 +4,7 @@
  * shape's reach or weights of frozen layers changed on the host; the optimizer's state of variables trained before and after is carried over. */
 #include "train/training.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,18 +16,42 @@ static void training_destroy(tlvk__training *t) {
 
 tlvk_context *tlvk__model_context(const tlvk_model *model) { return model ? model->ctx : NULL; }
 
+static tlvk_status check_loss(const tlvk_loss *loss) {
+    if (!(loss->label_smoothing >= 0 && loss->label_smoothing < 1)) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: label_smoothing %g is not in [0, 1)", (double)loss->label_smoothing);
+    }
+    if (loss->label_smoothing > 0 && loss->kind == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: label_smoothing needs categorical_crossentropy, not sparse_categorical_crossentropy");
+    }
+    return TLVK_OK;
+}
+
+/* What output i is held to: its own entries, else those given for all. */
+static tlvk_status objective_of(const tlvk_compile_desc *desc, int i, tlvk__objective *o) {
+    const tlvk_loss *own = &desc->losses[i];
+    bool given = own->kind != TLVK_LOSS_AUTO || own->from_logits || own->label_smoothing != 0;
+    float weight = desc->loss_weights[i];
+    if (!isfinite(weight)) return tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: loss_weights[%d] is %g", i, (double)weight);
+    o->loss = given ? *own : desc->loss;
+    o->weight = weight == 0 ? 1 : weight == TLVK_ZERO ? 0 : weight;
+    o->metric = desc->output_metrics[i] ? desc->output_metrics[i] : desc->metrics[0];
+    return check_loss(&o->loss);
+}
+
+void tlvk__compiled_objectives(tlvk_model *model, const tlvk__objective *objectives) {
+    for (int i = 0; i < model->output_count; i++) {
+        model->compiled.losses[i] = objectives[i].loss;
+        model->compiled.loss_weights[i] = objectives[i].weight;
+        model->compiled.metrics[i] = objectives[i].metric;
+    }
+    model->compiled.loss = model->compiled.losses[0];
+}
+
 static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
     tlvk__training *t = tlvk__calloc(1, sizeof *t);
     if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
     tlvk_status st = tlvk__optimizer_resolve(&desc->optimizer, &t->optimizer);
-    t->loss = desc->loss;
-    if (!st && !(desc->loss.label_smoothing >= 0 && desc->loss.label_smoothing < 1)) {
-        st = tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: label_smoothing %g is not in [0, 1)", (double)desc->loss.label_smoothing);
-    }
-    if (!st && desc->loss.label_smoothing > 0 && desc->loss.kind == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY) {
-        st = tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: label_smoothing needs categorical_crossentropy, not sparse_categorical_crossentropy");
-    }
-    t->metric = desc->metrics[0];
+    for (int i = 0; !st && i < model->output_count; i++) st = objective_of(desc, i, &t->objectives[i]);
     if (st) {
         free(t);
         return st;
@@ -37,7 +62,7 @@ static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
     model->training_destroy = training_destroy;
     model->compiled.set = true;
     model->compiled.optimizer = t->optimizer;
-    model->compiled.loss = t->loss;
+    tlvk__compiled_objectives(model, t->objectives);
     return TLVK_OK;
 }
 
@@ -88,18 +113,19 @@ static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots
     return st;
 }
 
-tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk__session **out) {
+tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk_model *augmentation, tlvk__session **out) {
     tlvk__training *t = model->training;
     uint64_t key;
     tlvk_status st = trainable_key(model, &key);
     if (st) return st;
-    bool same_task = t->session && tlvk__session_same_task(t->session, task->loss, task->metric, batch_norm_inference);
-    if (same_task && t->trainable_key == key && tlvk__session_current(t->session)) {
+    tlvk__session_desc d = { .training = true, .batch_norm_inference = batch_norm_inference, .optimizer = t->optimizer, .augmentation = augmentation };
+    memcpy(d.objectives, task->objectives, sizeof d.objectives);
+    memcpy(d.inputs, task->inputs, sizeof d.inputs);
+    for (int i = 0; i < task->input_count; i++) d.inputs[i].dim[0] = batch;
+    if (t->session && tlvk__session_same_task(t->session, &d) && t->trainable_key == key && tlvk__session_current(t->session)) {
         *out = t->session;
         return TLVK_OK;
     }
-    tlvk__session_desc d = { .training = true, .batch_norm_inference = batch_norm_inference, .optimizer = t->optimizer, .loss = task->loss, .metric = task->metric, .input = task->input };
-    d.input.dim[0] = batch;
     tlvk__session *fresh;
     st = tlvk__session_create(model, &d, &fresh);
     if (st) return st;

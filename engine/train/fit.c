@@ -21,7 +21,7 @@ typedef struct fit_state {
     tlvk_history *history;
     int64_t *order, order_count, *val_order, val_count;
     int batch, epochs;
-    int64_t steps_per_epoch;
+    int64_t steps_per_epoch, epoch_step; /* epoch_step: the next step's number in its epoch */
     float **best; int variable_count;
     double epoch_began;
     bool stopped;                 /* by a callback */
@@ -37,8 +37,12 @@ static tlvk_verdict send(fit_state *f, tlvk_event_kind kind, int64_t step, int64
 }
 
 static tlvk_logs running_logs(const fit_state *f, const tlvk__sums *sums) {
-    return (tlvk_logs){ .loss = tlvk__sums_loss(sums), .accuracy = tlvk__sums_accuracy(sums), .val_loss = (double)NAN, .val_accuracy = (double)NAN,
-                        .learning_rate = f->progress.rate, .seconds = tlvk__now_seconds() - f->epoch_began, .samples = sums->samples };
+    tlvk_logs logs = tlvk__no_logs();
+    tlvk__sums_logs(sums, false, &logs);
+    logs.learning_rate = f->progress.rate;
+    logs.seconds = tlvk__now_seconds() - f->epoch_began;
+    logs.samples = sums->samples;
+    return logs;
 }
 
 static tlvk_verdict features_progress(void *user, int64_t done, int64_t total) {
@@ -54,7 +58,7 @@ static tlvk_status prefix_shapes(const fit_state *f, const tlvk__task *task, tlv
     const tlvk__flat *flat = tlvk__session_flat(f->session, TLVK__PREFIX);
     tlvk__shape *all = tlvk__calloc((size_t)flat->tensor_count + 1, sizeof *all);
     if (!all) return tlvk__fail(TLVK_ERROR_MEMORY, "features: no memory");
-    tlvk_status st = tlvk__flat_shapes(flat, &task->input, all);
+    tlvk_status st = tlvk__flat_shapes(flat, task->inputs, all);
     *count = flat->output_count;
     for (int i = 0; !st && i < *count; i++) shapes[i] = all[flat->outputs[i]];
     free(all);
@@ -79,7 +83,7 @@ static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__t
 
 /* --- steps ------------------------------------------------------------------------------------------------------------------------------------ */
 
-static void begin_step(void *user, tlvk__step_params *params) {
+static void begin_step(void *user, tlvk__step_params *params, tlvk__step_params *front) {
     fit_state *f = user;
     int64_t total = f->steps_per_epoch * (f->epochs - f->desc->initial_epoch);
     f->progress.rate = tlvk__schedule_rate(&f->training->optimizer, f->training->steps, total, f->progress.plateau.rate);
@@ -88,6 +92,7 @@ static void begin_step(void *user, tlvk__step_params *params) {
     params->seed[1] = (uint32_t)(f->progress.seed >> 32);
     params->step[0] = (uint32_t)f->training->steps;
     params->step[1] = (uint32_t)((uint64_t)f->training->steps >> 32);
+    tlvk__augmentation_params(f->progress.seed, f->progress.epoch, f->epoch_step++, front);
     f->training->steps++;
     tlvk__optimizer_step(&f->training->optimizer, f->training->steps, f->progress.rate, params);
 }
@@ -118,6 +123,7 @@ static tlvk_status keep_interrupted(fit_state *f, tlvk_status st) {
 }
 
 static tlvk_status run_epoch(fit_state *f, tlvk_logs *logs) {
+    f->epoch_step = f->progress.samples_done / f->batch;
     f->order_count = tlvk__dataset_order(f->train, f->progress.seed, (uint64_t)f->progress.epoch, f->order);
     tlvk__pass pass = {
         .ctx = f->model->ctx, .session = f->session, .task = &f->task, .data = f->train, .features = f->features, .mode = TLVK__PLAN_TRAIN,
@@ -140,8 +146,7 @@ static tlvk_status run_validation(fit_state *f, tlvk_logs *logs) {
     };
     tlvk__sums sums = { 0 };
     tlvk_status st = tlvk__pass_run(&pass, &sums, NULL);
-    logs->val_loss = tlvk__sums_loss(&sums);
-    logs->val_accuracy = tlvk__sums_accuracy(&sums);
+    tlvk__sums_logs(&sums, true, logs);
     return st;
 }
 
@@ -210,6 +215,7 @@ static tlvk_status check_desc(const fit_state *f) {
     if (d->class_weight && d->class_weight_count != classes) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: %d class weights for %d classes", d->class_weight_count, classes);
     }
+    if (d->class_weight && f->model->output_count > 1) return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: class weights are for models with one output, model %s has %d", f->model->name, f->model->output_count);
     if (tlvk_dataset_size(f->train) == 0) return tlvk__fail(TLVK_ERROR_DATA, "fit: the training data is empty");
     return TLVK_OK;
 }
@@ -230,15 +236,17 @@ static tlvk_status allocate_best(fit_state *f) {
 static tlvk_status set_up(fit_state *f) {
     const tlvk_fit_desc *d = f->desc;
     tlvk_status st = check_desc(f);
-    if (!st) st = tlvk__task_resolve(f->model, f->train, f->training->loss, f->training->metric, &f->task);
-    if (!st) f->model->compiled.loss = f->task.loss;
-    if (!st && d->validation) st = tlvk__task_resolve(f->model, d->validation, f->task.loss, f->task.metric, &f->val_task);
+    if (!st) st = tlvk__task_resolve(f->model, f->train, f->training->objectives, &f->task);
+    if (!st) tlvk__compiled_objectives(f->model, f->task.objectives);
+    if (!st && d->validation) st = tlvk__task_resolve(f->model, d->validation, f->task.objectives, &f->val_task);
+    if (!st && d->augmentation) st = tlvk__augmentation_check(d->augmentation, f->train);
+    if (!st) st = tlvk__history_name(f->history, f->model);
     if (st) return st;
-    f->batch = (int)TLVK__MIN((int64_t)tlvk__dataset_batch_size(f->train), tlvk_dataset_size(f->train));
+    f->batch = tlvk__batch_of(f->train);
     f->epochs = d->epochs ? d->epochs : 1;
     f->steps_per_epoch = tlvk__div_up(tlvk_dataset_size(f->train), f->batch);
     f->progress = (tlvk__progress){ .epoch = d->initial_epoch, .seed = d->seed, .best = (double)NAN, .best_score = (double)NAN, .plateau = f->training->plateau };
-    st = tlvk__training_session(f->model, &f->task, f->batch, d->batch_norm_inference, &f->session);
+    st = tlvk__training_session(f->model, &f->task, f->batch, d->batch_norm_inference, d->augmentation, &f->session);
     if (!st) st = allocate_best(f);
     if (!st && d->resume) {
         st = tlvk__checkpoint_read(d->resume, f->session, f->training, &f->progress, f->history, f->best);
@@ -246,7 +254,8 @@ static tlvk_status set_up(fit_state *f) {
     }
     bool cached = !st && f->progress.epoch < f->epochs && d->cache != TLVK_CACHE_OFF && tlvk__session_has_prefix(f->session);
     if (cached) st = tlvk__session_prefix_hash(f->session, &f->prefix_hash);
-    if (!st && cached) st = make_features(f, f->train, &f->task, &f->features);
+    /* Augmented pictures are new in each epoch; validation's stay. */
+    if (!st && cached && !d->augmentation) st = make_features(f, f->train, &f->task, &f->features);
     if (!st && cached && d->validation) st = make_features(f, d->validation, &f->val_task, &f->val_features);
     if (st) return st;
     int64_t val_size = d->validation ? tlvk_dataset_size(d->validation) : 0;

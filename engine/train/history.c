@@ -2,13 +2,28 @@
 #include "train/training.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 tlvk_status tlvk__history_add(tlvk_history *h, const tlvk_logs *logs) {
     tlvk_logs *grown = tlvk__grow(h->logs, &h->capacity, h->count + 1, sizeof *h->logs);
     if (!grown) return tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory");
     h->logs = grown;
     h->logs[h->count++] = *logs;
+    return TLVK_OK;
+}
+
+/* keras/src/models/functional.py, output_names. Where Keras would give two outputs one name, the second gets a number, as layers do. */
+tlvk_status tlvk__history_name(tlvk_history *h, const tlvk_model *model) {
+    for (int i = 0; model->output_count > 1 && i < model->output_count; i++) {
+        const char *name = model->outputs[i].node->layer->name;
+        int same = 0;
+        for (int k = 0; k < i; k++) same += strcmp(model->outputs[k].node->layer->name, name) == 0;
+        h->names[i] = same ? tlvk__format("%s_%d", name, same) : tlvk__strdup(name);
+        if (!h->names[i]) return tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory");
+    }
     return TLVK_OK;
 }
 
@@ -28,31 +43,100 @@ tlvk_status tlvk_history_append(tlvk_history *history, const tlvk_history *more)
     return tlvk__context_fail(NULL, st);
 }
 
-/* A number as CSV: empty where there is none, enough digits to give the same double back. */
-static int put_number(char *at, size_t room, double v) {
-    return isnan(v) ? snprintf(at, room, ",") : snprintf(at, room, ",%.9g", v);
+/* --- CSV --------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct text { char *at; size_t size, capacity; bool failed; } text;
+
+static void append(text *t, const char *piece) {
+    size_t length = strlen(piece);
+    char *grown = t->failed ? NULL : tlvk__grow(t->at, &t->capacity, t->size + length + 1, 1);
+    t->failed = !grown;
+    if (!grown) return;
+    t->at = grown;
+    memcpy(t->at + t->size, piece, length + 1);
+    t->size += length;
+}
+
+/* Empty where there is none, else digits enough to tell a float's value. */
+static void append_number(text *t, double v) {
+    char number[40];
+    snprintf(number, sizeof number, ",%.9g", v);
+    append(t, isnan(v) ? "," : number);
+}
+
+/* A column's name, in quotes where it has what separates columns. */
+static void append_name(text *t, const char *name) {
+    bool quoted = strpbrk(name, ",\"\r\n") != NULL;
+    append(t, quoted ? ",\"" : ",");
+    for (const char *c = name; *c; c++) append(t, (char[3]){ *c, *c == '"' ? '"' : '\0', '\0' });
+    append(t, quoted ? "\"" : "");
+}
+
+#define COLUMNS (4 + 4 * TLVK_MAX_IO)
+typedef struct column { char *name; size_t offset; } column; /* of a double in tlvk_logs */
+
+static double value_of(const tlvk_logs *l, size_t offset) {
+    double v;
+    memcpy(&v, (const char *)l + offset, sizeof v);
+    return v;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(((const column *)a)->name, ((const column *)b)->name); }
+
+/* One output: the columns that this file always had. Several: what Keras's CSVLogger writes, sorted by name and without what is never there. */
+static int find_columns(const tlvk_history *h, column columns[COLUMNS], bool *ok) {
+    static const struct { const char *form; size_t offset; } whole[] = {
+        { "loss", offsetof(tlvk_logs, loss) }, { "accuracy", offsetof(tlvk_logs, accuracy) }, { "val_loss", offsetof(tlvk_logs, val_loss) }, { "val_accuracy", offsetof(tlvk_logs, val_accuracy) } };
+    static const char *const forms[] = { "%s_loss", "%s_accuracy", "val_%s_loss", "val_%s_accuracy" }; /* in the order of tlvk_logs */
+    int outputs = h->count ? h->logs[0].outputs : 0, count = 0;
+    for (size_t i = 0; i < TLVK__COUNT(whole); i += outputs > 1 ? 2 : 1) columns[count++] = (column){ tlvk__strdup(whole[i].form), whole[i].offset };
+    for (int i = 0; i < outputs; i++) {
+        for (size_t k = 0; k < TLVK__COUNT(forms); k++) {
+            size_t offset = offsetof(tlvk_logs, output) + (size_t)i * sizeof h->logs->output[0] + k * sizeof(double);
+            columns[count++] = (column){ tlvk__format(forms[k], h->names[i] ? h->names[i] : "output"), offset };
+        }
+    }
+    for (int i = 0; i < count; i++) *ok = *ok && columns[i].name;
+    if (!*ok || outputs < 2) return count;
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+        bool any = false;
+        for (size_t e = 0; e < h->count; e++) any = any || !isnan(value_of(&h->logs[e], columns[i].offset));
+        if (any) columns[kept++] = columns[i];
+        else free(columns[i].name);
+    }
+    qsort(columns, (size_t)kept, sizeof *columns, by_name);
+    return kept;
 }
 
 tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path) {
     if (!history || !path) return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_save_csv: no history or no path"));
-    size_t room = 128 + history->count * 192, used = 0;
-    char *text = tlvk__calloc(room, 1);
-    if (!text) return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory"));
-    used += (size_t)snprintf(text, room, "epoch,loss,accuracy,val_loss,val_accuracy,seconds,learning_rate\n");
-    for (size_t i = 0; i < history->count; i++) {
+    column columns[COLUMNS];
+    text t = { 0 };
+    bool ok = true;
+    int count = find_columns(history, columns, &ok);
+    append(&t, "epoch");
+    for (int k = 0; ok && k < count; k++) append_name(&t, columns[k].name);
+    append(&t, ",seconds,learning_rate\n");
+    for (size_t i = 0; ok && i < history->count; i++) {
         const tlvk_logs *l = &history->logs[i];
-        const double columns[] = { l->loss, l->accuracy, l->val_loss, l->val_accuracy, l->seconds, l->learning_rate };
-        used += (size_t)snprintf(text + used, room - used, "%zu", i);
-        for (size_t k = 0; k < TLVK__COUNT(columns); k++) used += (size_t)put_number(text + used, room - used, columns[k]);
-        used += (size_t)snprintf(text + used, room - used, "\n");
+        char number[24];
+        snprintf(number, sizeof number, "%zu", i);
+        append(&t, number);
+        for (int k = 0; k < count; k++) append_number(&t, value_of(l, columns[k].offset));
+        append_number(&t, l->seconds);
+        append_number(&t, l->learning_rate);
+        append(&t, "\n");
     }
-    tlvk_status st = tlvk__file_replace(path, text, used);
-    free(text);
+    tlvk_status st = ok && !t.failed ? tlvk__file_replace(path, t.at, t.size) : tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory");
+    for (int k = 0; k < count; k++) free(columns[k].name);
+    free(t.at);
     return tlvk__context_fail(NULL, st);
 }
 
 void tlvk_history_destroy(tlvk_history *history) {
     if (!history) return;
+    for (int i = 0; i < TLVK_MAX_IO; i++) free(history->names[i]);
     free(history->logs);
     free(history);
 }

@@ -4,7 +4,6 @@
  * order of the steps. The last batch may be smaller: it is a step shape of its own, and only real samples count. */
 #include "train/training.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,16 +15,13 @@ typedef struct pass_state {
     pending pending[TLVK__SLOTS];
     tlvk__reader *reader;
     float *x[TLVK_MAX_IO]; int input_count; /* dense batch, one per network input */
-    float *targets;
+    float *targets[TLVK_MAX_IO]; /* one per output */
     int64_t *ids;
     int64_t at;           /* next position of the order (features) */
     int64_t done;         /* samples counted */
     int step;
     tlvk_verdict verdict;
 } pass_state;
-
-double tlvk__sums_loss(const tlvk__sums *s) { return s->samples ? s->loss / (double)s->samples : (double)NAN; }
-double tlvk__sums_accuracy(const tlvk__sums *s) { return s->counted > 0 ? s->correct / s->counted : (double)NAN; }
 
 /* Waits for a slot's step and adds its metrics. */
 static tlvk_status settle(pass_state *s, int slot) {
@@ -38,13 +34,7 @@ static tlvk_status settle(pass_state *s, int slot) {
     const float *m = tlvk__runner_metrics(runner, slot);
     double penalty = s->pass->penalty;
     if (tlvk__session_regularized(s->pass->session)) penalty += (double)m[TLVK__METRIC_PENALTY];
-    s->sums->loss += (double)m[TLVK__METRIC_LOSS] + penalty * (double)p->n;
-    if (s->pass->task->metric == TLVK_METRIC_MSE) s->sums->correct = s->sums->counted = 0;
-    else if (s->pass->task->metric != TLVK_METRIC_NONE) {
-        s->sums->correct += (double)m[TLVK__METRIC_CORRECT];
-        s->sums->counted += (double)m[TLVK__METRIC_COUNT];
-    }
-    s->sums->samples += p->n;
+    tlvk__sums_add(s->sums, s->pass->task, m, penalty, p->n);
     s->done += p->n;
     if (s->pass->end_step && s->pass->end_step(s->pass->user, s->sums, s->done) == TLVK_STOP) s->verdict = TLVK_STOP;
     return TLVK_OK;
@@ -53,7 +43,7 @@ static tlvk_status settle(pass_state *s, int slot) {
 /* Fills x and ids with the next batch; *n is 0 at the end. */
 static tlvk_status next_batch(pass_state *s, int64_t *n) {
     const tlvk__pass *p = s->pass;
-    if (!p->features) return tlvk__reader_next(s->reader, s->x[0], NULL, s->ids, n);
+    if (!p->features) return tlvk__reader_next(s->reader, s->x, NULL, s->ids, n);
     *n = 0;
     while (*n < p->batch && s->at < p->count) {
         int64_t sample = p->order[s->at++];
@@ -71,17 +61,20 @@ static tlvk_status runner_for(pass_state *s, int64_t n, tlvk__runner **out) {
     const tlvk__pass *p = s->pass;
     tlvk__shape inputs[TLVK_MAX_IO];
     for (int i = 0; i < s->input_count; i++) {
-        inputs[i] = p->features ? *tlvk__features_shape(p->features, i) : p->task->input;
+        inputs[i] = p->features ? *tlvk__features_shape(p->features, i) : p->task->inputs[i];
         inputs[i].dim[0] = n;
     }
-    return tlvk__session_runner(p->session, p->features ? TLVK__SUFFIX : TLVK__WHOLE, p->mode, inputs, out);
+    bool augmented = p->mode == TLVK__PLAN_TRAIN && tlvk__session_flat(p->session, TLVK__AUGMENTED)->call_count > 0;
+    return tlvk__session_runner(p->session, p->features ? TLVK__SUFFIX : augmented ? TLVK__AUGMENTED : TLVK__WHOLE, p->mode, inputs, out);
 }
 
 static void fill_slot(pass_state *s, tlvk__runner *runner, int slot, int64_t n) {
     const tlvk__pass *p = s->pass;
     for (int i = 0; i < s->input_count; i++) tlvk__runner_put_input(runner, slot, i, s->x[i]);
-    for (int64_t i = 0; i < n; i++) tlvk__task_target(p->task, p->data, s->ids[i], s->targets + i * p->task->target_width);
-    tlvk__runner_put_target(runner, slot, s->targets);
+    for (int k = 0; k < p->task->output_count; k++) {
+        for (int64_t i = 0; i < n; i++) tlvk__task_target(p->task, p->data, k, s->ids[i], s->targets[k] + i * p->task->target_widths[k]);
+        tlvk__runner_put_target(runner, slot, k, s->targets[k]);
+    }
     float *weights = tlvk__runner_sample_weights(runner, slot);
     for (int64_t i = 0; i < n; i++) {
         int label = p->class_weight ? tlvk_dataset_label(p->data, s->ids[i]) : -1;
@@ -103,7 +96,7 @@ static tlvk_status run_batches(pass_state *s) {
         if ((st = runner_for(s, n, &runner))) return st;
         if ((st = tlvk__runner_wait(runner, slot))) return st;
         fill_slot(s, runner, slot, n);
-        if (p->begin_step) p->begin_step(p->user, tlvk__runner_params(runner, slot));
+        if (p->begin_step) p->begin_step(p->user, tlvk__runner_params(runner, slot), tlvk__runner_front_params(runner, slot));
         if ((st = tlvk__runner_submit(runner, slot))) return st;
         s->pending[slot] = (pending){ .runner = runner, .n = n };
         s->step++;
@@ -112,18 +105,18 @@ static tlvk_status run_batches(pass_state *s) {
 
 static tlvk_status allocate(pass_state *s) {
     const tlvk__pass *p = s->pass;
-    s->input_count = p->features ? tlvk__features_count(p->features) : 1;
+    s->input_count = p->features ? tlvk__features_count(p->features) : p->task->input_count;
     size_t batch = (size_t)p->batch;
     for (int i = 0; i < s->input_count; i++) {
-        int64_t elements = p->features ? tlvk__features_elements(p->features, i) : tlvk__dataset_sample_elements(p->data);
+        int64_t elements = p->features ? tlvk__features_elements(p->features, i) : tlvk__dataset_sample_elements(p->data, i);
         size_t values;
         if (!tlvk__mul_size(batch, (size_t)elements, &values) || !(s->x[i] = tlvk__calloc(values, sizeof(float)))) {
             return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a batch of %d x %lld numbers", p->batch, (long long)elements);
         }
     }
-    s->targets = tlvk__calloc(batch * (size_t)p->task->target_width, sizeof(float));
-    s->ids = tlvk__calloc(batch, sizeof *s->ids);
-    if (!s->targets || !s->ids) return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a batch of %d", p->batch);
+    bool ok = (s->ids = tlvk__calloc(batch, sizeof *s->ids)) != NULL;
+    for (int k = 0; k < p->task->output_count; k++) ok = ok && (s->targets[k] = tlvk__calloc(batch * (size_t)p->task->target_widths[k], sizeof(float))) != NULL;
+    if (!ok) return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a batch of %d", p->batch);
     s->at = p->first;
     if (p->features) return TLVK_OK;
     tlvk__reader_desc d = { .order = p->order, .count = p->count, .batch = p->batch, .threads = tlvk__context_workers(p->ctx) };
@@ -136,7 +129,7 @@ static tlvk_status skip_first(pass_state *s) {
     int64_t skipped = 0, n = 1;
     tlvk_status st = TLVK_OK;
     while (!st && s->reader && skipped < s->pass->first && n > 0) {
-        st = tlvk__reader_next(s->reader, s->x[0], NULL, s->ids, &n);
+        st = tlvk__reader_next(s->reader, s->x, NULL, s->ids, &n);
         skipped += n;
     }
     return st;
@@ -157,8 +150,10 @@ tlvk_status tlvk__pass_run(const tlvk__pass *pass, tlvk__sums *sums, int64_t *sa
     }
     if (samples_done) *samples_done = s.done;
     tlvk__reader_destroy(s.reader);
-    for (int i = 0; i < s.input_count; i++) free(s.x[i]);
-    free(s.targets);
+    for (int i = 0; i < TLVK_MAX_IO; i++) {
+        free(s.x[i]);
+        free(s.targets[i]);
+    }
     free(s.ids);
     return st;
 }

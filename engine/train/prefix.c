@@ -9,7 +9,7 @@ typedef struct fill_state {
     tlvk__session *session;
     tlvk_dataset *data;
     int batch, outputs;
-    float *x, *out[TLVK_MAX_IO];
+    float *x[TLVK_MAX_IO], *out[TLVK_MAX_IO]; int inputs;
     int64_t *ids[TLVK__SLOTS], n[TLVK__SLOTS];
     tlvk__runner *runner[TLVK__SLOTS];
     int64_t done;
@@ -32,6 +32,12 @@ static tlvk_status store(fill_state *s, int slot) {
     return st;
 }
 
+static tlvk__shape batch_shape(const tlvk_dataset *data, int input, int64_t n) {
+    tlvk__shape sample = tlvk__dataset_sample_shape(data, input), shape = { .rank = sample.rank + 1, .dim = { n } };
+    for (int i = 0; i < sample.rank; i++) shape.dim[i + 1] = sample.dim[i];
+    return shape;
+}
+
 static tlvk_status run(fill_state *s, tlvk__reader *reader, int64_t total, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user) {
     for (int step = 0;; step++) {
         int slot = step % TLVK__SLOTS;
@@ -39,13 +45,13 @@ static tlvk_status run(fill_state *s, tlvk__reader *reader, int64_t total, tlvk_
         if (!st && progress && progress(user, s->done, total) == TLVK_STOP) st = tlvk__fail(TLVK_ERROR_CANCELLED, "cancelled after the features of %lld pictures", (long long)s->done);
         if (!st) st = tlvk__reader_next(reader, s->x, NULL, s->ids[slot], &s->n[slot]);
         if (st || s->n[slot] == 0) return st;
-        tlvk__shape input = tlvk__dataset_sample_shape(s->data), shape = { .rank = input.rank + 1, .dim = { s->n[slot] } };
-        for (int i = 0; i < input.rank; i++) shape.dim[i + 1] = input.dim[i];
+        tlvk__shape shapes[TLVK_MAX_IO];
+        for (int i = 0; i < s->inputs; i++) shapes[i] = batch_shape(s->data, i, s->n[slot]);
         tlvk__runner *runner;
-        st = tlvk__session_runner(s->session, TLVK__PREFIX, TLVK__PLAN_PREDICT, &shape, &runner);
+        st = tlvk__session_runner(s->session, TLVK__PREFIX, TLVK__PLAN_PREDICT, shapes, &runner);
         if (!st) st = tlvk__runner_wait(runner, slot);
         if (st) return st;
-        tlvk__runner_put_input(runner, slot, 0, s->x);
+        for (int i = 0; i < s->inputs; i++) tlvk__runner_put_input(runner, slot, i, s->x[i]);
         if ((st = tlvk__runner_submit(runner, slot))) return st;
         s->runner[slot] = runner;
     }
@@ -70,14 +76,15 @@ static tlvk_status missing_samples(fill_state *s, int64_t **order, int64_t *coun
 
 static tlvk_status allocate(fill_state *s) {
     size_t batch = (size_t)s->batch;
-    bool ok = (s->x = tlvk__calloc(batch * (size_t)tlvk__dataset_sample_elements(s->data), sizeof *s->x)) != NULL;
+    bool ok = true;
+    for (int i = 0; i < s->inputs; i++) ok = ok && (s->x[i] = tlvk__calloc(batch * (size_t)tlvk__dataset_sample_elements(s->data, i), sizeof(float))) != NULL;
     for (int i = 0; i < s->outputs; i++) ok = ok && (s->out[i] = tlvk__calloc(batch * (size_t)tlvk__features_elements(s->features, i), sizeof(float))) != NULL;
     for (int i = 0; i < TLVK__SLOTS; i++) ok = ok && (s->ids[i] = tlvk__calloc(batch, sizeof *s->ids[i])) != NULL;
     return ok ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "features: no memory for a batch of %d", s->batch);
 }
 
 tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_dataset *data, int batch, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user) {
-    fill_state s = { .features = f, .session = session, .data = data, .batch = batch, .outputs = tlvk__features_count(f) };
+    fill_state s = { .features = f, .session = session, .data = data, .batch = batch, .outputs = tlvk__features_count(f), .inputs = tlvk__dataset_input_count(data) };
     int64_t *order = NULL, count = 0;
     tlvk__reader *reader = NULL;
     tlvk_status st = allocate(&s);
@@ -93,7 +100,7 @@ tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_
     }
     tlvk__reader_destroy(reader);
     free(order);
-    free(s.x);
+    for (int i = 0; i < s.inputs; i++) free(s.x[i]);
     for (int i = 0; i < s.outputs; i++) free(s.out[i]);
     for (int i = 0; i < TLVK__SLOTS; i++) free(s.ids[i]);
     return st;

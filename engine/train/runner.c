@@ -39,12 +39,11 @@ static tlvk_status make_slot(tlvk__runner *r, runner_slot *slot) {
     int outputs = r->session->flats[r->network].output_count;
     for (int i = 0; i < r->input_count; i++) io->inputs[i] = take(&up, tensor_bytes(tlvk__plan_input(plan, i)));
     io->step_params = take(&up, sizeof(tlvk__step_params));
-    const tlvk__tensor *target = tlvk__plan_target(plan);
-    if (target) {
-        io->target = take(&up, tensor_bytes(target));
-        io->sample_weight = take(&up, (uint64_t)target->n * TLVK__LANES * sizeof(float));
-    }
-    io->metrics = take(&down, TLVK__METRIC_WORDS * sizeof(float));
+    io->front_params = take(&up, sizeof(tlvk__step_params));
+    const tlvk__tensor *target = tlvk__plan_target(plan, 0);
+    for (int i = 0; target && i < outputs; i++) io->targets[i] = take(&up, tensor_bytes(tlvk__plan_target(plan, i)));
+    if (target) io->sample_weight = take(&up, (uint64_t)target->n * TLVK__LANES * sizeof(float));
+    io->metrics = take(&down, (uint64_t)TLVK__MAX(outputs, 1) * TLVK__METRIC_WORDS * sizeof(float));
     for (int i = 0; i < outputs && r->mode == TLVK__PLAN_PREDICT; i++) io->outputs[i] = take(&down, tensor_bytes(tlvk__plan_output(plan, i)));
     tlvk_status st = tlvk__buffer_create(r->session->device, TLVK__BUFFER_UPLOAD, up, "staging", &slot->upload);
     if (!st) st = tlvk__buffer_create(r->session->device, TLVK__BUFFER_DOWNLOAD, down, "results", &slot->download);
@@ -52,8 +51,8 @@ static tlvk_status make_slot(tlvk__runner *r, runner_slot *slot) {
     slot->upload_map = tlvk__buffer_map(slot->upload);
     slot->download_map = tlvk__buffer_map(slot->download);
     memset(slot->upload_map, 0, up);
-    for (int i = 0; i < r->input_count; i++) io->inputs[i].buffer = slot->upload;
-    io->step_params.buffer = io->target.buffer = io->sample_weight.buffer = slot->upload;
+    for (int i = 0; i < TLVK_MAX_IO; i++) io->inputs[i].buffer = io->targets[i].buffer = slot->upload;
+    io->step_params.buffer = io->front_params.buffer = io->sample_weight.buffer = slot->upload;
     io->metrics.buffer = slot->download;
     for (int i = 0; i < TLVK_MAX_IO; i++) io->outputs[i].buffer = slot->download;
     io->update = &r->session->update;
@@ -63,7 +62,7 @@ static tlvk_status make_slot(tlvk__runner *r, runner_slot *slot) {
 }
 
 static void log_recording(const tlvk__runner *r, const tlvk__recording *recording) {
-    static const char *const networks[] = { "whole network", "frozen prefix", "trained rest" }, *const modes[] = { "forward", "evaluation", "training step" };
+    static const char *const networks[] = { "whole network", "frozen prefix", "trained rest", "augmented network" }, *const modes[] = { "forward", "evaluation", "training step" };
     uint64_t arena = 0;
     for (int i = 0; tlvk__plan_block_bytes(r->plan, i); i++) arena += tlvk__plan_block_bytes(r->plan, i);
     tlvk__context_log(r->session->model->ctx, TLVK_LOG_INFO, "%s, %s of %lld: %d dispatches, %d barriers, %d submissions, %.3g GFLOP, %.1f MiB for activations", networks[r->network],
@@ -150,15 +149,20 @@ void tlvk__runner_put_input(tlvk__runner *r, int slot, int input, const float *d
     tlvk__activation_pack(t, t->n, dense, upload_at(r, slot, r->slots[slot].io.inputs[input]));
 }
 
-void tlvk__runner_put_target(tlvk__runner *r, int slot, const float *dense) {
-    const tlvk__tensor *t = tlvk__plan_target(r->plan);
-    tlvk__activation_pack(t, t->n, dense, upload_at(r, slot, r->slots[slot].io.target));
+void tlvk__runner_put_target(tlvk__runner *r, int slot, int output, const float *dense) {
+    const tlvk__tensor *t = tlvk__plan_target(r->plan, output);
+    tlvk__activation_pack(t, t->n, dense, upload_at(r, slot, r->slots[slot].io.targets[output]));
 }
 
 float *tlvk__runner_sample_weights(tlvk__runner *r, int slot) { return upload_at(r, slot, r->slots[slot].io.sample_weight); }
 
 tlvk__step_params *tlvk__runner_params(tlvk__runner *r, int slot) {
     void *p = upload_at(r, slot, r->slots[slot].io.step_params);
+    return p;
+}
+
+tlvk__step_params *tlvk__runner_front_params(tlvk__runner *r, int slot) {
+    void *p = upload_at(r, slot, r->slots[slot].io.front_params);
     return p;
 }
 

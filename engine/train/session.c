@@ -39,10 +39,9 @@ tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__pl
         .mode = mode,
         .trained = in_moving_set,
         .user = s,
-        .loss = s->desc.loss,
-        .metric = s->desc.metric,
         .update = mode == TLVK__PLAN_TRAIN && !s->no_update,
     };
+    memcpy(d.objectives, s->desc.objectives, sizeof d.objectives);
     return tlvk__plan_create(&d, out);
 }
 
@@ -51,10 +50,10 @@ static tlvk_status add_residents(tlvk__session *s) {
     tlvk_status st = TLVK_OK;
     tlvk__plan *plan = NULL;
     if (s->desc.training) {
-        st = tlvk__session_plan(s, TLVK__WHOLE, TLVK__PLAN_TRAIN, &s->desc.input, &plan);
+        st = tlvk__session_plan(s, TLVK__WHOLE, TLVK__PLAN_TRAIN, s->desc.inputs, &plan);
         if (st) return st;
     }
-    const tlvk__flat *flat = &s->flats[TLVK__WHOLE];
+    const tlvk__flat *flat = &s->flats[s->desc.augmentation ? TLVK__AUGMENTED : TLVK__WHOLE];
     for (int i = 0; !st && i < flat->call_count; i++) {
         for (int k = 0; !st && k < flat->calls[i].variable_count; k++) {
             tlvk__variable *v = flat->calls[i].variables[k];
@@ -173,13 +172,25 @@ tlvk_status tlvk__session_bind(tlvk__session *s, tlvk__plan *plan) {
 
 /* --- life ----------------------------------------------------------------------------------------------------------------------------- */
 
+/* The model's graph, in the modes that this session asks for, and with the picture layers before it. */
+static tlvk_status open_graphs(tlvk__session *s) {
+    tlvk__flat *whole = &s->flats[TLVK__WHOLE];
+    tlvk_status st = tlvk__model_flatten(s->model, whole);
+    for (int i = 0; !st && i < whole->call_count; i++) {
+        tlvk__flat_call *c = &whole->calls[i];
+        if (s->desc.batch_norm_inference && (c->op->flags & TLVK__OP_STATE)) c->mode = TLVK_CALL_INFERENCE;
+        if (s->desc.random && (c->op->flags & TLVK__OP_RANDOM) && c->mode == TLVK_CALL_DEFAULT) c->mode = TLVK_CALL_TRAINING;
+    }
+    if (st || !s->desc.augmentation) return st;
+    tlvk__model_retain(s->desc.augmentation);
+    s->retained = true;
+    st = tlvk__model_flatten(s->desc.augmentation, &s->front);
+    return st ? st : tlvk__flat_compose(&s->front, whole, &s->flats[TLVK__AUGMENTED]);
+}
+
 static tlvk_status create(tlvk__session *s) {
     tlvk_status st = tlvk__context_device(s->model->ctx, &s->device);
-    if (!st) st = tlvk__model_flatten(s->model, &s->flats[TLVK__WHOLE]);
-    for (int i = 0; !st && s->desc.batch_norm_inference && i < s->flats[TLVK__WHOLE].call_count; i++) {
-        tlvk__flat_call *c = &s->flats[TLVK__WHOLE].calls[i];
-        if (c->op->flags & TLVK__OP_STATE) c->mode = TLVK_CALL_INFERENCE;
-    }
+    if (!st) st = open_graphs(s);
     if (!st) st = find_moving(s);
     if (!st && s->desc.training) st = tlvk__flat_split(&s->flats[TLVK__WHOLE], in_moving_set, s, &s->flats[TLVK__PREFIX], &s->flats[TLVK__SUFFIX], &s->split);
     s->residents.device = s->device;
@@ -218,12 +229,21 @@ void tlvk__session_destroy(tlvk__session *s) {
     free(s->prepared);
     tlvk__residents_free(&s->residents);
     for (int i = 0; i < TLVK__NETWORK_COUNT; i++) tlvk__flat_free(&s->flats[i]);
+    if (s->retained) tlvk__model_release(s->desc.augmentation);
+    tlvk__flat_free(&s->front);
     free(s->moving);
     free(s);
 }
 
-bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric, bool batch_norm_inference) {
-    return s->desc.batch_norm_inference == batch_norm_inference && s->desc.loss.kind == loss.kind && s->desc.loss.from_logits == loss.from_logits && s->desc.metric == metric;
+bool tlvk__session_same_task(const tlvk__session *s, const tlvk__session_desc *desc) {
+    const tlvk__session_desc *d = &s->desc;
+    bool same = d->batch_norm_inference == desc->batch_norm_inference && d->augmentation == desc->augmentation && d->random == desc->random;
+    for (int i = 0; i < s->model->output_count; i++) {
+        const tlvk__objective *a = &d->objectives[i], *b = &desc->objectives[i];
+        same = same && a->loss.kind == b->loss.kind && a->loss.from_logits == b->loss.from_logits && a->loss.label_smoothing == b->loss.label_smoothing &&
+               a->metric == b->metric && a->weight == b->weight;
+    }
+    return same;
 }
 
 bool tlvk__session_current(const tlvk__session *s) {

@@ -11,19 +11,22 @@
 tlvk_status tlvk__context_device(tlvk_context *ctx, tlvk__device **out); /* opened at the first call; the context's */
 
 typedef struct tlvk__session tlvk__session;
-typedef enum tlvk__network { TLVK__WHOLE, TLVK__PREFIX, TLVK__SUFFIX, TLVK__NETWORK_COUNT } tlvk__network;
+typedef enum tlvk__network { TLVK__WHOLE, TLVK__PREFIX, TLVK__SUFFIX, TLVK__AUGMENTED /* picture layers and the whole */, TLVK__NETWORK_COUNT } tlvk__network;
 
 typedef struct tlvk__session_desc {
     bool training;                  /* false: predict and evaluate only; every variable is constant */
     bool batch_norm_inference;      /* no layer uses or updates statistics of the batch */
     tlvk_optimizer optimizer;       /* resolved */
-    tlvk_loss loss; tlvk_metric_kind metric;
-    tlvk__shape input;              /* of one batch, as the data gives it: to find out which variables the loss reaches */
+    tlvk__objective objectives[TLVK_MAX_IO]; /* one per output of the model */
+    tlvk__shape inputs[TLVK_MAX_IO];/* of one batch, as the data gives it: to find out which variables the losses reach */
+    tlvk_model *augmentation;       /* picture layers before the model, for AUGMENTED; NULL: none. Counted by the session. */
+    bool random;                    /* random layers draw in PREDICT plans too */
     tlvk__recorder_desc recorder;   /* how steps are recorded: timestamps for traces; tests leave out barriers and cuts */
 } tlvk__session_desc;
 tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *desc, tlvk__session **out);
 void tlvk__session_destroy(tlvk__session *s);
-bool tlvk__session_same_task(const tlvk__session *s, tlvk_loss loss, tlvk_metric_kind metric, bool batch_norm_inference);
+/* Whether a session of this description would be the same but for its trainable set, its batch and its optimizer. */
+bool tlvk__session_same_task(const tlvk__session *s, const tlvk__session_desc *desc);
 bool tlvk__session_current(const tlvk__session *s);     /* no variable was changed on the host behind its back */
 bool tlvk__session_regularized(const tlvk__session *s); /* its steps report a penalty */
 bool tlvk__session_has_prefix(const tlvk__session *s);
@@ -52,13 +55,14 @@ typedef struct tlvk__runner tlvk__runner;
 tlvk_status tlvk__session_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__runner **out);
 /* Host memory of a slot, valid while the slot is not in flight. Padded layouts; the dense forms are what most callers want. */
 void tlvk__runner_put_input(tlvk__runner *r, int slot, int input, const float *dense);      /* n samples, dense */
-void tlvk__runner_put_target(tlvk__runner *r, int slot, const float *dense);                /* as tlvk__plan_target, dense */
+void tlvk__runner_put_target(tlvk__runner *r, int slot, int output, const float *dense);    /* as tlvk__plan_target, dense */
 float *tlvk__runner_sample_weights(tlvk__runner *r, int slot);                              /* n entries, stride TLVK__LANES; 1 by default */
 tlvk__step_params *tlvk__runner_params(tlvk__runner *r, int slot);
+tlvk__step_params *tlvk__runner_front_params(tlvk__runner *r, int slot);                    /* of the picture layers before the model */
 tlvk_status tlvk__runner_submit(tlvk__runner *r, int slot);
 tlvk_status tlvk__runner_wait(tlvk__runner *r, int slot);                                   /* at once when it is not in flight */
 bool tlvk__runner_busy(const tlvk__runner *r, int slot);
-const float *tlvk__runner_metrics(const tlvk__runner *r, int slot);                         /* TLVK__METRIC_WORDS, after a wait */
+const float *tlvk__runner_metrics(const tlvk__runner *r, int slot);                         /* TLVK__METRIC_WORDS per output, after a wait */
 void tlvk__runner_get_output(const tlvk__runner *r, int slot, int output, float *dense);    /* PREDICT, after a wait */
 const tlvk__plan *tlvk__runner_plan(const tlvk__runner *r);
 tlvk__recording *tlvk__runner_recording(tlvk__runner *r, int slot);

@@ -13,6 +13,8 @@ struct tlvk__session {
     bool no_update;                 /* TRAIN plans leave the optimizer out: gradients for tests */
     tlvk__device *device;
     tlvk__flat flats[TLVK__NETWORK_COUNT];
+    tlvk__flat front;               /* of the augmentation: AUGMENTED borrows its attributes */
+    bool retained;                  /* desc.augmentation is */
     bool split;
     const tlvk__variable **moving; int moving_count;
     tlvk__residents residents;

@@ -4,51 +4,52 @@
 #include <stdlib.h>
 #include <string.h>
 
-static tlvk_status fill_random(tlvk__runner *runner, const tlvk__task *task, int64_t n, bool train) {
-    int64_t elements = 1;
-    for (int i = 1; i < task->input.rank; i++) elements *= task->input.dim[i];
-    float *x = tlvk__calloc((size_t)(n * elements), sizeof *x), *targets = tlvk__calloc((size_t)n * (size_t)TLVK__MAX(task->target_width, 1), sizeof *targets);
-    if (!x || !targets) {
-        free(x);
-        free(targets);
-        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for %lld samples", (long long)n);
-    }
+/* `values` numbers of `kind`: uniform in [0, 1), or zeros, which are class numbers and targets alike. */
+static float *numbers(int64_t values, bool random) {
+    float *x = tlvk__calloc((size_t)values, sizeof *x);
     tlvk__rng rng;
     tlvk__rng_seed(&rng, 1, 0);
-    for (int64_t i = 0; i < n * elements; i++) x[i] = (float)tlvk__rng_uniform(&rng);
-    for (int slot = 0; slot < TLVK__SLOTS; slot++) {
-        tlvk__runner_put_input(runner, slot, 0, x);
-        if (train) tlvk__runner_put_target(runner, slot, targets);
-        memset(tlvk__runner_params(runner, slot), 0, sizeof(tlvk__step_params));
+    for (int64_t i = 0; x && random && i < values; i++) x[i] = (float)tlvk__rng_uniform(&rng);
+    return x;
+}
+
+static tlvk_status fill(tlvk__runner *runner, int inputs, int outputs, bool train) {
+    const tlvk__plan *plan = tlvk__runner_plan(runner);
+    for (int i = 0; i < inputs + (train ? outputs : 0); i++) {
+        const tlvk__tensor *t = i < inputs ? tlvk__plan_input(plan, i) : tlvk__plan_target(plan, i - inputs);
+        float *values = numbers(t->n * t->rows * t->c, i < inputs);
+        if (!values) return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for %lld samples", (long long)t->n);
+        for (int slot = 0; slot < TLVK__SLOTS; slot++) {
+            if (i < inputs) tlvk__runner_put_input(runner, slot, i, values);
+            else tlvk__runner_put_target(runner, slot, i - inputs, values);
+        }
+        free(values);
     }
-    free(x);
-    free(targets);
+    for (int slot = 0; slot < TLVK__SLOTS; slot++) memset(tlvk__runner_params(runner, slot), 0, sizeof(tlvk__step_params));
     return TLVK_OK;
 }
 
-/* Input size for trials: the model's own, 224 where height or width is open. */
-static tlvk_status trial_task(const tlvk_model *model, tlvk__task *task) {
-    memset(task, 0, sizeof *task);
-    const tlvk__shape *in = model->input_count == 1 ? tlvk__tensor_shape_of(model->inputs[0]) : NULL;
-    if (!in) return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "model %s has %d inputs, one is needed", model->name, model->input_count);
-    task->input = *in;
-    task->input.dim[0] = 1;
-    for (int i = 1; i < in->rank; i++) task->input.dim[i] = in->dim[i] < 1 ? 224 : in->dim[i];
-    task->loss = (tlvk_loss){ .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY };
-    task->target_width = 1;
+/* Input sizes for trials: the model's own, 224 where height or width is open. */
+static tlvk_status trial_inputs(const tlvk_model *model, int64_t batch, tlvk__shape inputs[TLVK_MAX_IO]) {
+    for (int i = 0; i < model->input_count; i++) {
+        const tlvk__shape *in = tlvk__tensor_shape_of(model->inputs[i]);
+        if (!in) return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s has no usable input", model->name);
+        inputs[i] = *in;
+        inputs[i].dim[0] = batch;
+        for (int k = 1; k < in->rank; k++) inputs[i].dim[k] = in->dim[k] < 1 ? 224 : in->dim[k];
+    }
     return TLVK_OK;
 }
 
 tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bool timestamps, tlvk__session **session, tlvk__runner **runner) {
-    tlvk__task task;
+    tlvk__session_desc d = { .training = train, .recorder = { .timestamps = timestamps } };
     *session = NULL;
-    tlvk_status st = trial_task(model, &task);
-    tlvk__session_desc d = { .training = train, .loss = task.loss, .input = task.input, .recorder = { .timestamps = timestamps } };
+    tlvk_status st = trial_inputs(model, batch, d.inputs);
+    for (int i = 0; i < model->output_count; i++) d.objectives[i] = (tlvk__objective){ .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .weight = 1 };
     if (!st && train) st = tlvk__optimizer_resolve(&(tlvk_optimizer){ .kind = TLVK_ADAM }, &d.optimizer);
-    d.input.dim[0] = batch;
     if (!st) st = tlvk__session_create(model, &d, session);
-    if (!st) st = tlvk__session_runner(*session, TLVK__WHOLE, train ? TLVK__PLAN_TRAIN : TLVK__PLAN_PREDICT, &d.input, runner);
-    if (!st) st = fill_random(*runner, &task, batch, train);
+    if (!st) st = tlvk__session_runner(*session, TLVK__WHOLE, train ? TLVK__PLAN_TRAIN : TLVK__PLAN_PREDICT, d.inputs, runner);
+    if (!st) st = fill(*runner, model->input_count, model->output_count, train);
     if (!st) return TLVK_OK;
     tlvk__session_destroy(*session);
     *session = NULL;

@@ -9,8 +9,7 @@
 
 struct tlvk__training {
     tlvk_optimizer optimizer;      /* resolved */
-    tlvk_loss loss;                /* as compiled; kind may be AUTO until data is seen */
-    tlvk_metric_kind metric;       /* TLVK_ACCURACY until data is seen */
+    tlvk__objective objectives[TLVK_MAX_IO]; /* as compiled, one per output; until data is seen a loss may be AUTO and a metric TLVK_ACCURACY */
     int64_t steps;                 /* optimizer steps done since compile */
     tlvk__plateau plateau;
     tlvk__session *session;        /* kept between calls while the trainable set, the shapes and foreign changes of weights allow it */
@@ -18,23 +17,32 @@ struct tlvk__training {
 };
 
 /* --- what model and data agree on ------------------------------------------------------------------------------------------------------ */
+typedef enum tlvk__target_form { TLVK__TARGET_AS_IT_IS, TLVK__TARGET_CLASS, TLVK__TARGET_ONE_HOT } tlvk__target_form; /* made of the data's own */
 typedef struct tlvk__task {
-    tlvk_loss loss;                /* resolved */
-    tlvk_metric_kind metric;       /* resolved; TLVK_METRIC_NONE where not asked for */
-    tlvk__shape input, output;     /* one sample, dim[0] = 1 */
-    int target_width;              /* floats of one sample's target as the loss wants it */
+    int input_count, output_count;
+    tlvk__shape inputs[TLVK_MAX_IO], outputs[TLVK_MAX_IO]; /* one sample, dim[0] = 1 */
+    tlvk__objective objectives[TLVK_MAX_IO]; /* resolved; TLVK_METRIC_NONE where no metric was asked for */
+    int target_widths[TLVK_MAX_IO];          /* floats of one sample's target as the loss wants it */
+    tlvk__target_form forms[TLVK_MAX_IO];
 } tlvk__task;
-/* Checks that the model takes the data's samples, and fills input and output alone. */
+/* Checks that the model takes the data's samples, and fills inputs and outputs alone. */
 tlvk_status tlvk__task_shapes(const tlvk_model *model, const tlvk_dataset *data, tlvk__task *task);
 /* The same, and that the loss takes the labels; texts say which size was expected where. */
-tlvk_status tlvk__task_resolve(const tlvk_model *model, const tlvk_dataset *data, tlvk_loss loss, tlvk_metric_kind metric, tlvk__task *task);
-/* Target of one sample as the loss wants it: class numbers become one-hot for a categorical loss, and the other way round. */
-void tlvk__task_target(const tlvk__task *task, const tlvk_dataset *data, int64_t sample, float *target);
+tlvk_status tlvk__task_resolve(const tlvk_model *model, const tlvk_dataset *data, const tlvk__objective *objectives, tlvk__task *task);
+/* Target of one sample and output as the loss wants it: class numbers become one-hot for a categorical loss, and the other way round. */
+void tlvk__task_target(const tlvk__task *task, const tlvk_dataset *data, int output, int64_t sample, float *target);
 
 /* --- one pass over data ------------------------------------------------------------------------------------------------------------------- */
-typedef struct tlvk__sums { double loss, correct, counted; int64_t samples; } tlvk__sums; /* loss: summed over samples, penalty included */
-double tlvk__sums_loss(const tlvk__sums *s);
-double tlvk__sums_accuracy(const tlvk__sums *s); /* NaN without an accuracy */
+typedef struct tlvk__sums {
+    double loss;                   /* of the model, summed over samples: losses times their weights, penalty included */
+    int64_t samples, outputs;
+    struct { double loss, correct, counted; } output[TLVK_MAX_IO]; /* before weighting */
+} tlvk__sums;
+/* Adds one step of n samples: its metrics as the plan left them, one block per output, and the penalty. */
+void tlvk__sums_add(tlvk__sums *s, const tlvk__task *task, const float *metrics, double penalty, int64_t n);
+/* Means of a pass into loss, accuracy and output[], or into their val_ forms; a mean of nothing is NaN. */
+void tlvk__sums_logs(const tlvk__sums *s, bool validation, tlvk_logs *logs);
+tlvk_logs tlvk__no_logs(void);     /* every value NaN */
 
 typedef struct tlvk__pass {
     tlvk_context *ctx;
@@ -48,8 +56,8 @@ typedef struct tlvk__pass {
     int batch;
     const float *class_weight; int class_weight_count;
     double penalty;                /* of weights that do not change in this pass (EVALUATE without a training session) */
-    /* TRAIN: called before each step is submitted, to fill step_params; after each finished step with the running sums. */
-    void (*begin_step)(void *user, tlvk__step_params *params);
+    /* TRAIN: called before each step is submitted, to fill its parameters; after each finished step with the running sums. */
+    void (*begin_step)(void *user, tlvk__step_params *params, tlvk__step_params *front);
     tlvk_verdict (*end_step)(void *user, const tlvk__sums *sums, int64_t samples_done);
     void *user;
 } tlvk__pass;
@@ -57,8 +65,17 @@ typedef struct tlvk__pass {
 tlvk_status tlvk__pass_run(const tlvk__pass *pass, tlvk__sums *sums, int64_t *samples_done);
 
 /* --- pieces -------------------------------------------------------------------------------------------------------------------------------- */
-tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk__session **out); /* kept in model->training */
+/* Kept in model->training. augmentation: NULL, or the picture layers before the model. */
+tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk_model *augmentation, tlvk__session **out);
+/* Parameters of the picture layers' random numbers in one step of an epoch: a function of these three alone, apart from the model's own. */
+void tlvk__augmentation_params(uint64_t seed, int64_t epoch, int64_t step, tlvk__step_params *params);
+/* Samples of a full batch: the dataset's batch size, or all where there are fewer. */
+int tlvk__batch_of(const tlvk_dataset *data);
+/* Whether the picture layers take the data's one input and leave its shape. */
+tlvk_status tlvk__augmentation_check(const tlvk_model *augmentation, const tlvk_dataset *data);
 tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_dataset *data, int batch, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user);
+/* What saving the model as compiled says of its losses. */
+void tlvk__compiled_objectives(tlvk_model *model, const tlvk__objective *objectives);
 double tlvk__model_penalty(const tlvk_model *model); /* l1, l2 of trainable layers, from host values */
 tlvk_context *tlvk__model_context(const tlvk_model *model);
 
@@ -66,8 +83,10 @@ tlvk_context *tlvk__model_context(const tlvk_model *model);
 tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bool timestamps, tlvk__session **session, tlvk__runner **runner);
 
 /* --- history and checkpoints ------------------------------------------------------------------------------------------------------------------ */
-struct tlvk_history { tlvk_logs *logs; size_t count, capacity; };
+struct tlvk_history { tlvk_logs *logs; size_t count, capacity; char *names[TLVK_MAX_IO]; /* of the outputs where there are several */ };
 tlvk_status tlvk__history_add(tlvk_history *h, const tlvk_logs *logs);
+/* Takes Keras's output names, those of the layers that make the outputs. */
+tlvk_status tlvk__history_name(tlvk_history *h, const tlvk_model *model);
 
 typedef struct tlvk__progress {    /* where a fit stands; written to checkpoints as it is */
     int32_t epoch;                 /* the one running or to run next */

@@ -43,13 +43,13 @@ static void set_option(tlvk_image_folder_desc *desc, const char *option) {
 }
 
 static tlvk_status write_samples(tlvk_dataset *dataset, const char *path) {
-    size_t elements = (size_t)tlvk__dataset_sample_elements(dataset);
+    size_t elements = (size_t)tlvk__dataset_sample_elements(dataset, 0);
     float *x = calloc(elements, sizeof *x);
     FILE *out = fopen(path, "wb");
     tlvk__reader *reader = NULL;
     tlvk_status st = x && out ? tlvk__reader_create(dataset, &(tlvk__reader_desc){.batch = 1, .depth = 8}, &reader) : TLVK_ERROR_FILE;
     for (int64_t valid = 1; !st && valid;) {
-        st = tlvk__reader_next(reader, x, NULL, NULL, &valid);
+        st = tlvk__reader_next(reader, &x, NULL, NULL, &valid);
         if (!st && valid && fwrite(x, sizeof *x, elements, out) != elements) {
             st = tlvk__fail(TLVK_ERROR_FILE, "%s: cannot be written", path);
         }

@@ -176,15 +176,14 @@ static void predict(job *j) {
 }
 
 /* A training step without its update, on the first batch. */
-static void run_gradients(job *j, const tlvk__task *task, tlvk__runner *runner, const tlvk__shape *input) {
-    int64_t n = input->dim[0];
-    float *targets = tlvk__calloc((size_t)(n * task->target_width) + 1, sizeof *targets);
+static void run_gradients(job *j, const tlvk__task *task, tlvk__runner *runner, int64_t n) {
+    float *targets = tlvk__calloc((size_t)(n * task->target_widths[0]) + 1, sizeof *targets);
     if (!targets)
         need(TLVK_ERROR_MEMORY, j, "gradients");
     for (int64_t i = 0; i < n; i++)
-        tlvk__task_target(task, j->data, i, targets + i * task->target_width);
+        tlvk__task_target(task, j->data, 0, i, targets + i * task->target_widths[0]);
     tlvk__runner_put_input(runner, 0, 0, j->desc.x);
-    tlvk__runner_put_target(runner, 0, targets);
+    tlvk__runner_put_target(runner, 0, 0, targets);
     memset(tlvk__runner_params(runner, 0), 0, sizeof(tlvk__step_params));
     need(tlvk__runner_submit(runner, 0), j, "gradients");
     need(tlvk__runner_wait(runner, 0), j, "gradients");
@@ -196,13 +195,13 @@ static void gradients(job *j) {
     tlvk__task task;
     tlvk__session *session = NULL;
     tlvk__runner *runner = NULL;
-    need(tlvk__task_resolve(j->model, j->data, t->loss, t->metric, &task), j, "gradients");
-    tlvk__session_desc d = {.training = true, .optimizer = t->optimizer, .loss = task.loss, .metric = task.metric, .input = task.input};
-    d.input.dim[0] = TLVK__MIN((int64_t)j->desc.batch_size, tlvk_dataset_size(j->data));
+    need(tlvk__task_resolve(j->model, j->data, t->objectives, &task), j, "gradients");
+    tlvk__session_desc d = {.training = true, .optimizer = t->optimizer, .objectives = {task.objectives[0]}, .inputs = {task.inputs[0]}};
+    d.inputs[0].dim[0] = TLVK__MIN((int64_t)j->desc.batch_size, tlvk_dataset_size(j->data));
     need(tlvk__session_create(j->model, &d, &session), j, "gradients");
     session->no_update = true;
-    need(tlvk__session_runner(session, TLVK__WHOLE, TLVK__PLAN_TRAIN, &d.input, &runner), j, "gradients");
-    run_gradients(j, &task, runner, &d.input);
+    need(tlvk__session_runner(session, TLVK__WHOLE, TLVK__PLAN_TRAIN, d.inputs, &runner), j, "gradients");
+    run_gradients(j, &task, runner, d.inputs[0].dim[0]);
     tlvk__variable *v;
     for (int i = 0; tlvk__session_trained(session, i, &v); i++) {
         float *g = tlvk__calloc(v->elements + 1, sizeof *g);

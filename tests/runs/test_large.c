@@ -75,7 +75,7 @@ static void add_gradients(tlvk__session *s, const float *x, int first, int n, do
     for (int i = 0; i < n; i++) labels[i] = (float)((first + i) % CLASSES);
     if (tlvk__session_runner(s, TLVK__WHOLE, TLVK__PLAN_TRAIN, &input, &runner)) fail_msg("%s", tlvk__fail_text());
     tlvk__runner_put_input(runner, 0, 0, x + (size_t)first * PIXELS);
-    tlvk__runner_put_target(runner, 0, labels);
+    tlvk__runner_put_target(runner, 0, 0, labels);
     if (tlvk__runner_submit(runner, 0) || tlvk__runner_wait(runner, 0)) fail_msg("%s", tlvk__fail_text());
     g->loss += share * (double)tlvk__runner_metrics(runner, 0)[TLVK__METRIC_LOSS] / n;
     tlvk__variable *v;
@@ -107,8 +107,8 @@ static void test_large_activation_is_trained(void **state) {
     tlvk_context *ctx = net_context(NULL);
     tlvk_model *model = first_layers(ctx);
     float *x = random_floats(BATCH * PIXELS, 1);
-    tlvk__session_desc desc = { .training = true, .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY,
-                                .input = { .rank = 4, .dim = { BATCH, SIDE, SIDE, 3 } } };
+    tlvk__session_desc desc = { .training = true, .objectives = { { .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .weight = 1 } },
+                                .inputs = { { .rank = 4, .dim = { BATCH, SIDE, SIDE, 3 } } } };
     tlvk__session *s = NULL;
     assert_int_equal(tlvk__optimizer_resolve(&(tlvk_optimizer){ .kind = TLVK_SGD }, &desc.optimizer), TLVK_OK);
     if (tlvk__session_create(model, &desc, &s)) fail_msg("%s", tlvk__fail_text());

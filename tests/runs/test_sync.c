@@ -184,13 +184,14 @@ static int unseen_barriers(tlvk__session *s, tlvk__runner *runner, const guards 
 }
 
 static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__plan_mode mode, bool batch_norm_inference, const tlvk_optimizer *optimizer) {
-    tlvk__session_desc desc = { .training = mode == TLVK__PLAN_TRAIN, .batch_norm_inference = batch_norm_inference, .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY },
-                                .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .input = { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } } };
+    tlvk__session_desc desc = { .training = mode == TLVK__PLAN_TRAIN, .batch_norm_inference = batch_norm_inference, 
+                                .objectives = { { .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .weight = 1 } },
+                                .inputs = { { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } } } };
     tlvk__session *s = NULL;
     tlvk__runner *runner = NULL;
     assert_int_equal(tlvk__optimizer_resolve(optimizer, &desc.optimizer), TLVK_OK);
     if (tlvk__session_create(model, &desc, &s)) fail_msg("%s", tlvk__fail_text());
-    if (tlvk__session_runner(s, TLVK__WHOLE, mode, &desc.input, &runner)) fail_msg("%s", tlvk__fail_text());
+    if (tlvk__session_runner(s, TLVK__WHOLE, mode, desc.inputs, &runner)) fail_msg("%s", tlvk__fail_text());
     tlvk__optimizer_step(&desc.optimizer, 1, 1e-3, tlvk__runner_params(runner, 0));
     if (messages_without(s, runner, 0)) fail_msg("with every barrier: %s", tlvk__device_validation_text(s->device));
     int barriers = tlvk__recording_barriers(tlvk__runner_recording(runner, 0));

@@ -133,7 +133,7 @@ static void class_order_and_unlabeled(void **state) {
     assert_path(d, 1, folder, ".git/x.png");
     assert_int_equal(tlvk_dataset_label(d, 0), -1);
     assert_int_equal(tlvk_dataset_class_count(d), 0);
-    assert_int_equal(tlvk__dataset_target_width(d), 0);
+    assert_int_equal(tlvk__dataset_target_width(d, 0), 0);
     tlvk_dataset_destroy(d);
     free(folder);
 }
@@ -145,15 +145,15 @@ static void label_modes(void **state) {
     float target[3];
     tlvk_image_folder_desc desc = {.path = folder, .no_shuffle = true};
     tlvk_dataset *d = from_directory(&desc);
-    assert_int_equal(tlvk__dataset_label_kind(d), TLVK__LABELS_INT);
-    assert_int_equal(tlvk__dataset_target_width(d), 1);
-    tlvk__dataset_target(d, 11, target);
+    assert_int_equal(tlvk__dataset_label_kind(d, 0), TLVK__LABELS_INT);
+    assert_int_equal(tlvk__dataset_target_width(d, 0), 1);
+    tlvk__dataset_target(d, 0, 11, target);
     assert_true(target[0] == 2.0f);
     tlvk_dataset_destroy(d);
     desc.label_mode = TLVK_LABEL_CATEGORICAL;
     d = from_directory(&desc);
-    assert_int_equal(tlvk__dataset_target_width(d), 3);
-    tlvk__dataset_target(d, 7, target);
+    assert_int_equal(tlvk__dataset_target_width(d, 0), 3);
+    tlvk__dataset_target(d, 0, 7, target);
     assert_memory_equal(target, ((float[]){0.0f, 1.0f, 0.0f}), sizeof target);
     tlvk_dataset_destroy(d);
     desc.label_mode = TLVK_LABEL_BINARY;
@@ -162,8 +162,8 @@ static void label_modes(void **state) {
     desc.class_names = two;
     desc.class_count = 2;
     d = from_directory(&desc);
-    assert_int_equal(tlvk__dataset_label_kind(d), TLVK__LABELS_BINARY);
-    tlvk__dataset_target(d, 8, target);
+    assert_int_equal(tlvk__dataset_label_kind(d, 0), TLVK__LABELS_BINARY);
+    tlvk__dataset_target(d, 0, 8, target);
     assert_true(target[0] == 1.0f);
     tlvk_dataset_destroy(d);
     free(folder);
@@ -240,7 +240,7 @@ static void files_in_given_order(void **state) {
     assert_int_equal(tlvk_dataset_size(d), 3);
     assert_string_equal(tlvk_dataset_path(d, 1), "a.png");
     assert_int_equal(tlvk_dataset_class_count(d), 0);
-    tlvk__shape shape = tlvk__dataset_sample_shape(d);
+    tlvk__shape shape = tlvk__dataset_sample_shape(d, 0);
     assert_true(shape.rank == 3 && shape.dim[0] == 256 && shape.dim[1] == 256 && shape.dim[2] == 3);
     tlvk_dataset_destroy(d);
     assert_int_equal(tlvk_image_dataset_from_files(NULL, paths, 0, NULL, &d), TLVK_ERROR_ARGUMENT);
@@ -254,37 +254,37 @@ static void array_labels(void **state) {
     tlvk_dataset *d = NULL;
     float target[2];
     assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_OK);
-    assert_true(tlvk__dataset_label_kind(d) == TLVK__LABELS_INT && tlvk_dataset_class_count(d) == 3 && tlvk_dataset_label(d, 0) == 2);
-    assert_true(tlvk__dataset_sample_shape(d).rank == 2 && tlvk__dataset_sample_elements(d) == 4);
+    assert_true(tlvk__dataset_label_kind(d, 0) == TLVK__LABELS_INT && tlvk_dataset_class_count(d) == 3 && tlvk_dataset_label(d, 0) == 2);
+    assert_true(tlvk__dataset_sample_shape(d, 0).rank == 2 && tlvk__dataset_sample_elements(d, 0) == 4);
     assert_null(tlvk_dataset_path(d, 0));
     assert_null(tlvk_dataset_class_name(d, 0));
     tlvk_dataset_destroy(d);
     desc.y = numbers;
     desc.y_shape[1] = 1;
     assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_OK);
-    assert_true(tlvk__dataset_label_kind(d) == TLVK__LABELS_TARGETS && tlvk_dataset_class_count(d) == 0 && tlvk_dataset_label(d, 1) == -1);
+    assert_true(tlvk__dataset_label_kind(d, 0) == TLVK__LABELS_TARGETS && tlvk_dataset_class_count(d) == 0 && tlvk_dataset_label(d, 1) == -1);
     tlvk_dataset_destroy(d);
     desc.y = hot;
     desc.y_shape[1] = 2;
     assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_OK);
-    assert_true(tlvk__dataset_label_kind(d) == TLVK__LABELS_CATEGORICAL && tlvk_dataset_class_count(d) == 2 && tlvk_dataset_label(d, 0) == 1);
+    assert_true(tlvk__dataset_label_kind(d, 0) == TLVK__LABELS_CATEGORICAL && tlvk_dataset_class_count(d) == 2 && tlvk_dataset_label(d, 0) == 1);
     hot[2] = 5; /* a copy was made */
-    tlvk__dataset_target(d, 1, target);
+    tlvk__dataset_target(d, 0, 1, target);
     assert_true(target[0] == 1.0f && target[1] == 0.0f);
     tlvk_dataset_destroy(d);
     desc.y = soft;
     assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_OK);
-    assert_int_equal(tlvk__dataset_label_kind(d), TLVK__LABELS_TARGETS);
+    assert_int_equal(tlvk__dataset_label_kind(d, 0), TLVK__LABELS_TARGETS);
     tlvk_dataset_destroy(d);
     desc.y_shape[0] = 4;
     assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_ERROR_ARGUMENT);
-    assert_non_null(strstr(tlvk_last_error(NULL), "4 samples, x_shape 3"));
+    assert_non_null(strstr(tlvk_last_error(NULL), "target 0 has 4 samples, input 0 has 3"));
     desc = (tlvk_array_desc){.x = x, .x_shape = {INT64_MAX / 2, INT64_MAX / 2}};
     assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_ERROR_ARGUMENT);
     desc = (tlvk_array_desc){.x = x, .x_shape = {12}, .borrow = true};
     assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_OK);
-    assert_true(tlvk__dataset_sample_shape(d).rank == 1 && tlvk__dataset_sample_shape(d).dim[0] == 1);
-    assert_int_equal(tlvk__dataset_label_kind(d), TLVK__LABELS_NONE);
+    assert_true(tlvk__dataset_sample_shape(d, 0).rank == 1 && tlvk__dataset_sample_shape(d, 0).dim[0] == 1);
+    assert_int_equal(tlvk__dataset_label_kind(d, 0), TLVK__LABELS_NONE);
     tlvk_dataset_destroy(d);
 }
 

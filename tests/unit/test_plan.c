@@ -116,7 +116,7 @@ static void open_rig(rig *r, const char *freeze, const char *unfreeze) {
 static void make_plan(rig *r, const tlvk__flat *flat, tlvk__plan_mode mode) {
     tlvk__shape input = { .rank = 4, .dim = { BATCH, 8, 8, 3 } };
     tlvk__plan_desc d = { .flat = flat, .caps = tlvk__device_caps(r->device), .inputs = &input, .mode = mode, .trained = trained, .user = r,
-                          .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .update = true };
+                          .objectives = { { .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .weight = 1 } }, .update = true };
     assert_int_equal(tlvk__plan_create(&d, &r->plan), TLVK_OK);
     for (r->block_count = 0; tlvk__plan_block_bytes(r->plan, r->block_count); r->block_count++) {
         assert_int_equal(tlvk__buffer_create(r->device, TLVK__BUFFER_DEVICE, tlvk__plan_block_bytes(r->plan, r->block_count), "block", &r->blocks[r->block_count]), TLVK_OK);
@@ -171,7 +171,7 @@ static void append_recording(char **text, size_t *size, const char *title, tlvk_
 }
 
 static tlvk__recording *record_step(rig *r) {
-    tlvk__plan_io io = { .inputs = { take(r, 1 << 16) }, .target = take(r, 4096), .sample_weight = take(r, 4096), .step_params = take(r, 4096), .metrics = take(r, 4096) };
+    tlvk__plan_io io = { .inputs = { take(r, 1 << 16) }, .targets = { take(r, 4096) }, .sample_weight = take(r, 4096), .step_params = take(r, 4096), .metrics = take(r, 4096) };
     for (int i = 0; i < TLVK_MAX_IO; i++) io.outputs[i] = take(r, 1 << 14);
     assert_int_equal(tlvk__optimizer_resolve(&(tlvk_optimizer){ .kind = TLVK_ADAM }, &r->optimizer), TLVK_OK);
     r->chunk = (tlvk__chunk){ .w = take(r, 1 << 16), .dw = take(r, 1 << 16), .slots = { take(r, 1 << 16), take(r, 1 << 16) }, .table = take(r, 4096), .blocks = 16 };
@@ -282,7 +282,7 @@ static void test_nothing_to_train(void **state) {
     open_rig(&r, "*", NULL);
     tlvk__shape input = { .rank = 4, .dim = { BATCH, 8, 8, 3 } };
     tlvk__plan_desc d = { .flat = &r.flat, .caps = tlvk__device_caps(r.device), .inputs = &input, .mode = TLVK__PLAN_TRAIN, .trained = trained, .user = &r,
-                          .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY } };
+                          .objectives = { { .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .weight = 1 } } };
     assert_int_equal(tlvk__plan_create(&d, &r.plan), TLVK_ERROR_ARGUMENT);
     assert_non_null(strstr(tlvk__fail_text(), "nothing to train"));
     close_rig(&r);

@@ -49,7 +49,7 @@ static int64_t read_all(tlvk__reader *r, float *x, int64_t *ids) {
     int64_t total = 0, valid = BATCH;
     for (;;) {
         int64_t before = valid;
-        assert_int_equal(tlvk__reader_next(r, x + total * ELEMENTS, NULL, ids + total, &valid), TLVK_OK);
+        assert_int_equal(tlvk__reader_next(r, &(float *){x + total * ELEMENTS}, NULL, ids + total, &valid), TLVK_OK);
         if (valid == 0) {
             return total;
         }
@@ -116,7 +116,7 @@ static void strict_names_the_file(void **state) {
     tlvk_dataset *d = make_pictures("strict", true, true);
     tlvk__reader *r = make_reader(d, (tlvk__reader_desc){.threads = 3});
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(tlvk__reader_next(r, x, NULL, NULL, &valid), TLVK_ERROR_DATA);
+        assert_int_equal(tlvk__reader_next(r, &(float *){x}, NULL, NULL, &valid), TLVK_ERROR_DATA);
         assert_non_null(strstr(tlvk__fail_text(), "p02.png"));
         assert_int_equal(valid, 0);
     }
@@ -133,7 +133,7 @@ static void none_readable_is_an_error(void **state) {
     assert_int_equal(tlvk_image_dataset_from_files(NULL, paths, 2, &(tlvk_image_folder_desc){.image_size = {2, 2}}, &d), TLVK_OK);
     for (int i = 0; i < 2; i++) { /* found out on the way, and known before */
         tlvk__reader *r = make_reader(d, (tlvk__reader_desc){.batch = 2});
-        assert_int_equal(tlvk__reader_next(r, x, NULL, NULL, &valid), TLVK_ERROR_DATA);
+        assert_int_equal(tlvk__reader_next(r, &(float *){x}, NULL, NULL, &valid), TLVK_ERROR_DATA);
         assert_non_null(strstr(tlvk__fail_text(), "none of 2 pictures can be read; the first: gone/a.png: no such file"));
         tlvk__reader_destroy(r);
     }
@@ -148,7 +148,7 @@ static void early_ends(void **state) {
     for (int i = 0; i < 20; i++) {
         tlvk__reader *r = make_reader(d, (tlvk__reader_desc){.threads = 1 + i % 4, .depth = 1 + i % 2});
         for (int k = 0; k < i % 3; k++) {
-            assert_int_equal(tlvk__reader_next(r, x, NULL, NULL, &valid), TLVK_OK);
+            assert_int_equal(tlvk__reader_next(r, &(float *){x}, NULL, NULL, &valid), TLVK_OK);
             assert_int_equal(valid, BATCH);
         }
         tlvk__reader_destroy(r);
@@ -159,7 +159,7 @@ static void early_ends(void **state) {
     assert_int_equal(tlvk__reader_create(d, &(tlvk__reader_desc){.order = &wrong, .count = 1}, &r), TLVK_ERROR_ARGUMENT);
     assert_null(r);
     r = make_reader(d, (tlvk__reader_desc){.order = &wrong, .count = 0}); /* an empty order is only an end */
-    assert_int_equal(tlvk__reader_next(r, x, NULL, NULL, &valid), TLVK_OK);
+    assert_int_equal(tlvk__reader_next(r, &(float *){x}, NULL, NULL, &valid), TLVK_OK);
     assert_int_equal(valid, 0);
     tlvk__reader_destroy(r);
     tlvk_dataset_destroy(d);
@@ -201,15 +201,15 @@ static void arrays_in_batches(void **state) {
     tlvk_array_desc desc = {.x = x, .x_shape = {5, 2}, .y = y, .y_shape = {5, 1}, .batch_size = 3, .borrow = true};
     assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_OK);
     tlvk__reader *r = make_reader(d, (tlvk__reader_desc){.order = order, .count = 5});
-    assert_int_equal(tlvk__reader_next(r, out, targets, ids, &valid), TLVK_OK);
+    assert_int_equal(tlvk__reader_next(r, &(float *){out}, &(float *){targets}, ids, &valid), TLVK_OK);
     assert_int_equal(valid, 3);
     assert_memory_equal(out, ((float[]){8, 9, 4, 5, 0, 1}), sizeof out);
     assert_memory_equal(targets, ((float[]){2, 0, 0}), sizeof targets);
     assert_memory_equal(ids, order, sizeof ids);
-    assert_int_equal(tlvk__reader_next(r, out, targets, ids, &valid), TLVK_OK);
+    assert_int_equal(tlvk__reader_next(r, &(float *){out}, &(float *){targets}, ids, &valid), TLVK_OK);
     assert_int_equal(valid, 2);
     assert_memory_equal(out, ((float[]){2, 3, 6, 7, 0, 1}), sizeof out); /* the rest is left as it was */
-    assert_int_equal(tlvk__reader_next(r, out, targets, ids, &valid), TLVK_OK);
+    assert_int_equal(tlvk__reader_next(r, &(float *){out}, &(float *){targets}, ids, &valid), TLVK_OK);
     assert_int_equal(valid, 0);
     tlvk__reader_destroy(r);
     tlvk__hash a, b;
