@@ -13,3 +13,23 @@ tlvk_tensor tlvk_minimum(const tlvk_tensor *x, int count, const char *name) {
 tlvk_tensor tlvk_average(const tlvk_tensor *x, int count, const char *name) {
     return tlvk__build_merge("tlvk_average", &tlvk__op_average, x, count, name);
 }
+
+tlvk_tensor tlvk_conv2d_transpose(tlvk_tensor x, const tlvk_conv2d_transpose_desc *desc) {
+    if (!desc || desc->filters < 1 || desc->kernel_size[0] < 1)
+        return tlvk__build_missing(x, "tlvk_conv2d_transpose", "filters and kernel_size have no defaults, both must be at least 1");
+    tlvk__conv2d_transpose_attrs a = {0};
+    tlvk__op_conv2d_transpose.defaults(&a);
+    a.filters = desc->filters;
+    tlvk__build_pair(a.kernel_size, desc->kernel_size, 1);
+    tlvk__build_pair(a.strides, desc->strides, 1);
+    tlvk__build_pair(a.dilation_rate, desc->dilation_rate, 1);
+    a.padding = desc->padding;
+    if (desc->set_output_padding)
+        a.output_padding = (tlvk__shape){2, {desc->output_padding[0], desc->output_padding[1]}};
+    a.use_bias = !desc->no_bias;
+    a.activation = tlvk__activation_of(desc->activation);
+    tlvk__build_initializer(&a.kernel_initializer, desc->kernel_initializer);
+    a.kernel_regularizer = desc->kernel_regularizer;
+    a.bias_regularizer = desc->bias_regularizer;
+    return tlvk__build_apply("tlvk_conv2d_transpose", &tlvk__op_conv2d_transpose, &a, desc->name, !desc->not_trainable, &x, 1);
+}

@@ -13,6 +13,15 @@ typedef struct tlvk__conv2d_attrs {
     tlvk__initializer kernel_initializer, bias_initializer;
     tlvk_regularizer kernel_regularizer, bias_regularizer;
 } tlvk__conv2d_attrs;
+typedef struct tlvk__conv2d_transpose_attrs {
+    int filters, kernel_size[2], strides[2], dilation_rate[2];
+    tlvk_padding padding;
+    tlvk__shape output_padding;    /* rank 0: Keras's None; else rank 2, rows and columns */
+    bool use_bias;
+    tlvk__activation activation;
+    tlvk__initializer kernel_initializer, bias_initializer;
+    tlvk_regularizer kernel_regularizer, bias_regularizer;
+} tlvk__conv2d_transpose_attrs;
 typedef struct tlvk__depthwise_conv2d_attrs {
     int kernel_size[2], strides[2], dilation_rate[2], depth_multiplier;
     tlvk_padding padding;

@@ -195,7 +195,7 @@ static tlvk_status forward_dispatch(tlvk__recorder *r, const forward_state *f, c
     const tlvk__conv_shape *s = &f->g->shape;
     const tlvk__op_call *call = f->g->call;
     char name[64];
-    bool first = part->row0 == 0, packed = f->g->packs && f->tile.sgb;
+    bool first = part->row0 == 0 && !f->g->accumulate, packed = f->g->packs && f->tile.sgb;
     tlvk__gemm_push push = forward_push(s, f->piece.n1 - f->piece.n0);
     tlvk__dispatch d = {.bindings = {{.access = 0}, b, {.access = 0}, f->vectors}, .binding_count = 4, .push = &push, .push_bytes = sizeof push,
                         .operation = f->g->operation, .layer = call->layer};

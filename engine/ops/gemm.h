@@ -25,6 +25,8 @@ typedef struct tlvk__gemm_call {
     const char *operation;         /* "conv2d", "dense": the beginning of the names in the list of dispatches */
     tlvk__conv_shape shape;
     bool packs;                    /* w is packed where the core can use it */
+    bool accumulate;               /* forward adds to y; there is no epilogue then */
+    bool transposed;               /* backward-data is the forward pass of a Conv2DTranspose, and is named so */
 } tlvk__gemm_call;
 
 /* Bytes of scratch and of packed weights. The call's tensors have sizes alone. */

@@ -126,7 +126,7 @@ static tlvk_status backward_data(tlvk__recorder *r, const tlvk__gemm_call *g) {
     const tlvk__conv_shape *s = &g->shape;
     data_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
     f.tile = tlvk__gemm_tile(f.caps, g, TLVK__GEMM_DATA);
-    snprintf(f.operation, sizeof f.operation, "%s_backward_data", g->operation);
+    snprintf(f.operation, sizeof f.operation, "%s%s", g->operation, g->transposed ? "" : "_backward_data");
     tlvk__weight_part part = {0};
     bool more;
     tlvk_status status = tlvk__next_weight_part(f.caps, g->call->w[0], s->kh * s->kw, s->cin_vecs, &part, &more);

@@ -6,6 +6,7 @@
 static const tlvk__op *const operations[] = {
     &tlvk__op_input,
     &tlvk__op_conv2d,
+    &tlvk__op_conv2d_transpose,
     &tlvk__op_depthwise_conv2d,
     &tlvk__op_separable_conv2d,
     &tlvk__op_dense,

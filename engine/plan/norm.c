@@ -23,6 +23,7 @@ static int uses(const tlvk__plan *plan, const tlvk__variable *v) {
 /* The kernel alone is trained with it, nothing is shared, and the kernel fits one binding (and so one chunk). Without a gradient any convolution will do. */
 bool tlvk__plan_norm_fits(const tlvk__plan *plan, const plan_step *producer, const plan_step *norm) {
     if (plan->desc.mode != TLVK__PLAN_TRAIN) return true;
+    if (producer->op == &tlvk__op_conv2d_transpose) return false; /* the columns of its kernel are its inputs, not its outputs */
     if (producer->variable_count != 1 || !producer->trained[0] || uses(plan, producer->variables[0]) != 1) return false;
     for (int k = 0; k < norm->variable_count; k++) {
         if (uses(plan, norm->variables[k]) != 1) return false;

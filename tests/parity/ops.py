@@ -19,7 +19,7 @@ from keras.src.applications import convnext
 BOUND, BOUND_FLOAT_CONSTANTS = 1e-10, 2.0**-24
 MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 DROPPING = ("AlphaDropout", "Dropout", "SpatialDropout2D", "StochasticDepth")
-ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization Concatenate Conv2D Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
+ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
 GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum Multiply Normalization ReLU Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D StochasticDepth Subtract ZeroPadding2D""".split()
 ACTIVATIONS = """linear relu relu6 leaky_relu elu selu sigmoid tanh softmax softplus swish gelu hard_sigmoid gelu_tanh hard_sigmoid_keras2 softsign
 exponential hard_swish""".split()
