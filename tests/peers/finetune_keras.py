@@ -1,7 +1,9 @@
-"""The same fine-tuning job in tf_keras, for comparison: a Teachable Machine file cut at a layer, a new head, ten epochs; then a second phase with more
-layers unfrozen. Prints one JSON line with accuracies and seconds: whole process, fit of the head, fit of the second phase.
+"""The same fine-tuning job in Keras, for comparison: a Teachable Machine file cut at a layer, a new head, ten epochs; then a second phase with more
+layers unfrozen. Prints one JSON line with accuracies and seconds: whole process, fit of the head, fit of the second phase, and the second phase's curves.
 
-    python finetune_keras.py MODEL.h5 TRAIN VALIDATION [--seed N] [--cut out_relu] [--then 100] [--epochs 10]
+    python finetune_keras.py MODEL.h5 TRAIN VALIDATION [--seed N] [--cut out_relu] [--then 100] [--epochs 10] [--batch-norm train --keras 3]
+
+--batch-norm inference (the default) is base(x, training=False) and wants tf_keras: Keras 3.15's fit runs such a base in training mode all the same.
 """
 import time
 
@@ -14,12 +16,27 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import sys
+
 import tensorflow as tf
-import tf_keras as keras
+import tf_keras
+
+if sys.argv[-2:] == ["--keras", "3"]:
+    import keras
+else:
+    keras = tf_keras
+
+
+class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """Keras 3 refuses the groups=1 that older files carry."""
+
+    def __init__(self, *args, groups=1, **kwargs):
+        assert groups == 1
+        super().__init__(*args, **kwargs)
 
 
 def pictures(folder, size, seed, shuffle):
-    data = keras.utils.image_dataset_from_directory(folder, image_size=size, batch_size=32, seed=seed, shuffle=shuffle)
+    data = tf_keras.utils.image_dataset_from_directory(folder, image_size=size, batch_size=32, seed=seed, shuffle=shuffle)
     return data.map(lambda x, y: (x / 127.5 - 1.0, y)).prefetch(tf.data.AUTOTUNE)
 
 
@@ -37,12 +54,15 @@ def main():
     parser.add_argument("validation")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cut", default="out_relu")
-    parser.add_argument("--then", type=int, default=0, help="first layer of the second phase; 0: none")
+    parser.add_argument("--then", type=int, default=0, help="first layer of the second phase, from the end where negative; 0: none")
+    parser.add_argument("--then-rate", type=float, default=1e-5)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-norm", choices=["inference", "train"], default="inference")
+    parser.add_argument("--keras", choices=["2", "3"], default="2", help="given last")
     options = parser.parse_args()
 
     keras.utils.set_random_seed(options.seed)
-    network = extractor(keras.models.load_model(options.model, compile=False))
+    network = extractor(keras.models.load_model(options.model, custom_objects={"DepthwiseConv2D": DepthwiseConv2D}, compile=False))
     base = keras.Model(network.inputs, network.get_layer(options.cut).output)
     base.trainable = False
     size = base.input_shape[1:3]
@@ -51,12 +71,12 @@ def main():
     classes = len(os.listdir(options.validation))
 
     x = inputs = keras.Input(base.input_shape[1:])
-    x = base(x, training=False)
+    x = base(x, training=False) if options.batch_norm == "inference" else base(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(0.2)(x)
     outputs = keras.layers.Dense(classes, activation="softmax")(x)
     model = keras.Model(inputs, outputs)
-    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     began = time.perf_counter()
     history = model.fit(train, epochs=options.epochs, validation_data=validation, verbose=0)
     head_seconds = time.perf_counter() - began
@@ -66,11 +86,12 @@ def main():
         base.trainable = True
         for layer in base.layers[: options.then]:
             layer.trainable = False
-        model.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", ["accuracy"])
+        model.compile(keras.optimizers.Adam(options.then_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
         began = time.perf_counter()
         history = model.fit(train, epochs=5, validation_data=validation, verbose=0)
         result["then_seconds"] = time.perf_counter() - began
         result["then_val_accuracy"] = history.history["val_accuracy"][-1]
+        result["then"] = history.history
     print(json.dumps(result))
 
 
