@@ -33,3 +33,10 @@ tlvk_tensor tlvk_conv2d_transpose(tlvk_tensor x, const tlvk_conv2d_transpose_des
     a.bias_regularizer = desc->bias_regularizer;
     return tlvk__build_apply("tlvk_conv2d_transpose", &tlvk__op_conv2d_transpose, &a, desc->name, !desc->not_trainable, &x, 1);
 }
+
+tlvk_tensor tlvk_upsampling2d(tlvk_tensor x, const tlvk_upsampling2d_desc *desc) {
+    const tlvk_upsampling2d_desc d = desc ? *desc : (tlvk_upsampling2d_desc){0};
+    tlvk__upsampling2d_attrs a = {.interpolation = d.interpolation == TLVK_BILINEAR};
+    tlvk__build_pair(a.size, d.size, 2);
+    return tlvk__build_apply("tlvk_upsampling2d", &tlvk__op_upsampling2d, &a, d.name, true, &x, 1);
+}

@@ -54,6 +54,7 @@ typedef struct tlvk__batch_normalization_attrs {
     tlvk_regularizer beta_regularizer, gamma_regularizer;
 } tlvk__batch_normalization_attrs;
 typedef struct tlvk__pooling2d_attrs { int pool_size[2], strides[2]; tlvk_padding padding; } tlvk__pooling2d_attrs;
+typedef struct tlvk__upsampling2d_attrs { int size[2], interpolation; /* 0 nearest, 1 bilinear */ } tlvk__upsampling2d_attrs;
 typedef struct tlvk__global_pooling2d_attrs { bool keepdims; } tlvk__global_pooling2d_attrs;
 typedef struct tlvk__padding2d_attrs { int padding[4]; /* top, bottom, left, right */ } tlvk__padding2d_attrs; /* ZeroPadding2D, Cropping2D */
 typedef struct tlvk__concatenate_attrs { int axis; } tlvk__concatenate_attrs;
@@ -68,6 +69,13 @@ typedef struct tlvk__normalization_attrs {
     bool invert;
     tlvk__floats mean, variance;   /* given; none: they are weights */
 } tlvk__normalization_attrs;
+typedef struct tlvk__random_affine_attrs { /* RandomRotation (height_factor is its factor), RandomZoom, RandomTranslation */
+    float height_factor[2], width_factor[2]; /* lower, upper; RandomZoom with NAN: the width as the height */
+    int fill_mode, interpolation;  /* choices of engine/ops/random_affine.c */
+    float fill_value;
+} tlvk__random_affine_attrs;
+typedef struct tlvk__random_flip_attrs { int mode; /* tlvk_flip_mode */ } tlvk__random_flip_attrs;
+typedef struct tlvk__random_color_attrs { float factor[2], value_range[2]; } tlvk__random_color_attrs; /* RandomContrast, RandomBrightness */
 typedef struct tlvk__activation_attrs { tlvk__activation activation; } tlvk__activation_attrs; /* Activation, ReLU, LeakyReLU, ELU, Softmax */
 typedef struct tlvk__input_attrs { tlvk__shape batch_shape; /* dim[0] = -1 */ } tlvk__input_attrs;
 

@@ -21,6 +21,7 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_global_max_pooling2d,
     &tlvk__op_zero_padding2d,
     &tlvk__op_cropping2d,
+    &tlvk__op_upsampling2d,
     &tlvk__op_batch_normalization,
     &tlvk__op_add,
     &tlvk__op_subtract,
@@ -37,6 +38,12 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_spatial_dropout2d,
     &tlvk__op_alpha_dropout,
     &tlvk__op_stochastic_depth,
+    &tlvk__op_random_flip,
+    &tlvk__op_random_rotation,
+    &tlvk__op_random_zoom,
+    &tlvk__op_random_translation,
+    &tlvk__op_random_contrast,
+    &tlvk__op_random_brightness,
 };
 
 const tlvk__op *tlvk__op_at(int index) {

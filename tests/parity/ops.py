@@ -17,6 +17,8 @@ import tf_keras
 from keras.src.applications import convnext
 
 BOUND, BOUND_FLOAT_CONSTANTS = 1e-10, 2.0**-24
+# TensorFlow resizes float64 pictures in float32: a place on each axis, then three mixes of two numbers, each rounded a few times.
+BOUND_FLOAT_RESIZE = 16 * 2.0**-24
 MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 DROPPING = ("AlphaDropout", "Dropout", "SpatialDropout2D", "StochasticDepth")
 ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
@@ -139,6 +141,8 @@ def check_case(case, arrays):
     missing = [key for key in theirs if key not in given and not (key.startswith("after:") and not case["training"])]
     worst = max((difference(arrays[key], theirs[key]), key) for key in given)
     bound = BOUND_FLOAT_CONSTANTS if case["activation"] and case["activation"]["name"].startswith("gelu") else BOUND
+    if case["config"].get("interpolation") == "bilinear":
+        bound = BOUND_FLOAT_RESIZE
     oracle.check(name, np.inf if missing else worst[0], bound, f"({', '.join(given)}; worst {worst[1]})" if not missing else f"missing: {missing}")
 
 
