@@ -199,3 +199,17 @@ tlvk_status tlvk_fetch(tlvk_context *ctx, const char *net, const tlvk_fetch_desc
         st = tlvk__official_fetch(ctx, &file, &(tlvk__fetch_how){.progress = desc ? desc->progress : NULL, .user = desc ? desc->user : NULL}, path);
     return tlvk__context_fail(ctx, st);
 }
+
+tlvk_status tlvk_fetch_info(tlvk_context *ctx, const char *net, const tlvk_fetch_desc *desc, tlvk_official_file *file) {
+    tlvk__official found;
+    if (!file)
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_fetch_info: file is NULL"));
+    *file = (tlvk_official_file){0};
+    tlvk_status st = tlvk__official_find(net, desc, &found);
+    if (st)
+        return tlvk__context_fail(ctx, st);
+    snprintf(file->name, sizeof file->name, "%s", found.file);
+    snprintf(file->address, sizeof file->address, "%s", found.address);
+    snprintf(file->hash, sizeof file->hash, "%s", found.hash ? found.hash : "");
+    return TLVK_OK;
+}

@@ -14,8 +14,7 @@ typedef struct row {
     const char *net, *folder, *stem, *no_top;
     const char *hash[2];                     /* with and without the classifier */
     const char *stem_there, *no_top_there;   /* where the address calls it differently; else NULL */
-    const tlvk__official_widths *widths;     /* the stem is then followed by "_<width>_<size>" and `end` */
-    const char *end;
+    const tlvk__official_widths *widths;     /* then "{alpha}" and "{size}" stand in the stem, and each width has its own hashes */
 } row;
 
 static const tlvk__official_widths mobilenet_widths = {
@@ -25,6 +24,16 @@ static const tlvk__official_widths mobilenet_widths = {
 static const tlvk__official_widths mobilenet_v2_widths = {
     .alpha = {{0.35f, "0.35"}, {0.5f, "0.5"}, {0.75f, "0.75"}, {1.0f, "1.0"}, {1.3f, "1.3"}, {1.4f, "1.4"}},
     .size = {96, 128, 160, 192, 224},
+};
+static const tlvk__official_widths mobilenet_v3_large_widths = {
+    .alpha = {{0.75f, "0.75", {"765b44a33ad4005b3ac83185abf1d0eb", "40af19a13ebea4e2ee0c676887f69a2e"}},
+              {1.0f, "1.0", {"59e551e166be033d707958cf9e29a6a7", "07fb09a5933dd0c8eaafa16978110389"}}},
+    .size = {224},
+};
+static const tlvk__official_widths mobilenet_v3_small_widths = {
+    .alpha = {{0.75f, "0.75", {"cb65d4e5be93758266aa0a7f2c6708b7", "ebdb5cc8e0b497cd13a7c275d475c819"}},
+              {1.0f, "1.0", {"8768d4c2e7dee89b9d02b2d03d65d862", "d3e8ec802a04aa4fc771ee12a9a9b836"}}},
+    .size = {224},
 };
 
 static const row rows[] = {
@@ -48,15 +57,15 @@ static const row rows[] = {
      .hash = {"9a0d58056eeedaa3f26cb7ebd46da564", "bcbd6486424b2319ff4ef7d526e38f63"}},
     {.net = "xception", .folder = KERAS "xception/", .stem = "xception" KERNELS, .no_top = "_notop",
      .hash = {"0a58e3b7378bc2990ea3b43d5981f1f6", "b0042744bf5b25fce3cb969f33bebb97"}},
-    {.net = "mobilenet", .folder = KERAS "mobilenet/", .stem = "mobilenet", .no_top = "_no_top", .widths = &mobilenet_widths, .end = "_tf"},
-    {.net = "mobilenetv2", .folder = KERAS "mobilenet_v2/", .stem = "mobilenet_v2" KERNELS, .no_top = "_no_top",
-     .widths = &mobilenet_v2_widths, .end = ""},
+    {.net = "mobilenet", .folder = KERAS "mobilenet/", .stem = "mobilenet_{alpha}_{size}_tf", .no_top = "_no_top", .widths = &mobilenet_widths},
+    {.net = "mobilenetv2", .folder = KERAS "mobilenet_v2/", .stem = "mobilenet_v2" KERNELS "_{alpha}_{size}", .no_top = "_no_top",
+     .widths = &mobilenet_v2_widths},
     {.net = "inceptionresnetv2", .folder = KERAS "inception_resnet_v2/", .stem = "inception_resnet_v2" KERNELS, .no_top = "_notop",
      .hash = {"e693bd0210a403b3192acc6073ad2e96", "d19885ff4a710c122648d3b5c3b684e4"}},
-    {.net = "mobilenetv3large", .folder = KERAS "mobilenet_v3/", .stem = "weights_mobilenet_v3_large_224_1.0_float", .no_top = "_no_top_v2",
-     .hash = {"59e551e166be033d707958cf9e29a6a7", "07fb09a5933dd0c8eaafa16978110389"}},
-    {.net = "mobilenetv3small", .folder = KERAS "mobilenet_v3/", .stem = "weights_mobilenet_v3_small_224_1.0_float", .no_top = "_no_top_v2",
-     .hash = {"8768d4c2e7dee89b9d02b2d03d65d862", "d3e8ec802a04aa4fc771ee12a9a9b836"}},
+    {.net = "mobilenetv3large", .folder = KERAS "mobilenet_v3/", .stem = "weights_mobilenet_v3_large_{size}_{alpha}_float", .no_top = "_no_top_v2",
+     .widths = &mobilenet_v3_large_widths},
+    {.net = "mobilenetv3small", .folder = KERAS "mobilenet_v3/", .stem = "weights_mobilenet_v3_small_{size}_{alpha}_float", .no_top = "_no_top_v2",
+     .widths = &mobilenet_v3_small_widths},
     {.net = "densenet121", .folder = KERAS "densenet/", .stem = "densenet121" KERNELS, .no_top = "_notop",
      .hash = {"9d60b8095a5708f2dcce2bca79d332c7", "30ee3e1110167f948a6b9946edeeb738"}},
     {.net = "densenet169", .folder = KERAS "densenet/", .stem = "densenet169" KERNELS, .no_top = "_notop",
@@ -142,17 +151,27 @@ static tlvk_status no_such_net(const char *net) {
     return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_fetch: there is no official file of \"%s\"; there are: %s", net ? net : "", names);
 }
 
-/* The stem and its end for one width and size: "mobilenet_1_0_224_tf". */
-static tlvk_status sized_stem(const row *r, float alpha, int size, char *stem, size_t bytes) {
+/* `text` in place of `word`, which stands in `stem` once. */
+static void put_word(char stem[96], const char *word, const char *text) {
+    char whole[96];
+    const char *at = strstr(stem, word);
+    snprintf(whole, sizeof whole, "%.*s%s%s", (int)(at - stem), stem, text, at + strlen(word));
+    memcpy(stem, whole, sizeof whole);
+}
+
+/* The stem for one width and size, "mobilenet_1_0_224_tf", and its hash. */
+static tlvk_status sized_stem(const row *r, float alpha, int size, char stem[96], const char *const **hash) {
     const tlvk__official_widths *w = r->widths;
-    char widths[64] = "", sizes[64] = "";
+    char widths[64] = "", sizes[64] = "", number[16];
     const char *text = NULL;
     bool has_size = false;
     for (int i = 0; w->alpha[i].text; i++) {
         size_t used = strlen(widths);
         snprintf(widths + used, sizeof widths - used, "%s%g", i ? ", " : "", (double)w->alpha[i].alpha);
-        if (w->alpha[i].alpha == alpha)
+        if (w->alpha[i].alpha == alpha) {
             text = w->alpha[i].text;
+            *hash = w->alpha[i].hash;
+        }
     }
     for (int i = 0; w->size[i]; i++) {
         size_t used = strlen(sizes);
@@ -163,7 +182,9 @@ static tlvk_status sized_stem(const row *r, float alpha, int size, char *stem, s
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: there are official weights of alpha %s only, got %g", r->net, widths, (double)alpha);
     if (!has_size)
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: there are official weights of size %s only, got %d", r->net, sizes, size);
-    snprintf(stem, bytes, "%s_%s_%d%s", r->stem, text, size, r->end);
+    snprintf(number, sizeof number, "%d", size);
+    put_word(stem, "{alpha}", text);
+    put_word(stem, "{size}", number);
     return TLVK_OK;
 }
 
@@ -180,18 +201,19 @@ tlvk_status tlvk__official_find(const char *net, const tlvk_fetch_desc *desc, tl
     if (!r)
         return no_such_net(net);
     char stem[96];
+    const char *const *hash = r->hash;
     snprintf(stem, sizeof stem, "%s", r->stem);
     if (r->widths) {
-        tlvk_status st = sized_stem(r, d->alpha != 0 ? d->alpha : 1, d->size ? d->size : DEFAULT_SIZE, stem, sizeof stem);
+        tlvk_status st = sized_stem(r, d->alpha != 0 ? d->alpha : 1, d->size ? d->size : DEFAULT_SIZE, stem, &hash);
         if (st)
             return st;
     } else if ((d->alpha != 0 && d->alpha != 1) || d->size) {
-        return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: its official weights come in one width and size; alpha and size are of mobilenet and mobilenetv2", net);
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: its official weights come in one width and size; alpha and size are of the mobilenets", net);
     }
     const char *end = d->no_top ? r->no_top : "", *end_there = d->no_top && r->no_top_there ? r->no_top_there : end;
     snprintf(out->file, sizeof out->file, "%s%s.h5", stem, end);
     snprintf(out->address, sizeof out->address, "%s%s%s.h5", r->folder, r->stem_there ? r->stem_there : stem, end_there);
-    out->hash = r->hash[d->no_top];
+    out->hash = hash[d->no_top];
     out->hash_kind = out->hash && strlen(out->hash) == 64 ? TLVK__DIGEST_SHA256 : TLVK__DIGEST_MD5;
     return TLVK_OK;
 }

@@ -14,7 +14,7 @@ typedef struct tlvk__official {
 
 /* Widths and sizes that official weights come in, of networks that Keras gives a width. */
 typedef struct tlvk__official_widths {
-    struct { float alpha; const char *text; } alpha[8]; /* `text`: as file names write it; ends at text NULL */
+    struct { float alpha; const char *text; const char *hash[2]; } alpha[8]; /* `text`: as file names write it; ends at text NULL */
     int size[8];                 /* heights, equal to the width in pixels; ends at 0 */
 } tlvk__official_widths;
 

@@ -77,9 +77,9 @@ bool cli_read_number(const char *text, double low, double high, double *value);
 
 /* --- the options every command has, and the context they ask for (session.c) ------------------------------------------------- */
 
-typedef struct cli_common { const char *device; bool json; int verbose; uint64_t memory_limit; } cli_common;
-/* Fills rows[CLI_COMMON_ROWS]: --device, --json, -v, and the end of the group. */
-#define CLI_COMMON_ROWS 4
+typedef struct cli_common { const char *device; bool json, no_download; int verbose; uint64_t memory_limit; } cli_common;
+/* Fills rows[CLI_COMMON_ROWS]: --device, --json, -v, --no-download, and the end of the group. */
+#define CLI_COMMON_ROWS 5
 void cli_common_options(cli_common *common, cli_option rows[CLI_COMMON_ROWS]);
 /* Makes the context and lets an interrupt cancel what runs on it. Returns CLI_GO_ON or an exit status. */
 int cli_open_context(const cli_common *common, tlvk_context **ctx);
@@ -92,6 +92,7 @@ int cli_fail(const tlvk_context *ctx, tlvk_status status, cli_stage stage);
 /* MODEL of the command line: a file, or NAME[:WEIGHTS]. */
 typedef struct cli_model_request { const char *spec; bool no_top; int size[2]; uint64_t seed; } cli_model_request;
 bool cli_is_net(const char *spec);
+bool cli_is_official(const char *spec); /* a built-in network with its official weights */
 int cli_open_model(tlvk_context *ctx, const cli_model_request *request, tlvk_model **model); /* CLI_GO_ON or an exit status */
 
 /* --- pictures and labels (pictures.c, labels.c) -------------------------------------------------------------------------------- */
@@ -150,7 +151,18 @@ typedef struct cli_progress {
 } cli_progress;
 void cli_progress_start(cli_progress *p, bool validation);
 void cli_progress_event(cli_progress *p, const tlvk_event *event);
+/* A bar of bytes, of a terminal alone; total -1: unknown. */
+void cli_progress_bytes(cli_progress *p, const char *title, int64_t done, int64_t total);
 void cli_progress_break(void); /* ends the bar's line before something else is printed */
+
+/* --- fetching (fetch.c) --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct cli_fetch_watch { const char *name; cli_progress progress; double said; bool ended; } cli_fetch_watch;
+void cli_fetch_start(cli_fetch_watch *w, const char *name);
+void cli_fetch_progress(int64_t done, int64_t total, void *watch); /* for tlvk_fetch and tlvk_net; cli_progress_break ends it */
+/* Names of ImageNet's classes into the cache, where networks look for them. Without them work goes on: *warning (a new text, or NULL) says why not.
+ * CLI_GO_ON or an exit status. */
+int cli_fetch_class_names(tlvk_context *ctx, char **warning);
 
 /* --- the operating system (system.c) ---------------------------------------------------------------------------------------------- */
 
@@ -158,6 +170,7 @@ double cli_seconds(void);            /* monotonic */
 bool cli_stderr_is_terminal(void);
 bool cli_exists(const char *path);
 bool cli_is_folder(const char *path);
+int64_t cli_file_bytes(const char *path); /* -1: cannot be told */
 /* True when a file of that name could be written: its folder is there and writable, and the name is not a folder's. *why says what is wrong. */
 bool cli_can_write(const char *path, const char **why);
 bool cli_replace_file(const char *from, const char *to);
@@ -167,6 +180,6 @@ bool cli_was_interrupted(void);
 
 /* --- the commands ------------------------------------------------------------------------------------------------------------------- */
 
-extern const cli_command cli_devices, cli_summary, cli_predict, cli_evaluate, cli_finetune, cli_selftest, cli_bench;
+extern const cli_command cli_devices, cli_summary, cli_predict, cli_evaluate, cli_finetune, cli_fetch, cli_selftest, cli_bench;
 
 #endif

@@ -12,7 +12,8 @@ static int open_data(tlvk_context *ctx, const tlvk_model *model, const char *spe
     tlvk_image_folder_desc desc;
     int status = cli_picture_desc(model, spec, pictures, &desc);
     cli_labels labels = {0};
-    if (status == CLI_GO_ON) {
+    /* Folders of ImageNet are called n01440764 and so on, whose order is the classes'; the classes' names are no folders. */
+    if (status == CLI_GO_ON && (pictures->labels || !cli_is_net(spec))) {
         status = cli_labels_find(model, spec, pictures->labels, &labels);
     }
     if (status != CLI_GO_ON) {

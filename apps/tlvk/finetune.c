@@ -132,7 +132,7 @@ static int prepare(finetune_job *job) {
     cli_labels labels = {0};
     if (status == CLI_GO_ON && o->pictures.labels) {
         status = cli_labels_read(o->pictures.labels, &labels);
-    } else if (status == CLI_GO_ON && o->head == HEAD_NONE && !o->cut) {
+    } else if (status == CLI_GO_ON && o->head == HEAD_NONE && !o->cut && !cli_is_net(o->spec)) {
         status = cli_labels_find(job->base, o->spec, NULL, &labels);
     }
     if (status != CLI_GO_ON) {

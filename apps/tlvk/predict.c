@@ -161,9 +161,17 @@ static int predict(predict_job *job, const cli_model_request *request, const cli
     for (int i = 0; i < count && status == CLI_GO_ON; i++) {
         status = cli_check_path(paths[i]);
     }
+    char *unnamed = NULL;
+    if (status == CLI_GO_ON && cli_is_official(job->spec) && !pictures->labels && job->top) {
+        status = cli_fetch_class_names(job->ctx, &unnamed);
+    }
     if (status == CLI_GO_ON) {
         status = cli_open_model(job->ctx, request, &job->model);
     }
+    if (status == CLI_GO_ON && unnamed) {
+        cli_message("warning: classes have no names: %s", unnamed);
+    }
+    free(unnamed);
     if (status == CLI_GO_ON) {
         status = cli_labels_find(job->model, job->spec, pictures->labels, &job->labels);
     }

@@ -69,6 +69,24 @@ static void draw(cli_progress *p, const char *title, int64_t done, int64_t all, 
     line_open = true;
 }
 
+void cli_progress_bytes(cli_progress *p, const char *title, int64_t done, int64_t total) {
+    double now = cli_seconds(), spent = now - p->began;
+    if (now - p->drawn < REDRAW_SECONDS && done != total) {
+        return;
+    }
+    p->drawn = now;
+    char bar[BAR_WIDTH + 1], eta[32];
+    bar_text(done, total > 0 ? total : done + 1, bar);
+    clock_text(total > 0 && done > 0 ? spent / (double)done * (double)(total - done) : 0.0, eta);
+    if (total >= 0) {
+        fprintf(stderr, "\r%s: %.1f/%.1f MB [%s] - ETA: %s\033[K", title, (double)done / 1e6, (double)total / 1e6, bar, eta);
+    } else {
+        fprintf(stderr, "\r%s: %.1f MB\033[K", title, (double)done / 1e6);
+    }
+    fflush(stderr);
+    line_open = true;
+}
+
 static void finish_epoch(cli_progress *p, const tlvk_event *event) {
     if (p->terminal) {
         char bar[BAR_WIDTH + 1];

@@ -9,6 +9,7 @@ void cli_common_options(cli_common *common, cli_option rows[CLI_COMMON_ROWS]) {
         {"device", 0, CLI_TEXT, &common->device, "N|NAME-PART", "Vulkan device (default: $TLVK_DEVICE, else the best)", 0, 0, NULL},
         {"json", 0, CLI_FLAG, &common->json, NULL, "print JSON Lines", 0, 0, NULL},
         {"verbose", 'v', CLI_COUNT, &common->verbose, NULL, "say which device, kernels and cuts; twice: more", 0, 0, NULL},
+        {"no-download", 0, CLI_FLAG, &common->no_download, NULL, "official weights are taken from Keras's cache only", 0, 0, NULL},
         {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
     memcpy(rows, all, sizeof all);
@@ -43,6 +44,7 @@ int cli_open_context(const cli_common *common, tlvk_context **ctx) {
         .log = print_log,
         .log_level = common->verbose > 1 ? TLVK_LOG_DEBUG : common->verbose ? TLVK_LOG_INFO : TLVK_LOG_WARNING,
         .memory_limit = common->memory_limit,
+        .no_download = common->no_download,
     };
     tlvk_status st = tlvk_context_create(&desc, ctx);
     if (st) {
@@ -71,6 +73,14 @@ static const char *net_of(const char *spec) {
 
 bool cli_is_net(const char *spec) { return net_of(spec) != NULL; }
 
+/* What stands behind the network's name; official weights where nothing does. */
+static const char *weights_of(const char *net, const char *spec) { return spec[strlen(net)] ? spec + strlen(net) + 1 : "imagenet"; }
+
+bool cli_is_official(const char *spec) {
+    const char *net = net_of(spec);
+    return net && !strcmp(weights_of(net, spec), "imagenet");
+}
+
 /* Height and width the network has with its classifier, which Keras takes as its own. Weights are drawn only when wanted, so this is cheap.
  * A context of its own, so that automatic names of the network wanted begin where Keras's do. */
 static tlvk_status own_size(const char *net, int64_t shape[3]) {
@@ -90,8 +100,7 @@ static tlvk_status own_size(const char *net, int64_t shape[3]) {
 }
 
 static tlvk_status open_net(tlvk_context *ctx, const char *net, const cli_model_request *request, tlvk_model **model) {
-    const char *weights = request->spec[strlen(net)] ? request->spec + strlen(net) + 1 : "imagenet";
-    tlvk_net_desc desc = {.weights = weights, .no_top = request->no_top, .seed = request->seed};
+    tlvk_net_desc desc = {.weights = weights_of(net, request->spec), .no_top = request->no_top, .seed = request->seed};
     if (request->size[0] || request->no_top) {
         tlvk_status st = own_size(net, desc.input_shape);
         if (st) {
@@ -102,7 +111,13 @@ static tlvk_status open_net(tlvk_context *ctx, const char *net, const cli_model_
         desc.input_shape[0] = request->size[0];
         desc.input_shape[1] = request->size[1];
     }
-    return tlvk_net(ctx, net, &desc, model);
+    cli_fetch_watch watch;
+    cli_fetch_start(&watch, net);
+    desc.fetch_progress = cli_fetch_progress;
+    desc.fetch_user = &watch;
+    tlvk_status st = tlvk_net(ctx, net, &desc, model);
+    cli_progress_break();
+    return st;
 }
 
 static void no_such_model(const char *spec) {

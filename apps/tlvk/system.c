@@ -33,6 +33,11 @@ bool cli_is_folder(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+int64_t cli_file_bytes(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 ? (int64_t)st.st_size : -1;
+}
+
 bool cli_can_write(const char *path, const char **why) {
     if (cli_is_folder(path)) {
         *why = "it is a folder";

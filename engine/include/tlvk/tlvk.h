@@ -572,8 +572,8 @@ typedef struct tlvk_prediction { int index; const char *label; /* borrowed from 
 TLVK_API int tlvk_decode_predictions(const tlvk_model *model, const float *scores, int classes, tlvk_prediction *top, int count);
 /* tlvk_model_predict for a model with several outputs: outputs[i] has room for dataset size x elements of output i; elements[i] says how many that are. */
 TLVK_API tlvk_status tlvk_model_predict_outputs(tlvk_model *model, tlvk_dataset *data, float *const *outputs, const size_t *elements);
-/* Writes the first `count` pictures of epoch `epoch` to `folder` as PNG files, as a fit with this seed and augmentation trains on them; values are brought
- * back from the dataset's preprocessing to 0..255. The folder is made where it is missing. */
+/* Writes the first `count` pictures of epoch `epoch` to `folder` as 00000.png, 00001.png, ... in their order, as a fit with this seed and augmentation
+ * trains on them; values are brought back from the dataset's preprocessing to 0..255. The folder is made where it is missing. */
 TLVK_API tlvk_status tlvk_augmentation_preview(tlvk_model *augmentation, tlvk_dataset *train, uint64_t seed, int epoch, int count, const char *folder);
 /* One training step, as Keras's train_on_batch. x: samples of the model's input, dense. y: what the compiled loss takes: class numbers (samples)
  * for sparse_categorical_crossentropy, else numbers of the output's shape; a loss left at AUTO is TLVK_ERROR_ARGUMENT. */
