@@ -58,6 +58,10 @@ int64_t tlvk__dataset_order(const tlvk_dataset *dataset, uint64_t seed, uint64_t
 void tlvk__dataset_preprocess_hash(const tlvk_dataset *dataset, tlvk__hash *hash);
 tlvk_status tlvk__dataset_sample_hash(tlvk_dataset *dataset, int64_t sample, tlvk__hash *hash);
 
+/* Writes one sample of input 0, a picture of 1 to 4 channels, as a PNG file; the values are brought back from the dataset's preprocessing (arrays:
+ * taken as they are), rounded, and clipped to 0 .. 255. TLVK_ERROR_ARGUMENT: samples that are no pictures. */
+tlvk_status tlvk__dataset_write_png(const tlvk_dataset *dataset, const float *sample, const char *path);
+
 /* --- reading ahead ------------------------------------------------------------------------------------------------------- */
 
 typedef struct tlvk__reader tlvk__reader;

@@ -115,8 +115,10 @@ static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots
 
 tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, int batch, bool batch_norm_inference, tlvk_model *augmentation, tlvk__session **out) {
     tlvk__training *t = model->training;
-    uint64_t key;
+    uint64_t key, front = 0;
     tlvk_status st = trainable_key(model, &key);
+    if (!st && augmentation) st = trainable_key(augmentation, &front);
+    key ^= front;
     if (st) return st;
     tlvk__session_desc d = { .training = true, .batch_norm_inference = batch_norm_inference, .optimizer = t->optimizer, .augmentation = augmentation };
     memcpy(d.objectives, task->objectives, sizeof d.objectives);
