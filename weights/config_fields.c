@@ -90,6 +90,25 @@ static bool floats_of(const json_t *value, tlvk__floats *out) {
     return true;
 }
 
+static bool float_pair_of(const json_t *value, float out[2]) {
+    tlvk__floats f;
+    if (!floats_of(value, &f) || (f.list && f.count != 2))
+        return false;
+    out[0] = f.v[0];
+    out[1] = f.v[f.list ? 1 : 0];
+    return true;
+}
+
+static bool range_of(const json_t *value, float out[2]) {
+    float pair[2];
+    if (!float_pair_of(value, pair))
+        return false;
+    bool list = json_is_array(list_of(value));
+    out[0] = list ? fminf(pair[0], pair[1]) : -fabsf(pair[0]);
+    out[1] = list ? fmaxf(pair[0], pair[1]) : fabsf(pair[0]);
+    return true;
+}
+
 static bool choice_of(const json_t *value, const char *const *choices, int *out) {
     const char *text = json_string_value(value);
     for (int i = 0; text && choices[i]; i++)
@@ -147,6 +166,8 @@ static tlvk_status read_field(const tlvk__config_place *at, const tlvk__field *f
         return int_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "an integer, or a list of one");
     case TLVK__FIELD_CHOICE: return choice_of(value, f->choices, to) ? TLVK_OK : unfit(at, f->key, value, f->choices[0]);
     case TLVK__FIELD_FLOATS: return floats_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "a number or a list of up to 8 numbers");
+    case TLVK__FIELD_FLOAT_PAIR: return float_pair_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "a number or two");
+    case TLVK__FIELD_RANGE: return range_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "a number or two");
     case TLVK__FIELD_DIMS: return shape_of(value, to) ? TLVK_OK : unfit(at, f->key, value, "a list of up to 8 integers or nulls");
     case TLVK__FIELD_MUST: return must_be(at, f, value);
     case TLVK__FIELD_ABSENT:
@@ -230,6 +251,10 @@ static json_t *floats_to_json(const tlvk__floats *f) {
     return list;
 }
 
+static json_t *float_pair_to_json(const float *v) {
+    return isnan(v[0]) ? json_null() : json_pack("[o, o]", tlvk__json_float(v[0]), tlvk__json_float(v[1]));
+}
+
 /* *value is NULL where there is nothing to write or no memory for it. */
 static tlvk_status field_to_json(const tlvk__config_place *at, const tlvk__op *op, const tlvk__field *f, const unsigned char *attrs, json_t **value) {
     const void *from = attrs + f->offset;
@@ -258,6 +283,8 @@ static tlvk_status field_to_json(const tlvk__config_place *at, const tlvk__op *o
     case TLVK__FIELD_REGULARIZER: *value = tlvk__regularizer_to_json(from, at->keras_version); break;
     case TLVK__FIELD_CHOICE: *value = json_string(f->choices[*ints]); break;
     case TLVK__FIELD_FLOATS: *value = floats_to_json(from); break;
+    case TLVK__FIELD_FLOAT_PAIR:
+    case TLVK__FIELD_RANGE: *value = float_pair_to_json(from); break;
     case TLVK__FIELD_DIMS: *value = dims_to_json(from); break;
     case TLVK__FIELD_ABSENT: *value = NULL; break;
     case TLVK__FIELD_MUST:

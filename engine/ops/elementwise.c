@@ -32,6 +32,8 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
         return tlvk__fail(TLVK_ERROR_INTERNAL, "%s: a piece of %llu items cannot be counted in 32 bits", w->operation, (unsigned long long)items);
     push[w->operand_count] = (uint32_t)items;
     memcpy(push + w->operand_count + 1, w->words, sizeof w->words[0] * (size_t)w->word_count);
+    if (w->sample_word)
+        push[w->operand_count + w->sample_word] = (uint32_t)p->n0;
     d.push_bytes = (uint32_t)(sizeof push[0] * (size_t)(w->operand_count + 1 + w->word_count));
     uint32_t per_group = w->group_items ? w->group_items : 64;
     d.groups[0] = (items + per_group - 1) / per_group;

@@ -15,14 +15,19 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 from keras.src.applications import convnext
+from keras.src.backend.tensorflow import random as tensorflow_random
 
 BOUND, BOUND_FLOAT_CONSTANTS = 1e-10, 2.0**-24
 # TensorFlow resizes float64 pictures in float32: a place on each axis, then three mixes of two numbers, each rounded a few times.
 BOUND_FLOAT_RESIZE = 16 * 2.0**-24
 MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 DROPPING = ("AlphaDropout", "Dropout", "SpatialDropout2D", "StochasticDepth")
-ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten
-GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum Multiply Normalization ReLU Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D StochasticDepth Subtract ZeroPadding2D""".split()
+PICTURES = ("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
+GRADIENTLESS = ("RandomRotation", "RandomTranslation", "RandomZoom")  # stand before everything that is trained
+ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense
+DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LayerNormalization LeakyReLU Maximum MaxPooling2D Minimum
+Multiply Normalization Permute PReLU RandomBrightness RandomContrast RandomFlip RandomRotation RandomTranslation RandomZoom ReLU Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D StochasticDepth Subtract UpSampling2D
+ZeroPadding2D""".split()
 ACTIVATIONS = """linear relu relu6 leaky_relu elu selu sigmoid tanh softmax softplus swish gelu hard_sigmoid gelu_tanh hard_sigmoid_keras2 softsign
 exponential hard_swish""".split()
 
@@ -126,10 +131,50 @@ def check_dropout(name, case, arrays):
     oracle.check(f"{name} share kept, in standard deviations", off / deviation if deviation else off, 4)
 
 
+def philox_units(samples):
+    """The numbers in [0, 1) that the library draws for each sample of a batch: Philox4x32-10 of dump_ops's seed (5, 6), stream 3 and step 7, 24 bits."""
+    low = lambda a: a & np.uint64(0xFFFFFFFF)
+    c = [np.arange(samples, dtype=np.uint64), *(np.full(samples, v, np.uint64) for v in (3, 7, 0))]
+    k0, k1 = np.uint64(5), np.uint64(6)
+    for _ in range(10):
+        a, b = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
+        c = [(b >> np.uint64(32)) ^ c[1] ^ k0, low(b), (a >> np.uint64(32)) ^ c[3] ^ k1, low(a)]
+        k0, k1 = low(k0 + np.uint64(0x9E3779B9)), low(k1 + np.uint64(0xBB67AE85))
+    return (np.stack(c, axis=-1) >> np.uint64(8)) / 2.0**24
+
+
+def check_picture(name, case, arrays):
+    """Keras's own layer, whose draws are replaced by the library's numbers in [0, 1): the k-th draw of a call takes the k-th number of each sample, or of
+    the first one where a draw is for the whole batch. Keras computes positions in float32, where a rounding moves a picture of random pixels by 1e-6."""
+    x, drawn = tf.constant(arrays["x0"], tf.float32), []
+
+    def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+        u = philox_units(len(arrays["x0"]))[:, len(drawn)]
+        drawn.append(u)
+        u = u.reshape(shape) if len(shape) else u[0]
+        return tf.constant(minval + u * (maxval - minval), tf.float32)
+
+    layer = layer_class(case["class"]).from_config(dict(case["config"], name="layer"))
+    kept, tensorflow_random.uniform = tensorflow_random.uniform, uniform
+    try:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            total = tf.reduce_sum(y * tf.constant(arrays["dy"], tf.float32))
+    finally:
+        tensorflow_random.uniform = kept
+    oracle.check(f"{name} with the same draws", difference(arrays["y"], y), 1e-5)
+    if "dx0" in arrays:
+        oracle.check(f"{name} gradient with the same draws", difference(arrays["dx0"], tape.gradient(total, x)), 1e-5)
+    oracle.check_that(f"{name} takes 1 to 4 draws", 1 <= len(drawn) <= 4, str(len(drawn)))
+
+
 def check_case(case, arrays):
     name = f"{case['class']} {case['case']}{' training' if case['training'] else ''}"
     if case["class"] in DROPPING and case["training"]:
         return check_dropout(name, case, arrays)
+    if case["class"] in PICTURES and case["training"]:
+        return check_picture(name, case, arrays)
     inputs = [tf.constant(arrays[key]) for key in arrays if key[0] == "x"]
     variables = {key[2:]: value for key, value in arrays.items() if key.startswith("w:")}
     layer = build(case, inputs, variables)
@@ -138,7 +183,8 @@ def check_case(case, arrays):
     theirs.update({f"dw:{v.name}": g for v, g in zip(layer.trainable_variables, dw)})
     theirs.update({f"after:{v.name}": v.value for v in layer.non_trainable_variables})
     given = [key for key in arrays if key not in ("dy", *[f"x{i}" for i in range(len(inputs))]) and not key.startswith("w:")]
-    missing = [key for key in theirs if key not in given and not (key.startswith("after:") and not case["training"])]
+    absent = {"dx0": case["class"] in GRADIENTLESS, **{key: not case["training"] for key in theirs if key.startswith("after:")}}
+    missing = [key for key in theirs if key not in given and not absent.get(key)]
     worst = max((difference(arrays[key], theirs[key]), key) for key in given)
     bound = BOUND_FLOAT_CONSTANTS if case["activation"] and case["activation"]["name"].startswith("gelu") else BOUND
     if case["config"].get("interpolation") == "bilinear":
