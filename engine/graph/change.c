@@ -83,23 +83,6 @@ static tlvk__activation *activation_of(const tlvk_layer *layer) {
     return NULL;
 }
 
-/* Is the layer still possible on everything it is called on? */
-static tlvk_status check_calls(const tlvk_layer *layer) {
-    tlvk_status st = TLVK_OK;
-    for (int i = 0; i < layer->call_count && !st; i++) {
-        const struct tlvk_node *node = layer->calls[i];
-        tlvk__shape x[TLVK__MAX_INPUTS], y;
-        for (int k = 0; k < node->input_count; k++) {
-            const tlvk__shape *shape = tlvk__tensor_shape_of(node->inputs[k]);
-            x[k] = shape ? *shape : (tlvk__shape){0};
-            if (!shape) /* the layer before has gone: so has this call's use */
-                return TLVK_OK;
-        }
-        st = layer->op->shape(layer->attrs, node->input_count, x, &y);
-    }
-    return st;
-}
-
 static tlvk_status set_activation(tlvk_layer *layer, tlvk_activation_kind kind) {
     tlvk__activation *activation = activation_of(layer);
     if (!activation)
@@ -107,12 +90,8 @@ static tlvk_status set_activation(tlvk_layer *layer, tlvk_activation_kind kind) 
                           layer->class_name);
     if ((int)kind < 0 || kind >= TLVK_ACTIVATION_COUNT)
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "there is no activation %d", (int)kind);
-    tlvk__activation before = *activation;
-    *activation = tlvk__activation_of(kind);
-    tlvk_status st = check_calls(layer);
-    if (st)
-        *activation = before;
-    return st;
+    *activation = tlvk__activation_of(kind); /* no activation changes a shape: every call stays as it is */
+    return TLVK_OK;
 }
 
 tlvk_status tlvk_layer_set_activation(tlvk_layer *layer, tlvk_activation_kind activation) {
