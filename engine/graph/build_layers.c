@@ -40,3 +40,13 @@ tlvk_tensor tlvk_upsampling2d(tlvk_tensor x, const tlvk_upsampling2d_desc *desc)
     tlvk__build_pair(a.size, d.size, 2);
     return tlvk__build_apply("tlvk_upsampling2d", &tlvk__op_upsampling2d, &a, d.name, true, &x, 1);
 }
+
+tlvk_tensor tlvk_layer_normalization(tlvk_tensor x, const tlvk_layer_normalization_desc *desc) {
+    const tlvk_layer_normalization_desc d = desc ? *desc : (tlvk_layer_normalization_desc){0};
+    tlvk__layer_normalization_attrs a = {0};
+    tlvk__op_layer_normalization.defaults(&a);
+    a.epsilon = tlvk__build_number(d.epsilon, 1e-3f);
+    a.center = !d.no_center;
+    a.scale = !d.no_scale;
+    return tlvk__build_apply("tlvk_layer_normalization", &tlvk__op_layer_normalization, &a, d.name, !d.not_trainable, &x, 1);
+}

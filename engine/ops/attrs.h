@@ -53,6 +53,13 @@ typedef struct tlvk__batch_normalization_attrs {
     tlvk__initializer beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer;
     tlvk_regularizer beta_regularizer, gamma_regularizer;
 } tlvk__batch_normalization_attrs;
+typedef struct tlvk__layer_normalization_attrs {
+    int axis;
+    float epsilon;
+    bool center, scale;
+    tlvk__initializer beta_initializer, gamma_initializer;
+    tlvk_regularizer beta_regularizer, gamma_regularizer;
+} tlvk__layer_normalization_attrs;
 typedef struct tlvk__pooling2d_attrs { int pool_size[2], strides[2]; tlvk_padding padding; } tlvk__pooling2d_attrs;
 typedef struct tlvk__upsampling2d_attrs { int size[2], interpolation; /* 0 nearest, 1 bilinear */ } tlvk__upsampling2d_attrs;
 typedef struct tlvk__global_pooling2d_attrs { bool keepdims; } tlvk__global_pooling2d_attrs;

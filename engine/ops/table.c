@@ -23,6 +23,7 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_cropping2d,
     &tlvk__op_upsampling2d,
     &tlvk__op_batch_normalization,
+    &tlvk__op_layer_normalization,
     &tlvk__op_add,
     &tlvk__op_subtract,
     &tlvk__op_multiply,
