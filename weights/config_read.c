@@ -13,7 +13,15 @@
 #define MAX_LAYERS 8192 /* in the whole file */
 #define MAX_JSON_BYTES ((size_t)64 << 20)
 
-typedef struct reader { tlvk_context *ctx; const char *file; int keras_version, depth, layers; } reader;
+/* A layer that Keras 3 says stands in several models, by its shared_object_id. */
+typedef struct shared_layer { json_int_t id; tlvk_layer *layer; } shared_layer;
+typedef struct reader {
+    tlvk_context *ctx;
+    const char *file;
+    int keras_version, depth, layers;
+    shared_layer *shared; size_t shared_count, shared_capacity;
+    int narrow_count; /* layers whose dtype is one of half width */
+} reader;
 
 /* One entry of "layers" in a functional model. */
 typedef struct slot {
@@ -61,14 +69,33 @@ static tlvk_status place_of(const reader *r, const json_t *entry, tlvk__config_p
     return TLVK_OK;
 }
 
-/* "float32", null, or a serialized policy of that name. */
-static tlvk_status check_dtype(const tlvk__config_place *at, const json_t *dtype) {
+/* "float32", null, or a serialized policy of that name. The half-width ones are computed in float32, which is counted for the log. */
+static tlvk_status check_dtype(reader *r, const tlvk__config_place *at, const json_t *dtype) {
+    static const char *const narrow[] = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"};
     const char *name = json_string_value(json_is_object(dtype) ? json_object_get(json_object_get(dtype, "config"), "name") : dtype);
     char brief[160];
     if (!dtype || json_is_null(dtype) || (name && strcmp(name, "float32") == 0))
         return TLVK_OK;
+    for (size_t i = 0; name && i < TLVK__COUNT(narrow); i++)
+        if (strcmp(name, narrow[i]) == 0) {
+            r->narrow_count++;
+            return TLVK_OK;
+        }
     return tlvk__fail(TLVK_ERROR_UNSUPPORTED, TLVK__PLACE_FORMAT ": its dtype is %s; this library computes in float32", TLVK__PLACE_ARGS(at),
                       tlvk__json_brief(dtype, brief, sizeof brief));
+}
+
+/* Files say which Python module a class is of; one that is not Keras's own may have the name of one that is. */
+static tlvk_status check_module(const tlvk__config_place *at, const json_t *entry) {
+    const json_t *module = json_object_get(entry, "module");
+    const char *name = json_string_value(module);
+    char brief[160];
+    bool own = name && (strcmp(name, "keras") == 0 || strncmp(name, "keras.", 6) == 0 || strncmp(name, "tf_keras.", 9) == 0 ||
+                        strncmp(name, "tensorflow.python.keras.", 24) == 0);
+    if (!module || own)
+        return TLVK_OK;
+    return tlvk__fail(TLVK_ERROR_UNSUPPORTED, TLVK__PLACE_FORMAT ": its class is of the Python module %s; classes written in Python cannot be read",
+                      TLVK__PLACE_ARGS(at), tlvk__json_brief(module, brief, sizeof brief));
 }
 
 static tlvk_status unknown_class(const tlvk__config_place *at) {
@@ -98,7 +125,7 @@ static tlvk_status make_operation(reader *r, const tlvk__config_place *at, json_
         return unknown_class(at);
     if (!json_is_object(config))
         return tlvk__fail(TLVK_ERROR_FORMAT, TLVK__PLACE_FORMAT ": it has no config", TLVK__PLACE_ARGS(at));
-    tlvk_status status = check_dtype(at, json_object_get(config, "dtype"));
+    tlvk_status status = check_dtype(r, at, json_object_get(config, "dtype"));
     if (!status)
         status = tlvk__attrs_from_json(at, op, config, attrs.bytes);
     if (status)
@@ -112,17 +139,53 @@ static tlvk_status make_operation(reader *r, const tlvk__config_place *at, json_
     return tlvk__layer_create(r->ctx, op, attrs.bytes, at->layer, trainable_of(config), out);
 }
 
-/* `hint`: the shape of what it is first called with, for a Sequential that does not know its input; NULL: not known. */
-static tlvk_status make_layer(reader *r, const tlvk__config_place *at, json_t *entry, const tlvk__shape *hint, tlvk_layer **out) {
-    if (++r->layers > MAX_LAYERS)
-        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "%s: more than %d layers", r->file, MAX_LAYERS);
-    if (!is_model_class(at->class_name))
-        return make_operation(r, at, entry, out);
+/* --- layers that stand in several models (keras/src/saving/serialization_lib.py, ObjectSharingScope) --- */
+
+static tlvk_layer *find_shared(const reader *r, const json_t *entry) {
+    const json_t *id = json_object_get(entry, "shared_object_id");
+    for (size_t i = 0; json_is_integer(id) && i < r->shared_count; i++)
+        if (r->shared[i].id == json_integer_value(id))
+            return r->shared[i].layer;
+    return NULL;
+}
+
+static tlvk_status keep_shared(reader *r, const json_t *entry, tlvk_layer *layer) {
+    const json_t *id = json_object_get(entry, "shared_object_id");
+    if (!json_is_integer(id))
+        return TLVK_OK;
+    shared_layer *grown = tlvk__grow(r->shared, &r->shared_capacity, r->shared_count + 1, sizeof *grown);
+    if (!grown)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory for its shared layers", r->file);
+    r->shared = grown;
+    grown[r->shared_count++] = (shared_layer){json_integer_value(id), tlvk__layer_retain(layer)};
+    return TLVK_OK;
+}
+
+static tlvk_status make_nested(reader *r, const tlvk__config_place *at, json_t *entry, const tlvk__shape *hint, tlvk_layer **out) {
     tlvk_model *model;
     tlvk_status status = read_model(r, entry, hint, &model);
     if (!status) {
         status = tlvk__layer_from_model(model, at->layer, out);
         tlvk__model_release(model);
+    }
+    return status;
+}
+
+/* `hint`: the shape of what it is first called with, for a Sequential that does not know its input; NULL: not known. */
+static tlvk_status make_layer(reader *r, const tlvk__config_place *at, json_t *entry, const tlvk__shape *hint, tlvk_layer **out) {
+    if (++r->layers > MAX_LAYERS)
+        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "%s: more than %d layers", r->file, MAX_LAYERS);
+    tlvk_layer *shared = find_shared(r, entry);
+    if (shared) {
+        *out = tlvk__layer_retain(shared);
+        return TLVK_OK;
+    }
+    tlvk_status status = check_module(at, entry);
+    if (!status)
+        status = is_model_class(at->class_name) ? make_nested(r, at, entry, hint, out) : make_operation(r, at, entry, out);
+    if (!status && (status = keep_shared(r, entry, *out))) {
+        tlvk__layer_release(*out);
+        *out = NULL;
     }
     return status;
 }
@@ -214,6 +277,14 @@ static tlvk_tensor find_output(const network *n, const tlvk__config_ref *ref, bo
     return ref->tensor == 0 ? s->calls[call] : tlvk__node_output(s->calls[call].node, ref->tensor);
 }
 
+/* Where nothing was said of the mode, Keras 3 writes down the default of the layer's call, if it has one (keras/src/layers/layer.py, "Any non-None
+ * default value for `training`"): False for Dropout and its like, True for the Random... layers. Read back, that says nothing either. */
+static tlvk_call_mode said_mode(const tlvk_layer *layer, const tlvk__config_call *call) {
+    bool random = layer->op && (layer->op->flags & TLVK__OP_RANDOM);
+    tlvk_call_mode silent = random && strncmp(layer->class_name, "Random", 6) == 0 ? TLVK_CALL_TRAINING : TLVK_CALL_INFERENCE;
+    return call->keras3 && random && call->mode == silent ? TLVK_CALL_DEFAULT : call->mode;
+}
+
 static tlvk_status call_slot(reader *r, slot *s, const tlvk__config_call *call, const tlvk_tensor *inputs) {
     tlvk_layer *layer = NULL;
     tlvk_status status = TLVK_OK;
@@ -224,7 +295,7 @@ static tlvk_status call_slot(reader *r, slot *s, const tlvk__config_call *call, 
         status = make_layer(r, &s->at, s->entry, tlvk__tensor_shape_of(inputs[0]), &s->layer);
     if (status)
         return status;
-    tlvk_tensor y = tlvk__call(own ? layer : s->layer, inputs, call->input_count, call->mode);
+    tlvk_tensor y = tlvk__call(own ? layer : s->layer, inputs, call->input_count, said_mode(own ? layer : s->layer, call));
     tlvk__layer_release(layer);
     status = tensor_status(r, y);
     if (!status)
@@ -444,6 +515,8 @@ static tlvk_status read_sequential(reader *r, const tlvk__config_place *at, json
 static tlvk_status read_model(reader *r, json_t *entry, const tlvk__shape *hint, tlvk_model **out) {
     tlvk__config_place at;
     tlvk_status status = place_of(r, entry, &at);
+    if (!status && is_model_class(at.class_name))
+        status = check_module(&at, entry);
     if (status)
         return status;
     if (r->depth == MAX_DEPTH)
@@ -476,6 +549,11 @@ tlvk_status tlvk__model_from_config_on(tlvk_context *ctx, const char *json, cons
         return tlvk__fail(TLVK_ERROR_FORMAT, "%s: its model_config is not JSON: %s (character %d)", file, error.text, error.position);
     reader r = {.ctx = ctx, .file = file, .keras_version = keras_version};
     tlvk_status status = read_model(&r, root, input, out);
+    for (size_t i = 0; i < r.shared_count; i++)
+        tlvk__layer_release(r.shared[i].layer);
+    free(r.shared);
     json_decref(root);
+    if (!status && r.narrow_count)
+        tlvk__context_log(ctx, TLVK_LOG_WARNING, "%s: %d of its layers are of a dtype of half width; they are computed in float32 here", file, r.narrow_count);
     return status;
 }

@@ -97,7 +97,8 @@ tlvk_status tlvk__activation_from_json(const tlvk__config_place *at, const char 
     }
     json_t *config;
     const char *name = object_name(value, &config);
-    /* Keras 3's form of a plain function: {"class_name": "function", "config": "relu"}. */
+    /* Keras 3's form of a plain function: {"module": "keras.activations", "class_name": "function", "config": "relu"}. */
+    const char *module = json_string_value(json_object_get(value, "module"));
     if (name && json_is_string(config) && strcmp(name, "function") == 0)
         name = json_string_value(config);
     else if (name && json_is_object(value))
@@ -105,6 +106,9 @@ tlvk_status tlvk__activation_from_json(const tlvk__config_place *at, const char 
     tlvk_activation_kind kind;
     if (!name || !tlvk__activation_parse(name, &kind))
         return refuse(at, key, value, "");
+    /* keras.ops.gelu approximates by default, keras.activations.gelu does not. */
+    if (kind == TLVK_GELU && module && strcmp(module, "keras.ops") == 0)
+        kind = TLVK_GELU_TANH;
     /* Keras 1 and 2 mean clip(0.2x + 0.5, 0, 1) by this name, Keras 3 relu6(x + 3)/6. */
     if (kind == TLVK_HARD_SIGMOID && at->keras_version < 3)
         kind = TLVK_HARD_SIGMOID_KERAS2;
@@ -112,7 +116,38 @@ tlvk_status tlvk__activation_from_json(const tlvk__config_place *at, const char 
     return TLVK_OK;
 }
 
-json_t *tlvk__activation_to_json(const tlvk__activation *a) {
+json_t *tlvk__keras3_object(const char *module, const char *class_name, json_t *config) {
+    return json_pack("{s:s, s:s, s:o, s:n}", "module", module, "class_name", class_name, "config", config, "registered_name");
+}
+
+/* A layer in the place of a function, where a name does not say the parameters: Keras 3 calls whatever can be called. */
+static json_t *activation_layer(const char *class_name, const char *key, float value, const tlvk__activation *relu) {
+    json_t *config = json_pack("{s:s, s:o}", "name", class_name, key, tlvk__json_float(value));
+    if (relu) {
+        json_object_set_new(config, "max_value", isfinite(relu->max_value) ? tlvk__json_float(relu->max_value) : json_null());
+        json_object_set_new(config, "threshold", tlvk__json_float(relu->threshold));
+    }
+    return tlvk__keras3_object("keras.layers", class_name, config);
+}
+
+static json_t *activation_to_keras3(const tlvk__activation *a) {
+    tlvk__activation plain = tlvk__activation_of(a->kind);
+    if (a->kind == TLVK_HARD_SIGMOID_KERAS2)
+        return NULL;
+    if (a->kind == TLVK_GELU_TANH)
+        return json_pack("{s:s, s:s, s:s, s:s}", "module", "keras.ops", "class_name", "function", "config", "gelu", "registered_name", "gelu");
+    if (a->kind == TLVK_RELU && (a->alpha != plain.alpha || a->max_value != plain.max_value || a->threshold != plain.threshold))
+        return activation_layer("ReLU", "negative_slope", a->alpha, a);
+    if (a->kind == TLVK_LEAKY_RELU && a->alpha != plain.alpha)
+        return activation_layer("LeakyReLU", "negative_slope", a->alpha, NULL);
+    if (a->kind == TLVK_ELU && a->alpha != plain.alpha)
+        return activation_layer("ELU", "alpha", a->alpha, NULL);
+    return json_string(a->kind == TLVK_HARD_SWISH ? "hard_silu" : tlvk__activation_name(a->kind));
+}
+
+json_t *tlvk__activation_to_json(const tlvk__activation *a, int keras_version) {
+    if (keras_version >= 3)
+        return activation_to_keras3(a);
     if (a->kind == TLVK_HARD_SIGMOID || a->kind == TLVK_HARD_SIGMOID_KERAS2 || a->kind == TLVK_GELU_TANH || a->kind == TLVK_HARD_SWISH)
         return NULL;
     /* A name says the default parameters. */
@@ -186,7 +221,7 @@ tlvk_status tlvk__initializer_from_json(const tlvk__config_place *at, const char
     return TLVK_OK;
 }
 
-json_t *tlvk__initializer_to_json(const tlvk__initializer *i) {
+json_t *tlvk__initializer_to_json(const tlvk__initializer *i, int keras_version) {
     const char *class_name = NULL;
     for (size_t k = 0; k < TLVK__COUNT(initializers); k++)
         if (initializers[k].kind == i->kind)
@@ -222,7 +257,8 @@ json_t *tlvk__initializer_to_json(const tlvk__initializer *i) {
         json_object_set_new(config, "seed", json_null());
         break;
     }
-    return json_pack("{s:s, s:o}", "class_name", class_name, "config", config);
+    return keras_version >= 3 ? tlvk__keras3_object("keras.initializers", class_name, config)
+                              : json_pack("{s:s, s:o}", "class_name", class_name, "config", config);
 }
 
 /* --- regularizers: keras/src/regularizers/regularizers.py --- */
@@ -247,8 +283,10 @@ tlvk_status tlvk__regularizer_from_json(const tlvk__config_place *at, const char
     return TLVK_OK;
 }
 
-json_t *tlvk__regularizer_to_json(const tlvk_regularizer *r) {
+json_t *tlvk__regularizer_to_json(const tlvk_regularizer *r, int keras_version) {
     if (r->l1 == 0 && r->l2 == 0)
         return json_null();
-    return json_pack("{s:s, s:{s:o, s:o}}", "class_name", "L1L2", "config", "l1", tlvk__json_float(r->l1), "l2", tlvk__json_float(r->l2));
+    json_t *config = json_pack("{s:o, s:o}", "l1", tlvk__json_float(r->l1), "l2", tlvk__json_float(r->l2));
+    return keras_version >= 3 ? tlvk__keras3_object("keras.regularizers", "L1L2", config)
+                              : json_pack("{s:s, s:o}", "class_name", "L1L2", "config", config);
 }

@@ -32,12 +32,11 @@ char *tlvk__written_name(const char *name) {
     return copy;
 }
 
-/* Does anything inside train? Then the model around it is written as trainable: Keras 3 asks the layers, tf_keras the models too. */
-static bool anything_trains(const tlvk_layer *layer) {
+bool tlvk__anything_trains(const tlvk_layer *layer) {
     if (!layer->model)
         return layer->trainable && layer->variable_count > 0;
     for (int i = 0; i < layer->model->layer_count; i++)
-        if (anything_trains(layer->model->layers[i]))
+        if (tlvk__anything_trains(layer->model->layers[i]))
             return true;
     return false;
 }
@@ -48,7 +47,7 @@ static json_t *layer_to_json(writer *w, const tlvk_layer *layer) {
     if (!name) {
         failed(w, tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a name"));
     } else if (layer->model) {
-        entry = model_to_json(w, layer->model, name, layer->trainable || anything_trains(layer));
+        entry = model_to_json(w, layer->model, name, layer->trainable || tlvk__anything_trains(layer));
     } else {
         tlvk__config_place at = {w->file, layer->name, layer->class_name, 2};
         json_t *config = json_pack("{s:s, s:s}", "name", name, "dtype", "float32");
@@ -85,8 +84,7 @@ static json_t *tensor_to_json(writer *w, const tlvk_model *model, tlvk_tensor x,
     return checked(w, list);
 }
 
-/* Only what behaves differently in training takes the argument. */
-static tlvk_call_mode written_mode(const struct tlvk_node *node) {
+tlvk_call_mode tlvk__written_mode(const struct tlvk_node *node) {
     bool asks = node->layer->model || (node->layer->op->flags & (TLVK__OP_RANDOM | TLVK__OP_STATE));
     return asks ? node->mode : TLVK_CALL_DEFAULT;
 }
@@ -99,7 +97,7 @@ static json_t *calls_to_json(writer *w, const tlvk_model *model, const tlvk_laye
             continue;
         json_t *call = json_array();
         for (int k = 0; k < node->input_count; k++)
-            json_array_append_new(call, tensor_to_json(w, model, node->inputs[k], written_mode(node), true));
+            json_array_append_new(call, tensor_to_json(w, model, node->inputs[k], tlvk__written_mode(node), true));
         if (layer->model)
             json_array_append(calls, call);
         json_array_append_new(calls, call);
@@ -139,13 +137,12 @@ static json_t *functional_to_json(writer *w, const tlvk_model *model, const char
 
 /* --- Sequential --- */
 
-/* A chain in which no call has a mode of its own, which a Sequential could not say. */
-static bool is_plain_chain(const tlvk_model *model) {
+bool tlvk__is_plain_chain(const tlvk_model *model) {
     if (!model->sequential || !model->hidden_input || model->input_count != 1 || model->output_count != 1 || model->node_count != model->layer_count + 1)
         return false;
     for (int i = 0; i < model->layer_count; i++) {
         const struct tlvk_node *node = model->nodes[i + 1];
-        if (node->layer != model->layers[i] || node->input_count != 1 || node->inputs[0].node != model->nodes[i] || written_mode(node) != TLVK_CALL_DEFAULT)
+        if (node->layer != model->layers[i] || node->input_count != 1 || node->inputs[0].node != model->nodes[i] || tlvk__written_mode(node) != TLVK_CALL_DEFAULT)
             return false;
     }
     return true;
@@ -160,7 +157,7 @@ static json_t *sequential_to_json(writer *w, const tlvk_model *model, const char
 }
 
 static json_t *model_to_json(writer *w, const tlvk_model *model, const char *name, bool trainable) {
-    return is_plain_chain(model) ? sequential_to_json(w, model, name) : functional_to_json(w, model, name, trainable);
+    return tlvk__is_plain_chain(model) ? sequential_to_json(w, model, name) : functional_to_json(w, model, name, trainable);
 }
 
 char *tlvk__model_to_config(const tlvk_model *model, tlvk_status *status) {

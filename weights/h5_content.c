@@ -1,4 +1,4 @@
-/* h5_content.c - a Keras HDF5 file as the rest of the library sees it: the guarded child's stream, checked and laid out as a tree.
+/* h5_content.c - a Keras file as the rest of the library sees it: the guarded child's stream, checked and laid out as a tree.
  * Hides: the guard. A damaged stream is a damaged file, whoever damaged it: nothing of it is trusted. */
 #include "weights/h5_stream.h"
 
@@ -9,36 +9,45 @@
 
 /* --- what kind of file it is, before HDF5 sees it --- */
 
+/* `head` ends in a zero. */
 static tlvk_status not_hdf5(const unsigned char *head, size_t size) {
     if (size == 0)
         return tlvk__fail(TLVK_ERROR_FORMAT, "the file is empty");
-    if (size >= 4 && memcmp(head, "PK\003\004", 4) == 0)
-        return tlvk__fail(TLVK_ERROR_FORMAT, "not an HDF5 file but a zip, as .keras files are; .keras is not read yet: "
-                                             "save the model as .h5 in Keras (model.save(\"model.h5\"))");
+    if (memchr(head, '{', TLVK__MIN(size, 64)) && strstr((const char *)head, "\"weight_map\""))
+        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "the list of a model's weights in several files (max_shard_size), which are not read; save them as one "
+                                                  ".weights.h5");
     char begin[3 * 8 + 1] = "";
     for (size_t i = 0; i < TLVK__MIN(size, 8); i++)
         snprintf(begin + 3 * i, 4, "%02X ", head[i]);
     begin[strlen(begin) - 1] = '\0';
-    return tlvk__fail(TLVK_ERROR_FORMAT, "not an HDF5 file: it begins with %s, where 89 48 44 46 0D 0A 1A 0A was expected", begin);
+    return tlvk__fail(TLVK_ERROR_FORMAT, "not an HDF5 file or .keras archive: it begins with %s, where 89 48 44 46 0D 0A 1A 0A was expected", begin);
 }
 
-/* HDF5's signature stands at the beginning, or at 512, 1024, 2048, ... behind a user block. */
-static tlvk_status check_signature(const char *path) {
+typedef tlvk_status (*child_fn)(void *path, FILE *out);
+
+/* HDF5's signature stands at the beginning, or at 512, 1024, 2048, ... behind a user block. A .keras may be either: Keras before 2.12 took the name
+ * for HDF5 too. */
+static tlvk_status choose_child(const char *path, child_fn *child) {
     static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1A, '\n'};
-    unsigned char head[2048 + 8];
+    unsigned char head[2048 + 8 + 1];
     if (tlvk__is_folder(path))
         return tlvk__fail(TLVK_ERROR_FILE, "cannot read \"%s\": it is a folder", path);
     FILE *f = tlvk__file_open(path, "rb");
     if (!f)
         return TLVK_ERROR_FILE;
-    size_t size = fread(head, 1, sizeof head, f);
+    size_t size = fread(head, 1, sizeof head - 1, f);
+    head[size] = '\0';
     bool failed = ferror(f) != 0;
     fclose(f);
     if (failed)
         return tlvk__fail(TLVK_ERROR_FILE, "cannot read \"%s\"", path);
+    *child = tlvk__h5_child;
     for (size_t at = 0; at + sizeof signature <= size; at = at ? 2 * at : 512)
         if (memcmp(head + at, signature, sizeof signature) == 0)
             return TLVK_OK;
+    *child = tlvk__keras_child;
+    if (size >= 4 && (memcmp(head, "PK\003\004", 4) == 0 || memcmp(head, "PK\005\006", 4) == 0))
+        return TLVK_OK;
     return not_hdf5(head, size);
 }
 
@@ -102,34 +111,57 @@ static tlvk_status take_weight(cursor *c, tlvk__h5_array *w) {
     return w->values ? TLVK_OK : broken("a weight's values");
 }
 
-static tlvk_status take_layer(cursor *c, tlvk__h5_group *layer) {
+static tlvk_status take_group(cursor *c, tlvk__h5_group *group) {
     uint64_t count;
-    if (!take_text(c, &layer->name) || !layer->name || !take_count(c, 16, &count))
+    if (!take_text(c, &group->name) || !group->name || !take_count(c, 16, &count))
         return broken("a layer's name");
-    layer->weights = count ? tlvk__calloc((size_t)count, sizeof *layer->weights) : NULL;
-    if (count && !layer->weights)
-        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for the %llu weights of layer '%s'", (unsigned long long)count, layer->name);
-    layer->weight_count = (int)count;
+    group->weights = count ? tlvk__calloc((size_t)count, sizeof *group->weights) : NULL;
+    if (count && !group->weights)
+        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for the %llu weights of layer '%s'", (unsigned long long)count, group->name);
+    group->weight_count = (int)count;
     tlvk_status status = TLVK_OK;
-    for (int i = 0; !status && i < layer->weight_count; i++)
-        status = take_weight(c, &layer->weights[i]);
+    for (int i = 0; !status && i < group->weight_count; i++)
+        status = take_weight(c, &group->weights[i]);
+    return status;
+}
+
+static tlvk_status take_layers(cursor *c, tlvk__h5_content *content) {
+    uint64_t more;
+    size_t capacity = 0;
+    tlvk_status status = TLVK_OK;
+    while (!status) {
+        if (!take_number(c, &more) || more > 1)
+            return broken("its layers");
+        if (!more)
+            return TLVK_OK;
+        tlvk__h5_group *grown = content->layer_count < INT32_MAX ? tlvk__grow(content->layers, &capacity, (size_t)content->layer_count + 1, sizeof *grown) : NULL;
+        if (!grown)
+            return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for layers behind %d", content->layer_count);
+        content->layers = grown;
+        status = take_group(c, &content->layers[content->layer_count++]);
+    }
     return status;
 }
 
 static tlvk_status take_content(cursor *c, tlvk__h5_content *content) {
-    uint64_t mark, count;
-    if (!take_number(c, &mark) || mark != TLVK__H5_MARK || !take_text(c, &content->model_config) || !take_text(c, &content->training_config) ||
-        !take_text(c, &content->keras_version) || !take_text(c, &content->backend) || !take_text(c, &content->usage) || !take_count(c, 16, &count))
+    uint64_t mark, form, archive, optimizer = 0, narrow = 0;
+    if (!take_number(c, &mark) || mark != TLVK__H5_MARK || !take_number(c, &form) || form > TLVK__FORM_STATE || !take_number(c, &archive) ||
+        !take_text(c, &content->model_config) || !take_text(c, &content->training_config) || !take_text(c, &content->keras_version) ||
+        !take_text(c, &content->backend) || !take_text(c, &content->usage))
         return broken("its attributes");
+    content->form = (tlvk__h5_form)form;
+    content->archive = archive != 0;
     if (!content->keras_version)
-        content->keras_version = "1";
-    content->layers = count ? tlvk__calloc((size_t)count, sizeof *content->layers) : NULL;
-    if (count && !content->layers)
-        return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for %llu layers", (unsigned long long)count);
-    content->layer_count = (int)count;
-    tlvk_status status = TLVK_OK;
-    for (int i = 0; !status && i < content->layer_count; i++)
-        status = take_layer(c, &content->layers[i]);
+        content->keras_version = content->form == TLVK__FORM_STATE ? "3" : "1";
+    tlvk_status status = take_layers(c, content);
+    if (!status && (!take_number(c, &optimizer) || optimizer > 1))
+        status = broken("its optimizer");
+    if (!status && optimizer)
+        status = take_group(c, &content->optimizer);
+    if (!status && !take_number(c, &narrow))
+        status = broken("its end");
+    if (!status)
+        content->narrow = narrow > INT64_MAX ? INT64_MAX : (int64_t)narrow;
     return status;
 }
 
@@ -138,9 +170,10 @@ tlvk_status tlvk__h5_read(const char *path, tlvk__h5_content **out) {
     char *copy = tlvk__strdup(path);
     tlvk__h5_content *content = tlvk__calloc(1, sizeof *content);
     size_t size = 0;
-    tlvk_status status = copy && content ? check_signature(path) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory");
+    child_fn child = NULL;
+    tlvk_status status = copy && content ? choose_child(path, &child) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory");
     if (!status)
-        status = tlvk__run_guarded(tlvk__h5_child, copy, &content->storage, &size);
+        status = tlvk__run_guarded(child, copy, &content->storage, &size);
     if (!status)
         status = take_content(&(cursor){content->storage, size, 0}, content);
     free(copy);
@@ -158,6 +191,7 @@ void tlvk__h5_free(tlvk__h5_content *content) {
     for (int i = 0; content->layers && i < content->layer_count; i++)
         free(content->layers[i].weights);
     free(content->layers);
+    free(content->optimizer.weights);
     free(content->storage);
     free(content);
 }

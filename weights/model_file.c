@@ -6,8 +6,27 @@
 /* What does not fit within one file is the file's fault. */
 static tlvk_status within_file(tlvk_status status) { return status == TLVK_ERROR_ARGUMENT ? TLVK_ERROR_FORMAT : status; }
 
+/* What a reader of the log should know of how the weights were taken. */
+static void report(const tlvk_context *ctx, const tlvk__h5_content *content, const char *path, int unused) {
+    if (content->narrow)
+        tlvk__context_log(ctx, TLVK_LOG_WARNING, "%s: %lld of its arrays are float16 or bfloat16; they are kept as float32 here, and saved so", path,
+                          (long long)content->narrow);
+    if (unused)
+        tlvk__context_log(ctx, TLVK_LOG_WARNING, "%s: %d of its layers have no counterpart in the model and were left out", path, unused);
+}
+
+static tlvk_status take_weights(tlvk_model *model, const tlvk__h5_content *content, const char *path, bool whole) {
+    int unused = 0;
+    tlvk_status status = content->form == TLVK__FORM_STATE ? tlvk__model_assign_state(model, content, path, &unused)
+                         : whole                           ? tlvk__model_assign_whole(model, content, path)
+                                                           : tlvk__model_assign_by_order(model, content, path);
+    if (!status)
+        report(model->ctx, content, path, unused);
+    return status;
+}
+
 static tlvk_status fill_model(tlvk_model *model, const tlvk__h5_content *content, const char *path) {
-    tlvk_status status = within_file(tlvk__model_assign_whole(model, content, path));
+    tlvk_status status = within_file(take_weights(model, content, path, true));
     if (!status && content->usage)
         status = tlvk__usage_from_json(model, content->usage);
     if (!status && content->training_config) {
@@ -62,29 +81,43 @@ static bool ends_in(const char *path, const char *end) {
     return true;
 }
 
-static tlvk_status check_extension(const char *path) {
-    if (ends_in(path, ".weights.h5"))
-        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "%s: .weights.h5 is Keras 3's form of weights, which is not written yet; .h5 and .hdf5 are", path);
-    if (ends_in(path, ".h5") || ends_in(path, ".hdf5"))
-        return TLVK_OK;
-    if (ends_in(path, ".keras"))
-        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "%s: .keras is not written yet; .h5 and .hdf5 are, and open in Keras 3 and Keras 2", path);
-    return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "%s: the name's end says no form that can be written; .h5 and .hdf5 can", path);
+typedef tlvk_status (*writer)(tlvk_model *model, const char *path);
+
+/* The name's end says the form, as in Keras; NULL with the reason where it says none. */
+static writer writer_of(const char *path, bool whole, tlvk_status *status) {
+    *status = TLVK_OK;
+    if (ends_in(path, ".weights.h5")) {
+        if (!whole)
+            return tlvk__keras_write_weights;
+        *status = tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: .weights.h5 is Keras 3's form of weights alone: tlvk_model_save_weights writes it; a whole model is "
+                             ".keras or .h5", path);
+    } else if (ends_in(path, ".h5") || ends_in(path, ".hdf5")) {
+        return whole ? tlvk__h5_write_model : tlvk__h5_write_weights;
+    } else if (ends_in(path, ".keras")) {
+        if (whole)
+            return tlvk__keras_write_model;
+        *status = tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: .keras is a whole model: tlvk_model_save writes it; weights alone are .weights.h5 or .h5", path);
+    } else {
+        *status = tlvk__fail(TLVK_ERROR_UNSUPPORTED, "%s: the name's end says no form that can be written; %s can", path,
+                             whole ? ".keras, .h5 and .hdf5" : ".weights.h5, .h5 and .hdf5");
+    }
+    return NULL;
 }
 
-static tlvk_status save(const tlvk_model *model, const char *path, const char *call, tlvk_status (*write)(const tlvk_model *, const char *)) {
+static tlvk_status save(tlvk_model *model, const char *path, const char *call, bool whole) {
     if (!model || !path)
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: the model or the path is NULL", call);
-    tlvk_status status = check_extension(path);
-    return status ? status : write(model, path);
+    tlvk_status status;
+    writer write = writer_of(path, whole, &status);
+    return write ? write(model, path) : status;
 }
 
 tlvk_status tlvk_model_save(tlvk_model *model, const char *path) {
-    return tlvk__context_fail(model ? model->ctx : NULL, save(model, path, "tlvk_model_save", tlvk__h5_write_model));
+    return tlvk__context_fail(model ? model->ctx : NULL, save(model, path, "tlvk_model_save", true));
 }
 
 tlvk_status tlvk_model_save_weights(tlvk_model *model, const char *path) {
-    return tlvk__context_fail(model ? model->ctx : NULL, save(model, path, "tlvk_model_save_weights", tlvk__h5_write_weights));
+    return tlvk__context_fail(model ? model->ctx : NULL, save(model, path, "tlvk_model_save_weights", false));
 }
 
 tlvk_status tlvk_model_load_weights(tlvk_model *model, const char *path, tlvk_weights_match match) {
@@ -95,7 +128,13 @@ tlvk_status tlvk_model_load_weights(tlvk_model *model, const char *path, tlvk_we
     tlvk_status status = tlvk__h5_read(path, &content);
     if (status)
         return tlvk__context_fail(ctx, status);
-    status = match == TLVK_BY_NAME ? tlvk__model_assign_by_name(model, content, path) : tlvk__model_assign_by_order(model, content, path);
+    if (match == TLVK_BY_ORDER)
+        status = take_weights(model, content, path, false);
+    else if (content->form == TLVK__FORM_STATE)
+        status = tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: by name, as asked for, goes with the older .h5 alone: .weights.h5 and .keras keep weights by where a "
+                            "layer stands, without its name", path);
+    else
+        status = tlvk__model_assign_by_name(model, content, path);
     tlvk__h5_free(content);
     return tlvk__context_fail(ctx, status);
 }

@@ -1,4 +1,4 @@
-/* training_config.c - a file's compile settings, rewritten so that Keras 3 and tf_keras both take them.
+/* training_config.c - a file's compile settings, rewritten so that Keras 3 and tf_keras both take them, or as Keras 3 alone takes them.
  * Hides: what Keras's generations call the same setting. A setting that one of them would refuse, such as Keras 1's `lr` and `decay`, would keep
  * Keras from opening the whole file; what cannot be said to both is therefore left out, and the file then opens uncompiled: AdamW and weight_decay among it, which
  * tf_keras reads only beside a flag that Keras 3 refuses (tf_keras/src/optimizers/__init__.py, is_legacy_optimizer). */
@@ -127,6 +127,59 @@ static json_t *loss_settings(const tlvk_loss *loss) {
         return json_pack("{s:s, s:o}", "class_name", losses[i].class_name, "config", config);
     }
     return NULL;
+}
+
+/* --- compile_config of a .keras archive (keras/src/trainers/trainer.py, get_compile_config) --- */
+
+static json_t *optimizer_to_keras3(const tlvk_optimizer *o) {
+    static const struct { const char *class_name, *name; } classes[] = {
+        [TLVK_ADAM] = {"Adam", "adam"}, [TLVK_SGD] = {"SGD", "sgd"}, [TLVK_RMSPROP] = {"RMSprop", "rmsprop"}, [TLVK_ADAMW] = {"AdamW", "adamw"}};
+    json_t *config = optimizer_settings(o);
+    json_object_set_new(config, "name", json_string(classes[o->kind].name));
+    if (o->weight_decay > 0 || o->kind == TLVK_ADAMW)
+        json_object_set_new(config, "weight_decay", real(o->weight_decay));
+    return tlvk__keras3_object("keras.optimizers", classes[o->kind].class_name, config);
+}
+
+static json_t *loss_to_keras3(const tlvk_loss *loss) {
+    json_t *plain = loss_settings(loss);
+    if (!json_is_object(plain))
+        return plain;
+    json_t *object = tlvk__keras3_object("keras.losses", json_string_value(json_object_get(plain, "class_name")),
+                                         json_incref(json_object_get(plain, "config")));
+    json_decref(plain);
+    return object;
+}
+
+static json_t *metric_to_json(tlvk_metric_kind metric) {
+    static const char *const names[] = {[TLVK_ACCURACY] = "accuracy", [TLVK_BINARY_ACCURACY] = "binary_accuracy",
+                                        [TLVK_CATEGORICAL_ACCURACY] = "categorical_accuracy",
+                                        [TLVK_SPARSE_CATEGORICAL_ACCURACY] = "sparse_categorical_accuracy", [TLVK_METRIC_MSE] = "mse"};
+    json_t *list = json_array();
+    if (metric != TLVK_METRIC_NONE)
+        json_array_append_new(list, json_string(names[metric]));
+    return list;
+}
+
+json_t *tlvk__compile_config_of(const tlvk_model *model) {
+    json_t *losses = json_array(), *weights = json_array(), *metrics = json_array();
+    bool resolved = true, several = model->output_count > 1;
+    for (int i = 0; i < model->output_count; i++) {
+        json_t *loss = loss_to_keras3(&model->compiled.losses[i]);
+        resolved = resolved && loss;
+        json_array_append_new(losses, loss);
+        json_array_append_new(weights, real(model->compiled.loss_weights[i]));
+        json_array_append_new(metrics, metric_to_json(model->compiled.metrics[i]));
+    }
+    json_t *config = NULL;
+    if (resolved)
+        config = json_pack("{s:o, s:O, s:O, s:O, s:n, s:b, s:i, s:b}", "optimizer", optimizer_to_keras3(&model->compiled.optimizer), "loss",
+                           several ? losses : json_array_get(losses, 0), "loss_weights", several ? weights : json_null(), "metrics",
+                           several ? metrics : json_array_get(metrics, 0), "weighted_metrics", "run_eagerly", 0, "steps_per_execution", 1, "jit_compile", 0);
+    json_decref(losses);
+    json_decref(weights);
+    json_decref(metrics);
+    return config;
 }
 
 char *tlvk__training_config_of(const tlvk_model *model) {

@@ -34,8 +34,11 @@ tlvk_status tlvk__h5_read(const char *path, tlvk__h5_content **out);
 void tlvk__h5_free(tlvk__h5_content *content);
 
 /* Writes a file in the form of Keras 2 that Keras 3 and tf_keras open: a whole model, or weights alone. Written beside and renamed. */
-tlvk_status tlvk__h5_write_model(const tlvk_model *model, const char *path);
-tlvk_status tlvk__h5_write_weights(const tlvk_model *model, const char *path);
+tlvk_status tlvk__h5_write_model(tlvk_model *model, const char *path);
+tlvk_status tlvk__h5_write_weights(tlvk_model *model, const char *path);
+/* Writes Keras 3's own forms: a .keras archive, or a .weights.h5. */
+tlvk_status tlvk__keras_write_model(tlvk_model *model, const char *path);
+tlvk_status tlvk__keras_write_weights(tlvk_model *model, const char *path);
 
 /* --- models --- */
 /* Builds the model that Keras's JSON describes, with weights not yet set. `file` is for texts; `keras_version` the major version that wrote it. */
@@ -49,6 +52,9 @@ tlvk_status tlvk__model_assign_by_order(tlvk_model *model, const tlvk__h5_conten
 tlvk_status tlvk__model_assign_by_name(tlvk_model *model, const tlvk__h5_content *content, const char *file);
 /* The same for a model built from this file's own model_config: where every name is found, names decide, which cannot mistake two layers of one shape. */
 tlvk_status tlvk__model_assign_whole(tlvk_model *model, const tlvk__h5_content *content, const char *file);
+/* Keras 3's form: each layer's weights by where it stands. Groups of the file that no layer asks for are left out, as Keras does; *unused tells how
+ * many of them hold weights (optimizer, metrics and random seeds aside). `unused` may be NULL. */
+tlvk_status tlvk__model_assign_state(tlvk_model *model, const tlvk__h5_content *content, const char *file, int *unused);
 /* Keras's major version from the text of the attribute; 1 when it cannot be told. */
 int tlvk__keras_major(const char *version);
 

@@ -240,8 +240,8 @@ static void refused_by_name(void **state) {
     refuse(ONE(LAYER("Lambda", ", 'function': ['abc']", "")), 2, TLVK_ERROR_UNSUPPORTED, "Python code");
     refuse(ONE(LAYER("MyLayer", "", "")), 3, TLVK_ERROR_UNSUPPORTED, "class MyLayer, which this library does not know; it knows InputLayer, ");
     refuse("{'class_name': 'MyModel', 'config': {'name': 'x'}}", 3, TLVK_ERROR_UNSUPPORTED, "MyModel");
-    refuse(ONE(LAYER("Dense", ", 'units': 3, 'dtype': 'mixed_float16'", "")), 3, TLVK_ERROR_UNSUPPORTED, "mixed_float16");
-    refuse(ONE(LAYER("Dense", ", 'units': 3, 'dtype': {'class_name': 'DTypePolicy', 'config': {'name': 'mixed_bfloat16'}}", "")), 3, TLVK_ERROR_UNSUPPORTED, "mixed_bfloat16");
+    refuse(ONE(LAYER("Dense", ", 'units': 3, 'dtype': 'float64'", "")), 3, TLVK_ERROR_UNSUPPORTED, "float64");
+    refuse(ONE(LAYER("Dense", ", 'units': 3, 'dtype': {'class_name': 'DTypePolicy', 'config': {'name': 'int8_from_float32'}}", "")), 3, TLVK_ERROR_UNSUPPORTED, "int8_from_float32");
     refuse(ONE(LAYER("Dense", ", 'units': 3, 'activation': 'my_activation'", "")), 3, TLVK_ERROR_UNSUPPORTED, "my_activation");
     refuse(ONE(LAYER("Dense", ", 'units': 3, 'kernel_regularizer': {'class_name': 'Orthogonal', 'config': {}}", "")), 3, TLVK_ERROR_UNSUPPORTED, "Orthogonal");
     refuse(ONE(LAYER("Dense", ", 'units': 3, 'kernel_constraint': {'class_name': 'MaxNorm', 'config': {}}", "")), 3, TLVK_ERROR_UNSUPPORTED, "kernel_constraint");
