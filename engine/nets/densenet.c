@@ -65,9 +65,6 @@ static tlvk_tensor build201(tlvk_tensor x, const tlvk_net_desc *desc) { return d
         .default_size = 224,                                                                       \
         .min_size = 32,                                                                            \
         .preprocess = TLVK_PREPROCESS_TORCH,                                                       \
-        .folder = "https://storage.googleapis.com/tensorflow/keras-applications/densenet/",        \
-        .file = keras_name "_weights_tf_dim_ordering_tf_kernels.h5",                               \
-        .file_no_top = keras_name "_weights_tf_dim_ordering_tf_kernels_notop.h5",                  \
         .build = build_function,                                                                   \
     }
 

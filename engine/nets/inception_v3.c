@@ -93,9 +93,6 @@ const tlvk__net tlvk__net_inceptionv3 = {
     .default_size = 299,
     .min_size = 75,
     .preprocess = TLVK_PREPROCESS_TF,
-    .folder = "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/",
-    .file = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
-    .file_no_top = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
     .build = build,
 };
 

@@ -12,7 +12,7 @@ static tlvk_tensor bn_relu6(tlvk_tensor x, const char *prefix) {
 }
 
 /* Strides pad below and on the right only, whatever the input's parity. */
-static tlvk_tensor block(tlvk_tensor x, int number, int filters, int stride) {
+static tlvk_tensor block(tlvk_tensor x, int number, int filters, int stride, int depth_multiplier) {
     char name[32];
     if (stride > 1) {
         snprintf(name, sizeof name, "conv_pad_%d", number);
@@ -20,25 +20,12 @@ static tlvk_tensor block(tlvk_tensor x, int number, int filters, int stride) {
     }
     snprintf(name, sizeof name, "conv_dw_%d", number);
     x = tlvk_depthwise_conv2d(x, &(tlvk_depthwise_conv2d_desc){
-        .name = name, .kernel_size = {3}, .strides = {stride}, .padding = stride > 1 ? TLVK_VALID : TLVK_SAME, .no_bias = true});
+        .name = name, .kernel_size = {3}, .strides = {stride}, .depth_multiplier = depth_multiplier,
+        .padding = stride > 1 ? TLVK_VALID : TLVK_SAME, .no_bias = true});
     x = bn_relu6(x, name);
     snprintf(name, sizeof name, "conv_pw_%d", number);
     x = tlvk_conv2d(x, &(tlvk_conv2d_desc){.name = name, .filters = filters, .kernel_size = {1}, .padding = TLVK_SAME, .no_bias = true});
     return bn_relu6(x, name);
-}
-
-/* GlobalAveragePooling2D(keepdims=True): (1, 1, channels). */
-static tlvk_tensor average_keeping_dims(tlvk_tensor x) {
-    if (!x.node || x.node->error)
-        return x;
-    const tlvk__global_pooling2d_attrs attrs = {.keepdims = true};
-    tlvk_layer *layer;
-    tlvk_status st = tlvk__layer_create(x.node->ctx, &tlvk__op_global_average_pooling2d, &attrs, NULL, true, &layer);
-    if (st)
-        return tlvk__error_tensor(x.node->ctx, st, "mobilenet: %s", tlvk__fail_text());
-    tlvk_tensor y = tlvk__call(layer, &x, 1, TLVK_CALL_DEFAULT);
-    tlvk__layer_release(layer);
-    return y;
 }
 
 static tlvk_tensor build(tlvk_tensor x, const tlvk_net_desc *desc) {
@@ -50,31 +37,24 @@ static tlvk_tensor build(tlvk_tensor x, const tlvk_net_desc *desc) {
         .name = "conv1", .filters = (int)(32 * alpha), .kernel_size = {3}, .strides = {2}, .padding = TLVK_SAME, .no_bias = true});
     x = bn_relu6(x, "conv1");
     for (int i = 0; i < (int)TLVK__COUNT(blocks); i++)
-        x = block(x, i + 1, (int)(blocks[i].filters * alpha), blocks[i].stride);
+        x = block(x, i + 1, (int)(blocks[i].filters * alpha), blocks[i].stride, desc->depth_multiplier);
     if (desc->no_top)
         return tlvk__net_pooling(x, desc, false);
-    x = tlvk_dropout(average_keeping_dims(x), 1e-3f, "dropout");
+    x = tlvk_dropout(tlvk__net_average_keeping_dims(x, NULL), desc->dropout, "dropout");
     x = tlvk_conv2d(x, &(tlvk_conv2d_desc){.name = "conv_preds", .filters = desc->classes, .kernel_size = {1}, .padding = TLVK_SAME});
     x = tlvk_reshape(x, &(int64_t){desc->classes}, 1, "reshape_2");
     return tlvk_activation(x, desc->classifier_activation, "predictions");
 }
-
-static const tlvk__net_widths widths = {
-    .alpha = {{0.25f, "2_5"}, {0.5f, "5_0"}, {0.75f, "7_5"}, {1.0f, "1_0"}},
-    .size = {128, 160, 192, 224},
-    .title = "mobilenet",
-    .file_start = "mobilenet_",
-};
 
 const tlvk__net tlvk__net_mobilenet = {
     .name = "mobilenet",
     .default_size = 224,
     .min_size = 32,
     .preprocess = TLVK_PREPROCESS_TF,
-    .folder = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet/",
-    .file = "_tf.h5",
-    .file_no_top = "_tf_no_top.h5",
-    .widths = &widths,
+    .has_alpha = true,
+    .title = "mobilenet",
+    .dropout = 1e-3f,
+    .has_depth_multiplier = true,
     .build = build,
 };
 

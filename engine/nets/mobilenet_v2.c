@@ -4,14 +4,6 @@
 
 #include <stdio.h>
 
-/* Keras's _make_divisible: the nearest multiple of 8, but never a tenth below v. */
-static int divisible(double v) {
-    int rounded = (int)(v + 4) / 8 * 8;
-    if (rounded < 8)
-        rounded = 8;
-    return rounded < 0.9 * v ? rounded + 8 : rounded;
-}
-
 static tlvk_tensor bn(tlvk_tensor x, const char *name) {
     return tlvk_batch_normalization(x, &(tlvk_batch_normalization_desc){.name = name, .momentum = 0.999f});
 }
@@ -22,20 +14,9 @@ static tlvk_tensor conv1x1(tlvk_tensor x, const char *name, int filters) {
     return tlvk_conv2d(x, &(tlvk_conv2d_desc){.name = name, .filters = filters, .kernel_size = {1}, .padding = TLVK_SAME, .no_bias = true});
 }
 
-/* Keras's correct_pad for a 3x3 kernel: an even size has nothing above or left of it; with an open height both sizes count as even. */
-static tlvk_tensor pad(tlvk_tensor x, const char *name) {
-    int64_t shape[TLVK_MAX_DIMS] = {1, 1};
-    tlvk_tensor_shape(x, shape);
-    bool open = shape[0] == TLVK_ANY;
-    return tlvk_zero_padding2d(x, &(tlvk_padding2d_desc){
-        .name = name, .top = open ? 0 : (int)(shape[0] % 2), .bottom = 1, .left = open ? 0 : (int)(shape[1] % 2), .right = 1});
-}
-
 static tlvk_tensor block(tlvk_tensor input, int number, int filters, int stride) {
     char prefix[32] = "expanded_conv", name[64];
-    int64_t shape[TLVK_MAX_DIMS] = {0};
-    tlvk_tensor_shape(input, shape);
-    int channels = (int)shape[2];
+    int channels = (int)tlvk__net_channels(input);
     tlvk_tensor x = input;
     if (number > 0) {
         snprintf(prefix, sizeof prefix, "block_%d", number);
@@ -44,7 +25,7 @@ static tlvk_tensor block(tlvk_tensor input, int number, int filters, int stride)
         x = relu6(x, tlvk__joined(name, prefix, "_expand_relu"));
     }
     if (stride == 2)
-        x = pad(x, tlvk__joined(name, prefix, "_pad"));
+        x = tlvk__net_correct_pad(x, 3, tlvk__joined(name, prefix, "_pad"));
     x = tlvk_depthwise_conv2d(x, &(tlvk_depthwise_conv2d_desc){.name = tlvk__joined(name, prefix, "_depthwise"), .kernel_size = {3},
         .strides = {stride}, .padding = stride == 2 ? TLVK_VALID : TLVK_SAME, .no_bias = true});
     x = bn(x, tlvk__joined(name, prefix, "_depthwise_BN"));
@@ -63,32 +44,23 @@ static tlvk_tensor build(tlvk_tensor x, const tlvk_net_desc *desc) {
     };
     double alpha = tlvk__net_alpha(desc);
     x = tlvk_conv2d(x, &(tlvk_conv2d_desc){
-        .name = "Conv1", .filters = divisible(32 * alpha), .kernel_size = {3}, .strides = {2}, .padding = TLVK_SAME, .no_bias = true});
+        .name = "Conv1", .filters = tlvk__net_divisible(32 * alpha), .kernel_size = {3}, .strides = {2}, .padding = TLVK_SAME, .no_bias = true});
     x = relu6(bn(x, "bn_Conv1"), "Conv1_relu");
     for (int i = 0; i < (int)TLVK__COUNT(blocks); i++)
-        x = block(x, i, divisible((int)(blocks[i].filters * alpha)), blocks[i].stride);
-    int last = alpha > 1 ? divisible(1280 * alpha) : 1280;
+        x = block(x, i, tlvk__net_divisible((int)(blocks[i].filters * alpha)), blocks[i].stride);
+    int last = alpha > 1 ? tlvk__net_divisible(1280 * alpha) : 1280;
     x = tlvk_conv2d(x, &(tlvk_conv2d_desc){.name = "Conv_1", .filters = last, .kernel_size = {1}, .no_bias = true});
     x = relu6(bn(x, "Conv_1_bn"), "out_relu");
     return desc->no_top ? tlvk__net_pooling(x, desc, false) : tlvk__net_classifier(x, desc, NULL);
 }
-
-static const tlvk__net_widths widths = {
-    .alpha = {{0.35f, "0.35"}, {0.5f, "0.5"}, {0.75f, "0.75"}, {1.0f, "1.0"}, {1.3f, "1.3"}, {1.4f, "1.4"}},
-    .size = {96, 128, 160, 192, 224},
-    .title = "mobilenetv2",
-    .file_start = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_",
-};
 
 const tlvk__net tlvk__net_mobilenetv2 = {
     .name = "mobilenetv2",
     .default_size = 224,
     .min_size = 32,
     .preprocess = TLVK_PREPROCESS_TF,
-    .folder = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/",
-    .file = ".h5",
-    .file_no_top = "_no_top.h5",
-    .widths = &widths,
+    .has_alpha = true,
+    .title = "mobilenetv2",
     .build = build,
 };
 

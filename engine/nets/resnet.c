@@ -92,9 +92,6 @@ static tlvk_tensor build152v2(tlvk_tensor x, const tlvk_net_desc *desc) { return
         .default_size = 224,                                                                       \
         .min_size = 32,                                                                            \
         .preprocess = preprocess_mode,                                                             \
-        .folder = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/",          \
-        .file = keras_name "_weights_tf_dim_ordering_tf_kernels.h5",                               \
-        .file_no_top = keras_name "_weights_tf_dim_ordering_tf_kernels_notop.h5",                  \
         .build = build_function,                                                                   \
     }
 

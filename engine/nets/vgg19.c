@@ -8,9 +8,6 @@ const tlvk__net tlvk__net_vgg19 = {
     .default_size = 224,
     .min_size = 32,
     .preprocess = TLVK_PREPROCESS_CAFFE,
-    .folder = "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/",
-    .file = "vgg19_weights_tf_dim_ordering_tf_kernels.h5",
-    .file_no_top = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
     .build = build,
 };
 

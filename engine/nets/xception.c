@@ -70,9 +70,6 @@ const tlvk__net tlvk__net_xception = {
     .default_size = 299,
     .min_size = 71,
     .preprocess = TLVK_PREPROCESS_TF,
-    .folder = "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
-    .file = "xception_weights_tf_dim_ordering_tf_kernels.h5",
-    .file_no_top = "xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
     .build = build,
 };
 

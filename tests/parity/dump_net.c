@@ -1,10 +1,16 @@
-/* dump_net.c - a built-in network as nets_summary.py wants it: its layers as the library lists them, and its answers to given pictures.
+/* dump_net.c - a built-in network as nets_summary.py wants it: its layers as the library lists them, its summary, its config as it would be saved,
+ * and its answers to given pictures.
  *
- * Usage: dump_net NET [weights=FILE] [height=N] [width=N] [no_top=1] [pooling=avg|max] [classes=N] [alpha=F] [logits=1] [pictures=FILE out=FILE]
- * `pictures` is float32, as many of the input's shape as there are; `out` receives the answers as float32.
- * Standard output: a JSON object "name", "total_params", "trainable_params", "layers" [name, class, output shape, parameters, [layers it reads]].
+ * Usage: dump_net NET [weights=FILE] [height=N] [width=N] [channels=N] [no_top=1] [pooling=avg|max] [classes=N] [activation=NAME] [logits=1] [alpha=F]
+ *                     [dropout=F] [depth_multiplier=N] [unloaded=1] [pictures=FILE out=FILE]
+ * Sizes of -1 are open. `unloaded`: official weights are asked for, but not loaded. `pictures` is float32, as many of the input's shape as there are; `out` receives the answers as float32.
+ * Standard output: a JSON object "name", "total_params", "trainable_params", "layers" [name, class, output shape, parameters, [layers it reads]],
+ * "summary" (text), "config" (JSON text).
  * Exit status 0; 4 when the network is refused, with the reason on stderr; 1 for anything else. */
 #include <tlvk/tlvk.h>
+
+#include "nets/nets.h"
+#include "weights/weights.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -24,20 +30,32 @@ static int number(int argc, char **argv, const char *key) {
     return value ? atoi(value) : 0;
 }
 
+static float real(int argc, char **argv, const char *key) {
+    const char *value = option(argc, argv, key);
+    return value ? strtof(value, NULL) : 0;
+}
+
 static tlvk_net_desc read_desc(int argc, char **argv) {
-    const char *pooling = option(argc, argv, "pooling"), *alpha = option(argc, argv, "alpha");
+    const char *pooling = option(argc, argv, "pooling"), *activation = option(argc, argv, "activation");
     tlvk_net_desc d = {.weights = option(argc, argv, "weights"), .no_top = number(argc, argv, "no_top"), .classes = number(argc, argv, "classes"),
-                       .logits = number(argc, argv, "logits"), .alpha = alpha ? strtof(alpha, NULL) : 0};
+                       .logits = number(argc, argv, "logits"), .alpha = real(argc, argv, "alpha"), .dropout = real(argc, argv, "dropout"),
+                       .depth_multiplier = number(argc, argv, "depth_multiplier")};
     d.input_shape[0] = number(argc, argv, "height");
     d.input_shape[1] = number(argc, argv, "width");
+    d.input_shape[2] = number(argc, argv, "channels");
     if (pooling)
         d.pooling = strcmp(pooling, "avg") == 0 ? TLVK_POOLING_AVG : TLVK_POOLING_MAX;
+    if (activation && !tlvk__activation_parse(activation, &d.classifier_activation))
+        exit(1);
     return d;
 }
 
 static int print_model(const tlvk_model *model) {
     int64_t total, trainable;
-    if (tlvk_model_count_params(model, &total, &trainable))
+    char *summary = NULL;
+    tlvk_status status;
+    char *config = tlvk__model_to_config(model, &status);
+    if (!config || tlvk_model_count_params(model, &total, &trainable) || tlvk_model_summary(model, &summary))
         return 1;
     json_t *layers = json_array();
     for (int i = 0; i < tlvk_model_layer_count(model); i++) {
@@ -49,10 +67,12 @@ static int print_model(const tlvk_model *model) {
             json_array_append_new(inbound, json_string(info.inbound[k]));
         json_array_append_new(layers, json_pack("[s, s, s, I, o]", info.name, info.class_name, info.output_shape, (json_int_t)info.params, inbound));
     }
-    json_t *all = json_pack("{s:s, s:I, s:I, s:o}", "name", tlvk_model_name(model), "total_params", (json_int_t)total, "trainable_params",
-                            (json_int_t)trainable, "layers", layers);
+    json_t *all = json_pack("{s:s, s:I, s:I, s:o, s:s, s:s}", "name", tlvk_model_name(model), "total_params", (json_int_t)total, "trainable_params",
+                            (json_int_t)trainable, "layers", layers, "summary", summary, "config", config);
     int failed = json_dumpf(all, stdout, JSON_COMPACT);
     json_decref(all);
+    tlvk_free(summary);
+    free(config);
     return failed;
 }
 
@@ -100,10 +120,11 @@ static int predict(tlvk_context *ctx, tlvk_model *model, const char *pictures, c
 int main(int argc, char **argv) {
     tlvk_context *ctx = NULL;
     tlvk_model *model = NULL;
-    if (argc < 2 || tlvk_context_create(NULL, &ctx))
+    if (argc < 2 || tlvk_context_create(&(tlvk_context_desc){.no_download = true}, &ctx))
         return 1;
     tlvk_net_desc desc = read_desc(argc, argv);
-    if (tlvk_net(ctx, argv[1], &desc, &model)) {
+    const tlvk__net *net = tlvk__net_find(argv[1]);
+    if (net && number(argc, argv, "unloaded") ? tlvk__net_build(ctx, net, &desc, &model) : tlvk_net(ctx, argv[1], &desc, &model)) {
         fprintf(stderr, "%s\n", tlvk_last_error(ctx));
         tlvk_context_destroy(ctx);
         return 4;

@@ -122,10 +122,17 @@ def settle(model, x, seed):
 # --- files ----------------------------------------------------------------------------------------------------------------------------------
 
 def in_float64(model):
-    """The same model computing in float64; its weights are those of the float32 model."""
+    return copied(model, "float64")
+
+
+def copied(model, floatx):
+    """The same model computing in floatx; its weights are those of the float32 model."""
     K = keras if isinstance(model, keras.Model) else tf_keras
-    copy = K.models.model_from_json(model.to_json().replace('"float32"', '"float64"'))
+    copy = K.models.model_from_json(model.to_json().replace('"float32"', f'"{floatx}"'))
     copy.set_weights(model.get_weights())
+    for layer in inner(copy):
+        if hasattr(layer, "finalize_state"):  # Normalization takes its statistics over only then
+            layer.finalize_state()
     return copy
 
 
