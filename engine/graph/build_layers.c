@@ -50,3 +50,19 @@ tlvk_tensor tlvk_layer_normalization(tlvk_tensor x, const tlvk_layer_normalizati
     a.scale = !d.no_scale;
     return tlvk__build_apply("tlvk_layer_normalization", &tlvk__op_layer_normalization, &a, d.name, !d.not_trainable, &x, 1);
 }
+
+tlvk_tensor tlvk_permute(tlvk_tensor x, const int *dims, int rank, const char *name) {
+    if (!dims || rank < 1 || rank > TLVK__MAX_RANK - 1)
+        return tlvk__build_missing(x, "tlvk_permute", "dims names no axes, or too many");
+    tlvk__permute_attrs a = {.dims = {.rank = rank}};
+    for (int i = 0; i < rank; i++)
+        a.dims.dim[i] = dims[i];
+    return tlvk__build_apply("tlvk_permute", &tlvk__op_permute, &a, name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_concatenate_axis(const tlvk_tensor *x, int count, int axis, const char *name) {
+    tlvk__concatenate_attrs a = {.axis = axis};
+    if (!x || count < 1)
+        return tlvk__build_merge("tlvk_concatenate_axis", &tlvk__op_concatenate, x, count, name);
+    return tlvk__build_apply("tlvk_concatenate_axis", &tlvk__op_concatenate, &a, name, true, x, count);
+}

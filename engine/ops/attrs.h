@@ -66,6 +66,7 @@ typedef struct tlvk__global_pooling2d_attrs { bool keepdims; } tlvk__global_pool
 typedef struct tlvk__padding2d_attrs { int padding[4]; /* top, bottom, left, right */ } tlvk__padding2d_attrs; /* ZeroPadding2D, Cropping2D */
 typedef struct tlvk__concatenate_attrs { int axis; } tlvk__concatenate_attrs;
 typedef struct tlvk__reshape_attrs { tlvk__shape target_shape; /* without the batch; one -1 */ } tlvk__reshape_attrs;
+typedef struct tlvk__permute_attrs { tlvk__shape dims; /* axis k + 1 of the output is axis dims.dim[k] of the input; the batch is axis 0 and stays */ } tlvk__permute_attrs;
 typedef struct tlvk__dropout_attrs {   /* Dropout, SpatialDropout2D, AlphaDropout, StochasticDepth */
     float rate;
     tlvk__shape noise_shape;       /* with the batch; -1: as the input's, 1: one draw along that dimension; rank 0: a draw per element */
@@ -83,6 +84,11 @@ typedef struct tlvk__random_affine_attrs { /* RandomRotation (height_factor is i
 } tlvk__random_affine_attrs;
 typedef struct tlvk__random_flip_attrs { int mode; /* tlvk_flip_mode */ } tlvk__random_flip_attrs;
 typedef struct tlvk__random_color_attrs { float factor[2], value_range[2]; } tlvk__random_color_attrs; /* RandomContrast, RandomBrightness */
+typedef struct tlvk__resizing_attrs {     /* Resizing, CenterCrop, RandomCrop */
+    int height, width;
+    int interpolation;             /* Resizing: 0 bilinear, 1 nearest */
+    bool crop_to_aspect_ratio;     /* Resizing */
+} tlvk__resizing_attrs;
 typedef struct tlvk__activation_attrs { tlvk__activation activation; } tlvk__activation_attrs; /* Activation, ReLU, LeakyReLU, ELU, Softmax */
 typedef struct tlvk__input_attrs { tlvk__shape batch_shape; /* dim[0] = -1 */ } tlvk__input_attrs;
 

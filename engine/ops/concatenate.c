@@ -1,4 +1,4 @@
-/* concatenate.c - Concatenate along the channels. Source: keras/src/layers/merging/concatenate.py. */
+/* concatenate.c - Concatenate along any axis but the batch. Source: keras/src/layers/merging/concatenate.py. */
 #include "ops/attrs.h"
 #include "ops/elementwise.h"
 
@@ -8,26 +8,33 @@ static void defaults(void *attrs) {
     ((tlvk__concatenate_attrs *)attrs)->axis = -1;
 }
 
-static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y) {
+/* The axis counted from the batch, which is 0. */
+static int axis_of(const void *attrs, int rank) {
     int axis = ((const tlvk__concatenate_attrs *)attrs)->axis;
+    return axis < 0 ? axis + rank : axis;
+}
+
+static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y) {
     char left[128], right[128];
     if (inputs < 1 || inputs > TLVK__MAX_INPUTS)
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "Concatenate takes 1 to %d inputs, here it has %d", TLVK__MAX_INPUTS, inputs);
-    int last = x[0].rank - 1;
-    if (last < 1 || (axis != -1 && axis != last))
-        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "Concatenate along axis %d of %s: only the last axis (-1) is supported", axis,
-                          tlvk__shape_text(&x[0], left, sizeof left));
+    int axis = axis_of(attrs, x[0].rank);
+    if (axis < 1 || axis >= x[0].rank)
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "Concatenate along axis %d of %s: axes 1 to %d can be, or -1 for the last", ((const tlvk__concatenate_attrs *)attrs)->axis,
+                          tlvk__shape_text(&x[0], left, sizeof left), x[0].rank - 1);
     *y = x[0];
     for (int i = 1; i < inputs; i++) {
         bool fits = x[i].rank == y->rank;
-        for (int d = 0; fits && d < last; d++) {
+        for (int d = 0; fits && d < y->rank; d++) {
+            if (d == axis)
+                continue;
             fits = x[i].dim[d] == y->dim[d] || x[i].dim[d] < 0 || y->dim[d] < 0;
             y->dim[d] = TLVK__MAX(y->dim[d], x[i].dim[d]);
         }
         if (!fits)
-            return tlvk__fail(TLVK_ERROR_ARGUMENT, "Concatenate of %s and %s: all axes but the last must be equal",
-                              tlvk__shape_text(&x[0], left, sizeof left), tlvk__shape_text(&x[i], right, sizeof right));
-        y->dim[last] = y->dim[last] < 0 || x[i].dim[last] < 0 ? -1 : y->dim[last] + x[i].dim[last];
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "Concatenate of %s and %s along axis %d: all other axes must be equal",
+                              tlvk__shape_text(&x[0], left, sizeof left), tlvk__shape_text(&x[i], right, sizeof right), axis);
+        y->dim[axis] = y->dim[axis] < 0 || x[i].dim[axis] < 0 ? -1 : y->dim[axis] + x[i].dim[axis];
     }
     return TLVK_OK;
 }
@@ -47,30 +54,76 @@ static tlvk_status record_copy(tlvk__recorder *r, const tlvk__tensor *from, int6
                   (uint32_t)c}, .word_count = 6});
 }
 
+/* Vec4 of a sample of t that belong to one position of the axes before `axis`. */
+static int64_t inner_vecs(const tlvk__tensor *t, int axis) {
+    int64_t vecs = t->pitch / TLVK__LANES;
+    for (int i = axis; i < t->shape.rank - 1; i++)
+        vecs *= t->shape.dim[i];
+    return vecs;
+}
+
+/* The same along an axis before the channels: `vecs` at a time, which begin at from_at and to_at of from_pitch and to_pitch. */
+static tlvk_status record_block(tlvk__recorder *r, const tlvk__tensor *from, int64_t from_at, int64_t from_pitch, const tlvk__tensor *to, int64_t to_at,
+                                int64_t to_pitch, int64_t vecs, bool accumulate, const char *layer) {
+    return tlvk__record_walk(r, &(tlvk__walk){
+        .shader = "channel_copy_aligned", .operation = "concatenate", .layer = layer, .specs = {{"ACCUMULATE", accumulate}},
+        .operands = {{from, TLVK__READ, false}, {to, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 2,
+        .n = to->n, .items = tlvk__sample_vec4s(to) / (uint64_t)to_pitch * (uint64_t)vecs,
+        .words = {(uint32_t)vecs, (uint32_t)from_pitch, (uint32_t)from_at, (uint32_t)to_pitch, (uint32_t)to_at, (uint32_t)(vecs * TLVK__LANES)}, .word_count = 6});
+}
+
+static bool by_channels(const tlvk__op_call *call) {
+    int rank = call->x[0]->shape.rank;
+    return axis_of(call->attrs, rank) == rank - 1;
+}
+
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk_status s = TLVK_OK;
-    int64_t at = 0;
-    for (int i = 0; !s && i < call->inputs; at += call->x[i]->c, i++)
-        s = record_copy(r, call->x[i], 0, call->y, at, call->x[i]->c, i == call->inputs - 1, false, call->layer);
+    bool channels = by_channels(call);
+    int axis = axis_of(call->attrs, call->x[0]->shape.rank);
+    int64_t at = 0, pitch = inner_vecs(call->y, axis);
+    for (int i = 0; !s && i < call->inputs; i++) {
+        const tlvk__tensor *x = call->x[i];
+        int64_t vecs = inner_vecs(x, axis);
+        s = channels ? record_copy(r, x, 0, call->y, at, x->c, i == call->inputs - 1, false, call->layer)
+                     : record_block(r, x, 0, vecs, call->y, at, pitch, vecs, false, call->layer);
+        at += channels ? x->c : vecs;
+    }
     return s;
 }
 
 static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk_status s = TLVK_OK;
-    int64_t at = 0;
-    for (int i = 0; !s && i < call->inputs; at += call->x[i]->c, i++)
-        if (call->dx[i])
-            s = record_copy(r, call->dy, at, call->dx[i], 0, call->x[i]->c, true, call->dx_accumulate[i], call->layer);
+    bool channels = by_channels(call);
+    int axis = axis_of(call->attrs, call->x[0]->shape.rank);
+    int64_t at = 0, pitch = inner_vecs(call->dy, axis);
+    for (int i = 0; !s && i < call->inputs; i++) {
+        const tlvk__tensor *x = call->x[i], *dx = call->dx[i];
+        int64_t vecs = inner_vecs(x, axis);
+        if (dx)
+            s = channels ? record_copy(r, call->dy, at, dx, 0, x->c, true, call->dx_accumulate[i], call->layer)
+                         : record_block(r, call->dy, at, pitch, dx, 0, vecs, vecs, call->dx_accumulate[i], call->layer);
+        at += channels ? x->c : vecs;
+    }
     return s;
 }
 
-/* Rows of all inputs side by side; dense. Which way the numbers go is `back`. */
+/* Elements of one position of the axes before `axis`. */
+static size_t inner_count(const tlvk__shape *s, int axis) {
+    size_t count = 1;
+    for (int i = axis; i < s->rank; i++)
+        count *= (size_t)s->dim[i];
+    return count;
+}
+
+/* Blocks of all inputs side by side; dense. Which way the numbers go is `back`. */
 static void reference(const tlvk__ref_call *call, bool back) {
     const tlvk__shape *y = back ? &call->dy->shape : &call->y->shape;
-    size_t total = (size_t)y->dim[y->rank - 1], at = 0;
+    int axis = axis_of(call->attrs, y->rank);
+    size_t total = inner_count(y, axis), at = 0;
     for (int i = 0; i < call->inputs; i++) {
         const tlvk__ref_tensor *x = call->x[i];
-        size_t c = (size_t)x->shape.dim[x->shape.rank - 1], count = tlvk__ref_count(x);
+        size_t c = inner_count(&x->shape, axis), count = tlvk__ref_count(x);
         for (size_t k = 0; k < count; k++) {
             size_t out = k / c * total + at + k % c;
             if (!back) {
@@ -96,20 +149,25 @@ static tlvk_status reference_backward(const tlvk__ref_call *call) {
 }
 
 static bool test_case(int index, tlvk__op_case *c) {
-    static const struct { int inputs, channels[4]; int64_t h, w; } cases[] = {
-        {2, {4, 8}, 3, 5}, {2, {8, 3}, 2, 4}, {3, {3, 6, 5}, 4, 3}, {4, {1, 1, 1, 1}, 2, 2}, {2, {7, 4}, 3, 3}, {1, {5}, 2, 2},
-        {2, {6, 10}, 0, 0}, {4, {64, 64, 96, 32}, 35, 35}, {2, {256, 32}, 28, 28},
+    static const struct { int inputs, axis; tlvk__shape x; int sizes[4]; bool real; } cases[] = {
+        {2, -1, {4, {2, 3, 5, 0}}, {4, 8}, false}, {2, 3, {4, {2, 2, 4, 0}}, {8, 3}, false}, {3, -1, {4, {2, 4, 3, 0}}, {3, 6, 5}, false},
+        {4, -1, {4, {2, 2, 2, 0}}, {1, 1, 1, 1}, false}, {2, -1, {4, {2, 3, 3, 0}}, {7, 4}, false}, {1, -1, {4, {2, 2, 2, 0}}, {5}, false},
+        {2, 1, {2, {3, 0}}, {6, 10}, false}, {2, 1, {4, {2, 0, 3, 5}}, {2, 4}, false}, {3, 2, {4, {3, 4, 0, 6}}, {1, 3, 2}, false},
+        {2, -2, {4, {2, 3, 0, 8}}, {2, 2}, false}, {2, 1, {3, {2, 0, 7}}, {5, 1}, false}, {2, -3, {5, {2, 2, 0, 3, 5}}, {2, 3}, false},
+        {4, -1, {4, {2, 35, 35, 0}}, {64, 64, 96, 32}, true}, {2, -1, {4, {2, 28, 28, 0}}, {256, 32}, true},
     };
     if (index >= (int)TLVK__COUNT(cases))
         return false;
-    defaults(c->attrs.bytes);
+    memcpy(c->attrs.bytes, &(tlvk__concatenate_attrs){.axis = cases[index].axis}, sizeof(tlvk__concatenate_attrs));
     c->inputs = cases[index].inputs;
-    c->real_size = index >= 7;
-    for (int i = 0; i < c->inputs; i++)
-        c->x[i] = cases[index].h ? (tlvk__shape){4, {2, cases[index].h, cases[index].w, cases[index].channels[i]}}
-                                 : (tlvk__shape){2, {3, cases[index].channels[i]}};
-    const int *n = cases[index].channels;
-    snprintf(c->name, sizeof c->name, "%d inputs %d+%d+%d+%d at %dx%d", c->inputs, n[0], n[1], n[2], n[3], (int)cases[index].h, (int)cases[index].w);
+    c->real_size = cases[index].real;
+    const int *n = cases[index].sizes;
+    for (int i = 0; i < c->inputs; i++) {
+        c->x[i] = cases[index].x;
+        c->x[i].dim[axis_of(c->attrs.bytes, c->x[i].rank)] = n[i];
+    }
+    snprintf(c->name, sizeof c->name, "%d inputs %d+%d+%d+%d along axis %d of %s", c->inputs, n[0], n[1], n[2], n[3], cases[index].axis,
+             tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
     return true;
 }
 

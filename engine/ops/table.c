@@ -33,6 +33,7 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_concatenate,
     &tlvk__op_flatten,
     &tlvk__op_reshape,
+    &tlvk__op_permute,
     &tlvk__op_rescaling,
     &tlvk__op_normalization,
     &tlvk__op_dropout,
@@ -45,6 +46,9 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_random_translation,
     &tlvk__op_random_contrast,
     &tlvk__op_random_brightness,
+    &tlvk__op_resizing,
+    &tlvk__op_center_crop,
+    &tlvk__op_random_crop,
 };
 
 const tlvk__op *tlvk__op_at(int index) {

@@ -21,7 +21,7 @@ tlvk_status tlvk__tensor_from_shape(const tlvk__shape *shape, tlvk__tensor *t) {
         if (shape->dim[i] < 1)
             return tlvk__fail(TLVK_ERROR_ARGUMENT, "a tensor of shape %s has no place on the device: every dimension must be known and at least 1",
                               tlvk__shape_text(shape, text, sizeof text));
-    *t = (tlvk__tensor){.n = shape->dim[0], .rows = 1, .c = shape->rank > 1 ? shape->dim[shape->rank - 1] : 1};
+    *t = (tlvk__tensor){.n = shape->dim[0], .rows = 1, .c = shape->rank > 1 ? shape->dim[shape->rank - 1] : 1, .shape = *shape};
     bool fits = t->c <= INT64_MAX - TLVK__LANES;
     for (int i = 1; i < shape->rank - 1; i++)
         fits = fits && tlvk__mul_i64(t->rows, shape->dim[i], &t->rows);

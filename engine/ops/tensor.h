@@ -15,6 +15,7 @@
 typedef struct tlvk__tensor {
     int64_t n, rows, c, pitch;
     int64_t h, w;                  /* rows = h*w where the tensor is an image (rank 4); else h = rows, w = 1 */
+    tlvk__shape shape;             /* what tlvk__tensor_from_shape was given, for operations that see more axes than these; rank 0 elsewhere */
     int64_t segment_n;             /* samples per segment; n where there is one segment */
     int segment_count;
     const tlvk__span *segments;    /* borrowed; each offset a multiple of 256 bytes */

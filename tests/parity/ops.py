@@ -22,11 +22,11 @@ BOUND, BOUND_FLOAT_CONSTANTS = 1e-10, 2.0**-24
 BOUND_FLOAT_RESIZE = 16 * 2.0**-24
 MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 DROPPING = ("AlphaDropout", "Dropout", "SpatialDropout2D", "StochasticDepth")
-PICTURES = ("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
-GRADIENTLESS = ("RandomRotation", "RandomTranslation", "RandomZoom")  # stand before everything that is trained
-ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense
+PICTURES = ("RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
+GRADIENTLESS = ("CenterCrop", "RandomCrop", "Resizing", "RandomRotation", "RandomTranslation", "RandomZoom")  # stand before everything that is trained
+ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization CenterCrop Concatenate Conv2D Conv2DTranspose Cropping2D Dense
 DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LayerNormalization LeakyReLU Maximum MaxPooling2D Minimum
-Multiply Normalization Permute PReLU RandomBrightness RandomContrast RandomFlip RandomRotation RandomTranslation RandomZoom ReLU Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D StochasticDepth Subtract UpSampling2D
+Multiply Normalization Permute PReLU RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom ReLU Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D StochasticDepth Subtract UpSampling2D
 ZeroPadding2D""".split()
 ACTIVATIONS = """linear relu relu6 leaky_relu elu selu sigmoid tanh softmax softplus swish gelu hard_sigmoid gelu_tanh hard_sigmoid_keras2 softsign
 exponential hard_swish""".split()
