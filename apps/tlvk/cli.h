@@ -77,10 +77,13 @@ bool cli_read_number(const char *text, double low, double high, double *value);
 
 /* --- the options every command has, and the context they ask for (session.c) ------------------------------------------------- */
 
-typedef struct cli_common { const char *device; bool json, no_download; int verbose; uint64_t memory_limit; } cli_common;
-/* Fills rows[CLI_COMMON_ROWS]: --device, --json, -v, --no-download, and the end of the group. */
-#define CLI_COMMON_ROWS 5
+typedef struct cli_common { const char *device; bool json, no_download; int verbose; uint64_t memory_limit; double alpha; /* 0: not given */ } cli_common;
+/* Fills rows[CLI_COMMON_ROWS]: --device, --json, -v, and the end of the group. */
+#define CLI_COMMON_ROWS 4
 void cli_common_options(cli_common *common, cli_option rows[CLI_COMMON_ROWS]);
+/* The same for what goes with a built-in network: --alpha, --no-download. */
+#define CLI_NET_ROWS 3
+void cli_net_options(cli_common *common, cli_option rows[CLI_NET_ROWS]);
 /* Makes the context and lets an interrupt cancel what runs on it. Returns CLI_GO_ON or an exit status. */
 int cli_open_context(const cli_common *common, tlvk_context **ctx);
 void cli_close_context(tlvk_context *ctx);
@@ -90,7 +93,7 @@ typedef enum cli_stage { CLI_READING, CLI_WORKING, CLI_WRITING } cli_stage; /* d
 int cli_fail(const tlvk_context *ctx, tlvk_status status, cli_stage stage);
 
 /* MODEL of the command line: a file, or NAME[:WEIGHTS]. */
-typedef struct cli_model_request { const char *spec; bool no_top; int size[2]; uint64_t seed; } cli_model_request;
+typedef struct cli_model_request { const char *spec; bool no_top; int size[2]; uint64_t seed; double alpha; } cli_model_request;
 bool cli_is_net(const char *spec);
 bool cli_is_official(const char *spec); /* a built-in network with its official weights */
 int cli_open_model(tlvk_context *ctx, const cli_model_request *request, tlvk_model **model); /* CLI_GO_ON or an exit status */
@@ -112,7 +115,10 @@ int cli_picture_shape(const tlvk_model *model, const char *spec, const int size[
 int cli_picture_desc(const tlvk_model *model, const char *spec, const cli_picture_options *o, tlvk_image_folder_desc *desc);
 /* Names the pictures that could not be read. */
 void cli_report_failed(const tlvk_dataset *dataset);
-/* A path inside an archive ("pets.zip//train") is refused by name: CLI_GO_ON or an exit status; so is a path that is not there. */
+/* "pets.zip//train", or "pets.zip" itself, where the archive is a file. */
+bool cli_is_archive_path(const char *path);
+bool cli_is_picture_folder(const char *path); /* a folder of the disk or of an archive, not a picture */
+/* A path that is not there is refused by name: CLI_GO_ON or an exit status. What an archive holds is seen when it is opened. */
 int cli_check_path(const char *path);
 int cli_check_folder(const char *path);
 
@@ -180,6 +186,6 @@ bool cli_was_interrupted(void);
 
 /* --- the commands ------------------------------------------------------------------------------------------------------------------- */
 
-extern const cli_command cli_devices, cli_summary, cli_predict, cli_evaluate, cli_finetune, cli_fetch, cli_selftest, cli_bench;
+extern const cli_command cli_devices, cli_summary, cli_predict, cli_evaluate, cli_finetune, cli_convert, cli_fetch, cli_selftest, cli_bench;
 
 #endif

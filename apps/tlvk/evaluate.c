@@ -62,7 +62,9 @@ static int run(const cli_command *command, int argc, char **argv) {
     cli_option common_rows[CLI_COMMON_ROWS], picture_rows[CLI_PICTURE_ROWS];
     cli_common_options(&common, common_rows);
     cli_picture_options_rows(&pictures, picture_rows);
-    const cli_group groups[] = {{"Options", common_rows}, {"Pictures", picture_rows}, {NULL, NULL}};
+    cli_option net_rows[CLI_NET_ROWS];
+    cli_net_options(&common, net_rows);
+    const cli_group groups[] = {{"Options", common_rows}, {"Pictures", picture_rows}, {"Built-in networks", net_rows}, {NULL, NULL}};
     int first;
     int status = cli_parse(command, groups, argc, argv, &first);
     if (status != CLI_GO_ON) {
@@ -76,7 +78,7 @@ static int run(const cli_command *command, int argc, char **argv) {
     if (status != CLI_GO_ON) {
         return status;
     }
-    const cli_model_request request = {.spec = spec, .size = {pictures.size[0], pictures.size[1]}};
+    const cli_model_request request = {.spec = spec, .size = {pictures.size[0], pictures.size[1]}, .alpha = common.alpha};
     tlvk_context *ctx = NULL;
     tlvk_model *model = NULL;
     tlvk_dataset *data = NULL;

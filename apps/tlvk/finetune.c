@@ -119,7 +119,8 @@ static tlvk_status remember_usage(finetune_job *job, const tlvk_image_folder_des
 static int prepare(finetune_job *job) {
     const finetune_options *o = job->o;
     const cli_model_request request = {
-        .spec = o->spec, .no_top = o->no_top && !o->cut && cli_is_net(o->spec), .size = {o->pictures.size[0], o->pictures.size[1]}, .seed = (uint64_t)o->seed};
+        .spec = o->spec, .no_top = o->no_top && !o->cut && cli_is_net(o->spec), .size = {o->pictures.size[0], o->pictures.size[1]}, .seed = (uint64_t)o->seed,
+        .alpha = o->common.alpha};
     int status = cli_open_model(job->ctx, &request, &job->base);
     int64_t shape[3], output[TLVK_MAX_DIMS] = {0};
     tlvk_image_folder_desc desc;
@@ -435,11 +436,8 @@ static int check_options(const cli_command *command, finetune_options *o) {
     if (o->then.count && o->checkpoint && o->resume && strcmp(o->checkpoint, o->resume)) {
         return cli_usage(command, "with --then, --checkpoint and --resume name the same file");
     }
-    if (ends_with(o->output, ".keras")) {
-        return cli_usage(command, "--output %s: writing .keras is not in this version; name it .h5", o->output);
-    }
-    if (!ends_with(o->output, ".h5") && !ends_with(o->output, ".hdf5")) {
-        return cli_usage(command, "--output %s: a name ending in .h5 is wanted", o->output);
+    if (ends_with(o->output, ".weights.h5") || (!ends_with(o->output, ".keras") && !ends_with(o->output, ".h5") && !ends_with(o->output, ".hdf5"))) {
+        return cli_usage(command, "--output %s: a name ending in .keras or .h5 is wanted, and not in .weights.h5", o->output);
     }
     return CLI_GO_ON;
 }
@@ -475,9 +473,10 @@ static const cli_choice class_weights[] = {{"auto", 1}, {NULL, 0}};
 static const cli_choice caches[] = {{"memory", TLVK_CACHE_MEMORY}, {"disk", TLVK_CACHE_DISK}, {"off", TLVK_CACHE_OFF}, {NULL, 0}};
 
 static int parse(const cli_command *command, int argc, char **argv, finetune_options *o, int *first) {
-    cli_option common[CLI_COMMON_ROWS], pictures[CLI_PICTURE_ROWS];
+    cli_option common[CLI_COMMON_ROWS], pictures[CLI_PICTURE_ROWS], nets[CLI_NET_ROWS];
     cli_common_options(&o->common, common);
     cli_picture_options_rows(&o->pictures, pictures);
+    cli_net_options(&o->common, nets);
     const cli_option data[] = {
         {"train", 0, CLI_TEXT, &o->train, "DIR", "pictures to learn from: a folder with a folder for each class", 0, 0, NULL},
         {"validation", 0, CLI_TEXT, &o->validation, "DIR", "pictures to measure on", 0, 0, NULL},
@@ -526,7 +525,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
         {"log-dir", 0, CLI_LATER, NULL, NULL, NULL, 0, 0, NULL},
         END,
     };
-    const cli_group groups[] = {{"Options", common}, {"Data", data}, {"Network", network}, {"Training", training}, {"Results", results}, {"Pictures", pictures}, {NULL, NULL}};
+    const cli_group groups[] = {{"Options", common}, {"Data", data}, {"Network", network}, {"Training", training}, {"Results", results}, {"Pictures", pictures}, {"Built-in networks", nets}, {NULL, NULL}};
     return cli_parse(command, groups, argc, argv, first);
 }
 

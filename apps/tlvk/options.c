@@ -126,7 +126,9 @@ static void print_help(const cli_command *command, const cli_group *groups) {
         printf("\n%s\n", command->details);
     }
     for (const cli_group *g = groups; g->options; g++) {
-        printf("\n%s:\n", g->title);
+        if (g->title) { /* a group without one goes on with the group before */
+            printf("\n%s:\n", g->title);
+        }
         for (const cli_option *o = g->options; o->name; o++) {
             if (o->kind == CLI_LATER) {
                 continue;

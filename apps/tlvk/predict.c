@@ -122,7 +122,7 @@ static int predict_paths(predict_job *job, char **paths, int count) {
         tlvk_dataset *data = NULL;
         tlvk_status st;
         int files = 0;
-        while (i + files < count && !cli_is_folder(paths[i + files])) {
+        while (i + files < count && !cli_is_picture_folder(paths[i + files])) {
             files++;
         }
         tlvk_image_folder_desc desc = job->desc;
@@ -201,7 +201,9 @@ static int run(const cli_command *command, int argc, char **argv) {
         {"top", 0, CLI_INTEGER, &job.top, "N", "the N best classes of each picture (default 5); 0: the scores of all, in the model's order", 0, 1e6, NULL},
         {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
-    const cli_group groups[] = {{"Options", common_rows}, {"Result", rows}, {"Pictures", picture_rows}, {NULL, NULL}};
+    cli_option net_rows[CLI_NET_ROWS];
+    cli_net_options(&common, net_rows);
+    const cli_group groups[] = {{"Options", common_rows}, {"Result", rows}, {"Pictures", picture_rows}, {"Built-in networks", net_rows}, {NULL, NULL}};
     int first;
     int status = cli_parse(command, groups, argc, argv, &first);
     if (status != CLI_GO_ON) {
@@ -212,7 +214,7 @@ static int run(const cli_command *command, int argc, char **argv) {
     }
     job.spec = argv[first];
     job.json = common.json;
-    const cli_model_request request = {.spec = job.spec, .size = {pictures.size[0], pictures.size[1]}};
+    const cli_model_request request = {.spec = job.spec, .size = {pictures.size[0], pictures.size[1]}, .alpha = common.alpha};
     status = cli_open_context(&common, &job.ctx);
     if (status == CLI_GO_ON) {
         status = predict(&job, &request, &pictures, argv + first + 1, argc - first - 1);

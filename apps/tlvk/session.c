@@ -9,6 +9,14 @@ void cli_common_options(cli_common *common, cli_option rows[CLI_COMMON_ROWS]) {
         {"device", 0, CLI_TEXT, &common->device, "N|NAME-PART", "Vulkan device (default: $TLVK_DEVICE, else the best)", 0, 0, NULL},
         {"json", 0, CLI_FLAG, &common->json, NULL, "print JSON Lines", 0, 0, NULL},
         {"verbose", 'v', CLI_COUNT, &common->verbose, NULL, "say which device, kernels and cuts; twice: more", 0, 0, NULL},
+        {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
+    };
+    memcpy(rows, all, sizeof all);
+}
+
+void cli_net_options(cli_common *common, cli_option rows[CLI_NET_ROWS]) {
+    const cli_option all[CLI_NET_ROWS] = {
+        {"alpha", 0, CLI_NUMBER, &common->alpha, "A", "width of mobilenet, mobilenetv2 and mobilenetv3 (default 1)", 0.01, 64, NULL},
         {"no-download", 0, CLI_FLAG, &common->no_download, NULL, "official weights are taken from Keras's cache only", 0, 0, NULL},
         {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
@@ -83,12 +91,12 @@ bool cli_is_official(const char *spec) {
 
 /* Height and width the network has with its classifier, which Keras takes as its own. Weights are drawn only when wanted, so this is cheap.
  * A context of its own, so that automatic names of the network wanted begin where Keras's do. */
-static tlvk_status own_size(const char *net, int64_t shape[3]) {
+static tlvk_status own_size(const char *net, float alpha, int64_t shape[3]) {
     tlvk_context *ctx = NULL;
     tlvk_model *whole = NULL;
     tlvk_status st = tlvk_context_create(NULL, &ctx);
     if (!st) {
-        st = tlvk_net(ctx, net, NULL, &whole);
+        st = tlvk_net(ctx, net, &(tlvk_net_desc){.alpha = alpha}, &whole);
     }
     int64_t dims[TLVK_MAX_DIMS] = {0};
     if (!st && tlvk_tensor_shape(tlvk_model_input(whole, 0), dims) == 3) {
@@ -100,9 +108,9 @@ static tlvk_status own_size(const char *net, int64_t shape[3]) {
 }
 
 static tlvk_status open_net(tlvk_context *ctx, const char *net, const cli_model_request *request, tlvk_model **model) {
-    tlvk_net_desc desc = {.weights = weights_of(net, request->spec), .no_top = request->no_top, .seed = request->seed};
+    tlvk_net_desc desc = {.weights = weights_of(net, request->spec), .no_top = request->no_top, .seed = request->seed, .alpha = (float)request->alpha};
     if (request->size[0] || request->no_top) {
-        tlvk_status st = own_size(net, desc.input_shape);
+        tlvk_status st = own_size(net, desc.alpha, desc.input_shape);
         if (st) {
             return st;
         }
@@ -121,7 +129,7 @@ static tlvk_status open_net(tlvk_context *ctx, const char *net, const cli_model_
 }
 
 static void no_such_model(const char *spec) {
-    char nets[256] = "";
+    char nets[1024] = "";
     const char *name;
     for (int i = 0; (name = tlvk_net_name(i)) != NULL; i++) {
         size_t used = strlen(nets);
@@ -135,6 +143,10 @@ int cli_open_model(tlvk_context *ctx, const cli_model_request *request, tlvk_mod
     if (!net && !cli_exists(request->spec)) {
         no_such_model(request->spec);
         return CLI_REFUSED;
+    }
+    if (!net && request->alpha > 0.0) {
+        cli_message("--alpha is the width of a built-in network; %s is a file", request->spec);
+        return CLI_USAGE;
     }
     tlvk_status st = net ? open_net(ctx, net, request, model) : tlvk_model_load(ctx, request->spec, model);
     if (st) {

@@ -56,7 +56,9 @@ static int run(const cli_command *command, int argc, char **argv) {
         {"image-size", 0, CLI_SIZE, request.size, "HxW", "of a built-in network (default: its own)", 0, 0, NULL},
         {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
-    const cli_group groups[] = {{"Options", common_rows}, {"Built-in networks", rows}, {NULL, NULL}};
+    cli_option net_rows[CLI_NET_ROWS];
+    cli_net_options(&common, net_rows);
+    const cli_group groups[] = {{"Options", common_rows}, {"Built-in networks", rows}, {NULL, net_rows}, {NULL, NULL}};
     int first;
     int status = cli_parse(command, groups, argc, argv, &first);
     if (status != CLI_GO_ON) {
@@ -67,6 +69,7 @@ static int run(const cli_command *command, int argc, char **argv) {
     }
     request.spec = argv[first];
     request.no_top = no_top;
+    request.alpha = common.alpha;
     if ((no_top || request.size[0]) && !cli_is_net(request.spec)) {
         return cli_usage(command, "--no-top and --image-size go with a built-in network, not with the file %s", request.spec);
     }
