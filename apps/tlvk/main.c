@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const cli_command *const commands[] = {&cli_devices, &cli_summary, &cli_predict, &cli_evaluate, &cli_finetune, &cli_fetch, &cli_selftest, &cli_bench};
+static const cli_command *const commands[] = {&cli_devices, &cli_summary, &cli_predict, &cli_evaluate, &cli_finetune, &cli_convert, &cli_fetch, &cli_selftest, &cli_bench};
 static const size_t command_count = sizeof commands / sizeof commands[0];
 
 static void print_help(void) {
@@ -13,7 +13,7 @@ static void print_help(void) {
         printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     }
     puts("\n'tlvk COMMAND --help' explains a command; 'tlvk --version' says the version.\n\n"
-         "A MODEL is a file (.h5, .hdf5) or NAME[:WEIGHTS]: a built-in network with the weights imagenet (default), random, or of a file.\n"
+         "A MODEL is a file (.h5, .hdf5, .keras) or NAME[:WEIGHTS]: a built-in network with the weights imagenet (default), random, or of a file.\n"
          "Exit status: 0 done, 1 the work failed, 2 wrong usage, 3 no usable Vulkan device, 4 an input file was refused, 130 interrupted.\n"
          "Environment: TLVK_DEVICE chooses the device, TLVK_CACHE_DIR moves the caches, KERAS_HOME the official weights,\n"
          "TLVK_WEIGHTS_URL names a mirror of them.\n\n"
@@ -42,9 +42,6 @@ int main(int argc, char **argv) {
         if (!strcmp(word, commands[i]->name)) {
             return cli_flush(commands[i]->run(commands[i], argc - 1, argv + 1));
         }
-    }
-    if (!strcmp(word, "convert")) {
-        return wrong(word, " is not in this version");
     }
     return wrong(word, ": no such command");
 }

@@ -59,7 +59,6 @@ quick=(--epochs 2 --batch-size 8 --preprocess scale)
 usage() {
     expect 2 'no command' "$tlvk"
     expect 2 'no such command' "$tlvk" paint
-    expect 2 'not in this version' "$tlvk" convert a.h5 b.h5
     expect 2 'not in this version' "$tlvk" fetch vgg16
     expect 0 'tlvk 0.' "$tlvk" --version
     expect 0 'Example:' "$tlvk" --help
@@ -259,9 +258,38 @@ interrupt() {
     expect 4 'damaged' "$tlvk" finetune two.h5 "${options[@]}" --output again.h5 --resume damaged
 }
 
+# Between all forms, and back to the same bytes; what was in the way of a conversion stays as it was.
+convert() {
+    make_inputs
+    expect 0 '' "$tlvk" convert two.h5 two.keras
+    check 'nothing on stdout' empty out
+    expect 0 '' "$tlvk" convert two.keras back.h5
+    check 'a model there and back is the same file' same two.h5 back.h5
+    expect 0 '' "$tlvk" predict two.h5 val --top 0
+    mv out two.txt
+    expect 0 '' "$tlvk" predict two.keras val --top 0
+    check 'both forms predict the same' same out two.txt
+    expect 0 '' "$tlvk" convert mobilenet:random net.weights.h5 --image-size 32x32 --no-top
+    expect 0 '' "$tlvk" convert mobilenet:net.weights.h5 net.h5 --weights --image-size 32x32 --no-top
+    expect 0 '' "$tlvk" convert mobilenet:net.h5 net2.weights.h5 --image-size 32x32 --no-top
+    check 'weights there and back are the same file' same net.weights.h5 net2.weights.h5
+    expect 4 'NAME:net.weights.h5' "$tlvk" convert net.weights.h5 net3.h5
+    expect 2 "has 2 weights, the file's 'layers/conv2d/vars' 1" "$tlvk" convert vgg16:net.weights.h5 net3.h5 --no-top
+    expect 2 'OUT ends in' "$tlvk" convert two.h5 two.onnx
+    expect 2 'IN and OUT' "$tlvk" convert two.h5
+    expect 2 'whole model' "$tlvk" convert two.h5 two.keras --weights
+    expect 2 'built-in network' "$tlvk" convert two.h5 two2.h5 --no-top
+    expect 4 'no such file' "$tlvk" convert none.h5 two2.h5
+    expect 1 'folder' "$tlvk" convert two.h5 none/two2.h5
+    cp two.keras kept.keras
+    head -c 3000 two.keras >cut.keras
+    expect 4 'cut.keras' "$tlvk" convert cut.keras two.keras
+    check 'a refused input leaves the output as it was' same two.keras kept.keras
+}
+
 case $topic in
-all) usage; files; devices; results; pictures; disk; interrupt ;;
-usage | files | devices | results | pictures | disk | interrupt) $topic ;;
+all) usage; files; devices; results; pictures; disk; convert; interrupt ;;
+usage | files | devices | results | pictures | disk | convert | interrupt) $topic ;;
 *) echo "no such topic: $topic"; exit 2 ;;
 esac
 printf '%d checks, %d failed\n' "$checks" "$failures"
