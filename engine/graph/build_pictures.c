@@ -1,6 +1,7 @@
 /* build_pictures.c - the public building calls of layers that prepare, vary and disturb pictures: descriptors whose zero means Keras's default. */
 #include "graph/internal.h"
 
+#include <math.h>
 #include <string.h>
 
 /* `count` numbers of the caller's; false where there are more than a layer can be given. */
@@ -55,4 +56,98 @@ tlvk_tensor tlvk_spatial_dropout2d(tlvk_tensor x, float rate, const char *name) 
 tlvk_tensor tlvk_alpha_dropout(tlvk_tensor x, float rate, const char *name) { return drop("tlvk_alpha_dropout", &tlvk__op_alpha_dropout, x, rate, name); }
 tlvk_tensor tlvk_stochastic_depth(tlvk_tensor x, float rate, const char *name) {
     return drop("tlvk_stochastic_depth", &tlvk__op_stochastic_depth, x, rate, name);
+}
+
+/* --- pictures --------------------------------------------------------------------------------------------------------------------- */
+
+static float bound(float given) { return tlvk__build_number(given, 0); }
+
+/* {lower, upper} in ascending order; {f, 0}: from -f to f; {0, 0}: false. */
+static bool range(float to[2], const float given[2]) {
+    float first = bound(given[0]), second = bound(given[1]);
+    bool single = given[1] == 0;
+    to[0] = single ? -fabsf(first) : fminf(first, second);
+    to[1] = single ? fabsf(first) : fmaxf(first, second);
+    return given[0] != 0 || given[1] != 0;
+}
+
+tlvk_tensor tlvk_random_flip(tlvk_tensor x, tlvk_flip_mode mode, const char *name) {
+    tlvk__random_flip_attrs a = {.mode = (int)mode};
+    return tlvk__build_apply("tlvk_random_flip", &tlvk__op_random_flip, &a, name, true, &x, 1);
+}
+
+static tlvk_tensor vary(const char *call, const tlvk__op *op, tlvk_tensor x, tlvk__random_affine_attrs *a, tlvk_fill_mode fill_mode, float fill_value,
+                        tlvk_resize interpolation, const char *name) {
+    if (fill_mode < TLVK_FILL_REFLECT || fill_mode > TLVK_FILL_NEAREST)
+        return tlvk__build_missing(x, call, "there is no such fill_mode");
+    a->fill_mode = (int)fill_mode;
+    a->fill_value = bound(fill_value);
+    a->interpolation = interpolation == TLVK_NEAREST;
+    return tlvk__build_apply(call, op, a, name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_random_rotation(tlvk_tensor x, const tlvk_random_rotation_desc *desc) {
+    tlvk__random_affine_attrs a = {.width_factor = {NAN, NAN}};
+    if (!desc || !range(a.height_factor, desc->factor))
+        return tlvk__build_missing(x, "tlvk_random_rotation", "factor has no default");
+    return vary("tlvk_random_rotation", &tlvk__op_random_rotation, x, &a, desc->fill_mode, desc->fill_value, desc->interpolation, desc->name);
+}
+
+tlvk_tensor tlvk_random_zoom(tlvk_tensor x, const tlvk_random_zoom_desc *desc) {
+    tlvk__random_affine_attrs a = {0};
+    if (!desc || !range(a.height_factor, desc->height_factor))
+        return tlvk__build_missing(x, "tlvk_random_zoom", "height_factor has no default");
+    if (!range(a.width_factor, desc->width_factor))
+        a.width_factor[0] = a.width_factor[1] = NAN;
+    return vary("tlvk_random_zoom", &tlvk__op_random_zoom, x, &a, desc->fill_mode, desc->fill_value, desc->interpolation, desc->name);
+}
+
+tlvk_tensor tlvk_random_translation(tlvk_tensor x, const tlvk_random_translation_desc *desc) {
+    tlvk__random_affine_attrs a = {0};
+    if (!desc || !range(a.height_factor, desc->height_factor) || !range(a.width_factor, desc->width_factor))
+        return tlvk__build_missing(x, "tlvk_random_translation", "height_factor and width_factor have no defaults; TLVK_ZERO is none");
+    return vary("tlvk_random_translation", &tlvk__op_random_translation, x, &a, desc->fill_mode, desc->fill_value, desc->interpolation, desc->name);
+}
+
+static void value_range(float to[2], const float given[2]) {
+    bool none = given[0] == 0 && given[1] == 0;
+    to[0] = none ? 0 : fminf(bound(given[0]), bound(given[1]));
+    to[1] = none ? 255 : fmaxf(bound(given[0]), bound(given[1]));
+}
+
+tlvk_tensor tlvk_random_contrast(tlvk_tensor x, const tlvk_random_color_desc *desc) {
+    if (!desc || (desc->factor[0] == 0 && desc->factor[1] == 0))
+        return tlvk__build_missing(x, "tlvk_random_contrast", "factor has no default");
+    tlvk__random_color_attrs a = {.factor = {bound(desc->factor[0]), bound(desc->factor[1])}};
+    if (desc->factor[1] == 0) {
+        a.factor[1] = a.factor[0];
+        a.factor[0] = 0;
+    }
+    value_range(a.value_range, desc->value_range);
+    return tlvk__build_apply("tlvk_random_contrast", &tlvk__op_random_contrast, &a, desc->name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_random_brightness(tlvk_tensor x, const tlvk_random_color_desc *desc) {
+    tlvk__random_color_attrs a = {0};
+    if (!desc || !range(a.factor, desc->factor))
+        return tlvk__build_missing(x, "tlvk_random_brightness", "factor has no default");
+    value_range(a.value_range, desc->value_range);
+    return tlvk__build_apply("tlvk_random_brightness", &tlvk__op_random_brightness, &a, desc->name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_resizing(tlvk_tensor x, const tlvk_resizing_desc *desc) {
+    if (!desc)
+        return tlvk__build_missing(x, "tlvk_resizing", "desc is NULL; height and width have no defaults");
+    tlvk__resizing_attrs a = {desc->height, desc->width, desc->interpolation == TLVK_NEAREST, desc->crop_to_aspect_ratio};
+    return tlvk__build_apply("tlvk_resizing", &tlvk__op_resizing, &a, desc->name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_center_crop(tlvk_tensor x, int height, int width, const char *name) {
+    tlvk__resizing_attrs a = {.height = height, .width = width};
+    return tlvk__build_apply("tlvk_center_crop", &tlvk__op_center_crop, &a, name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_random_crop(tlvk_tensor x, int height, int width, const char *name) {
+    tlvk__resizing_attrs a = {.height = height, .width = width};
+    return tlvk__build_apply("tlvk_random_crop", &tlvk__op_random_crop, &a, name, true, &x, 1);
 }

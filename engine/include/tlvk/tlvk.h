@@ -192,6 +192,39 @@ typedef struct tlvk_dropout_desc {
     float rate;
     int64_t noise_shape[TLVK_MAX_DIMS]; /* with the batch: TLVK_ANY as x's, 1 for one draw along a dimension; ends at 0; empty: a draw per element */
 } tlvk_dropout_desc;
+typedef enum tlvk_flip_mode { TLVK_FLIP_HORIZONTAL_AND_VERTICAL = 0, TLVK_FLIP_HORIZONTAL, TLVK_FLIP_VERTICAL } tlvk_flip_mode;
+typedef enum tlvk_fill_mode { TLVK_FILL_REFLECT = 0, TLVK_FILL_WRAP, TLVK_FILL_CONSTANT, TLVK_FILL_NEAREST } tlvk_fill_mode; /* what lies outside a picture */
+/* Factors of the random layers are Keras's: {lower, upper}, or {f, 0} for Keras's single number, -f to f (with TLVK_ZERO for a bound that is 0); they have no
+ * defaults. Each picture of a batch has a draw of its own, from the seed of the fit, the layer, the step and its place in the batch. */
+typedef struct tlvk_random_rotation_desc {
+    const char *name;
+    float factor[2];             /* of a full turn, counterclockwise */
+    tlvk_fill_mode fill_mode; float fill_value;
+    tlvk_resize interpolation;   /* bilinear */
+} tlvk_random_rotation_desc;
+typedef struct tlvk_random_zoom_desc {
+    const char *name;
+    float height_factor[2], width_factor[2]; /* more than 0 shows more, smaller; width_factor left empty: as the height, the aspect ratio kept */
+    tlvk_fill_mode fill_mode; float fill_value;
+    tlvk_resize interpolation;
+} tlvk_random_zoom_desc;
+typedef struct tlvk_random_translation_desc {
+    const char *name;
+    float height_factor[2], width_factor[2]; /* of the height, down; of the width, to the right */
+    tlvk_fill_mode fill_mode; float fill_value;
+    tlvk_resize interpolation;
+} tlvk_random_translation_desc;
+typedef struct tlvk_random_color_desc {      /* contrast and brightness */
+    const char *name;
+    float factor[2];             /* contrast: between 1 - factor[0] and 1 + factor[1]; {f, 0} is 1 to 1 + f, as Keras 3 takes a single number */
+    float value_range[2];        /* results are cut to it; 0 to 255 */
+} tlvk_random_color_desc;
+typedef struct tlvk_resizing_desc {
+    const char *name;
+    int height, width;
+    tlvk_resize interpolation;   /* bilinear */
+    bool crop_to_aspect_ratio;
+} tlvk_resizing_desc;
 typedef struct tlvk_relu_desc { const char *name; float max_value; /* none */ float negative_slope, threshold; } tlvk_relu_desc;
 
 typedef struct tlvk_layer_normalization_desc { const char *name; float epsilon; /* 1e-3 */ bool no_center, no_scale, not_trainable; } tlvk_layer_normalization_desc;
@@ -239,6 +272,17 @@ TLVK_API tlvk_tensor tlvk_dropout_noise(tlvk_tensor x, const tlvk_dropout_desc *
 TLVK_API tlvk_tensor tlvk_spatial_dropout2d(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_alpha_dropout(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_stochastic_depth(tlvk_tensor x, float rate, const char *name); /* of keras.applications' ConvNeXt: drops whole samples */
+/* Pictures: (batch, height, width, channels). The random layers and those that change the size pass no gradient but flip, contrast and brightness: they
+ * stand before what is trained. In inference the random ones do nothing (random_crop: the largest centered window of its aspect ratio, resized). */
+TLVK_API tlvk_tensor tlvk_resizing(tlvk_tensor x, const tlvk_resizing_desc *desc);
+TLVK_API tlvk_tensor tlvk_center_crop(tlvk_tensor x, int height, int width, const char *name);
+TLVK_API tlvk_tensor tlvk_random_crop(tlvk_tensor x, int height, int width, const char *name);
+TLVK_API tlvk_tensor tlvk_random_flip(tlvk_tensor x, tlvk_flip_mode mode, const char *name);
+TLVK_API tlvk_tensor tlvk_random_rotation(tlvk_tensor x, const tlvk_random_rotation_desc *desc);
+TLVK_API tlvk_tensor tlvk_random_zoom(tlvk_tensor x, const tlvk_random_zoom_desc *desc);
+TLVK_API tlvk_tensor tlvk_random_translation(tlvk_tensor x, const tlvk_random_translation_desc *desc);
+TLVK_API tlvk_tensor tlvk_random_contrast(tlvk_tensor x, const tlvk_random_color_desc *desc);
+TLVK_API tlvk_tensor tlvk_random_brightness(tlvk_tensor x, const tlvk_random_color_desc *desc);
 TLVK_API tlvk_tensor tlvk_activation(tlvk_tensor x, tlvk_activation_kind kind, const char *name);
 TLVK_API tlvk_tensor tlvk_relu(tlvk_tensor x, const tlvk_relu_desc *desc); /* desc NULL: plain */
 TLVK_API tlvk_tensor tlvk_leaky_relu(tlvk_tensor x, float negative_slope, const char *name);
