@@ -1,6 +1,8 @@
 /* pictures.c - hides how pictures are made ready for a model: the options, what the model remembers, and the shape it takes. */
 #include "cli.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const cli_choice preprocess_choices[] = {
@@ -25,12 +27,52 @@ void cli_picture_options_rows(cli_picture_options *o, cli_option rows[CLI_PICTUR
     memcpy(rows, all, sizeof all);
 }
 
-int cli_check_path(const char *path) {
-    if (strstr(path, ".zip//")) {
-        cli_message("%s: pictures inside an archive are not in this version; unpack it and name the folder", path);
-        return CLI_USAGE;
+static bool ends_in(const char *text, size_t length, const char *end) {
+    size_t n = strlen(end);
+    for (size_t i = 0; i < n && n <= length; i++) {
+        if (tolower((unsigned char)text[length - n + i]) != end[i]) {
+            return false;
+        }
     }
-    if (!cli_exists(path)) {
+    return n <= length;
+}
+
+static bool is_archive(const char *path, size_t length) {
+    static const char *const ends[] = {".zip", ".tar", ".tar.gz", ".tgz"};
+    bool named = false;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        named = named || ends_in(path, length, ends[i]);
+    }
+    char *archive = named ? cli_format("%.*s", (int)length, path) : NULL;
+    bool is = archive && cli_exists(archive) && !cli_is_folder(archive);
+    free(archive);
+    return is;
+}
+
+bool cli_is_archive_path(const char *path) {
+    for (const char *slashes = strstr(path, "//"); slashes; slashes = strstr(slashes + 1, "//")) {
+        if (is_archive(path, (size_t)(slashes - path))) {
+            return true;
+        }
+    }
+    return is_archive(path, strlen(path));
+}
+
+bool cli_is_picture_folder(const char *path) {
+    static const char *const ends[] = {".bmp", ".gif", ".jpeg", ".jpg", ".png"};
+    if (!cli_is_archive_path(path)) {
+        return cli_is_folder(path);
+    }
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        if (ends_in(path, strlen(path), ends[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int cli_check_path(const char *path) {
+    if (!cli_is_archive_path(path) && !cli_exists(path)) {
         cli_message("%s: no such file or folder", path);
         return CLI_REFUSED;
     }
@@ -39,8 +81,8 @@ int cli_check_path(const char *path) {
 
 int cli_check_folder(const char *path) {
     int status = cli_check_path(path);
-    if (status == CLI_GO_ON && !cli_is_folder(path)) {
-        cli_message("%s: not a folder; wanted is a folder with one folder of pictures for each class", path);
+    if (status == CLI_GO_ON && !cli_is_picture_folder(path)) {
+        cli_message("%s: not a folder; wanted is a folder with one folder of pictures for each class, or an archive of such", path);
         return CLI_REFUSED;
     }
     return status;

@@ -32,6 +32,7 @@ void tlvk_dataset_destroy(tlvk_dataset *dataset) {
         return;
     }
     free_strings(dataset->paths, dataset->size);
+    tlvk__store_destroy(dataset->store);
     free_strings(dataset->class_names, dataset->targets[0].class_count);
     free_strings(dataset->failed, (int64_t)dataset->failed_count);
     for (int i = 0; i < TLVK_MAX_IO; i++) {
@@ -138,6 +139,35 @@ void tlvk__dataset_preprocess_hash(const tlvk_dataset *d, tlvk__hash *hash) {
     }
 }
 
+tlvk_status tlvk__dataset_decode(const tlvk_dataset *d, int64_t sample, float *x, tlvk__hash *hash) {
+    if (!tlvk__store_has(d->store, sample)) {
+        return tlvk__picture_read(&d->spec, d->paths[sample], x, hash);
+    }
+    void *bytes = NULL;
+    size_t size = 0;
+    tlvk_status st = tlvk__store_read(d->store, sample, &bytes, &size);
+    if (!st) {
+        st = tlvk__picture_read_bytes(&d->spec, bytes, size, x, hash);
+        free(bytes);
+    }
+    return st ? tlvk__fail_context(st, "%s", d->paths[sample]) : TLVK_OK;
+}
+
+/* The content hash of picture `sample` alone. */
+static tlvk_status hash_picture(const tlvk_dataset *d, int64_t sample, tlvk__hash *hash) {
+    if (!tlvk__store_has(d->store, sample)) {
+        return tlvk__picture_hash_file(&d->spec, d->paths[sample], hash);
+    }
+    void *bytes = NULL;
+    size_t size = 0;
+    tlvk_status st = tlvk__store_read(d->store, sample, &bytes, &size);
+    if (!st) {
+        tlvk__picture_hash_bytes(&d->spec, bytes, size, hash);
+        free(bytes);
+    }
+    return st ? tlvk__fail_context(st, "%s", d->paths[sample]) : TLVK_OK;
+}
+
 tlvk_status tlvk__dataset_sample_hash(tlvk_dataset *d, int64_t sample, tlvk__hash *hash) {
     if (sample < 0 || sample >= d->size) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "sample %lld of a dataset of %lld", (long long)sample, (long long)d->size);
@@ -145,7 +175,7 @@ tlvk_status tlvk__dataset_sample_hash(tlvk_dataset *d, int64_t sample, tlvk__has
     if (!d->hash_known[sample]) {
         tlvk__hash h;
         if (d->paths) {
-            tlvk_status st = tlvk__picture_hash_file(&d->spec, d->paths[sample], &h);
+            tlvk_status st = hash_picture(d, sample, &h);
             if (st == TLVK_ERROR_MEMORY) {
                 return st; /* says nothing about the picture */
             }

@@ -4,6 +4,7 @@
 
 #include "data/data.h"
 #include "data/picture.h"
+#include "data/store.h"
 
 typedef struct tlvk__data_input {
     tlvk__shape shape; /* of a sample */
@@ -30,6 +31,7 @@ struct tlvk_dataset {
     char **class_names; /* of the first target; NULL for arrays */
     char **paths;       /* size; NULL for arrays */
     tlvk__picture_spec spec;
+    tlvk__store *store; /* pictures that lie in archives; NULL: every picture is a file */
     bool no_shuffle, strict;
     uint64_t seed;
     int batch_size, workers;
@@ -45,6 +47,11 @@ struct tlvk_dataset {
 tlvk_dataset *tlvk__dataset_new(int64_t size);
 /* Sets kind and width of the first target from the label mode; the caller has set its class_count and labels. TLVK_ERROR_DATA for binary without two classes. */
 tlvk_status tlvk__dataset_set_labels(tlvk_dataset *dataset, tlvk_label_mode mode);
+/* Decodes picture `sample`, from its file or its archive: as tlvk__picture_read. Any thread. */
+tlvk_status tlvk__dataset_decode(const tlvk_dataset *dataset, int64_t sample, float *x, tlvk__hash *hash);
+/* Reads the pictures whose paths lie in archives into the dataset's store; `archive` (may be NULL) is one of these, open already. A picture that an
+ * archive has not or that is damaged is unreadable, as a file would be; an archive that cannot be read is an error. */
+tlvk_status tlvk__dataset_take_archived(const tlvk_context *ctx, tlvk_dataset *dataset, const tlvk__archive *archive, uint64_t memory_bytes);
 /* Records one unreadable sample, once; `why` begins with its path. TLVK_ERROR_MEMORY. */
 tlvk_status tlvk__dataset_mark_failed(tlvk_dataset *dataset, int64_t sample, const char *why);
 

@@ -14,14 +14,13 @@ char *tlvk__path_join(const char *folder, const char *name) {
     return tlvk__format("%s%s%s", folder, between, name);
 }
 
-/* Without the rules of a locale: extensions are ASCII. */
-static bool ends_with_any_case(const char *name, const char *end) {
-    size_t n = strlen(name), e = strlen(end);
-    if (n < e) {
+bool tlvk__ends_with_any_case(const char *name, size_t length, const char *end) {
+    size_t e = strlen(end);
+    if (length < e) {
         return false;
     }
     for (size_t i = 0; i < e; i++) {
-        char c = name[n - e + i];
+        char c = name[length - e + i];
         c = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
         if (c != end[i]) {
             return false;
@@ -33,7 +32,7 @@ static bool ends_with_any_case(const char *name, const char *end) {
 static bool is_picture_name(const char *name) {
     static const char *const ends[] = {".bmp", ".gif", ".jpeg", ".jpg", ".png"};
     for (size_t i = 0; i < TLVK__COUNT(ends); i++) {
-        if (ends_with_any_case(name, ends[i])) {
+        if (tlvk__ends_with_any_case(name, strlen(name), ends[i])) {
             return true;
         }
     }
@@ -71,15 +70,21 @@ static tlvk_status add_file(tlvk__file_list *list, const char *folder, const cha
     return TLVK_OK;
 }
 
-static tlvk_status walk_one(tlvk__file_list *list, folder_queue *queue, const char *folder, int32_t label) {
+tlvk_status tlvk__tree_list(const tlvk__tree *tree, const char *folder, tlvk__dir_entry **entries, size_t *count) {
+    return tree->archive ? tlvk__archive_list(tree->archive, folder + tree->root_bytes, entries, count) : tlvk__list_folder(folder, entries, count);
+}
+
+static tlvk_status walk_one(tlvk__file_list *list, const tlvk__tree *tree, folder_queue *queue, const char *folder, int32_t label) {
     tlvk__dir_entry *entries = NULL;
     size_t count = 0;
-    tlvk_status st = tlvk__list_folder(folder, &entries, &count);
+    tlvk_status st = tlvk__tree_list(tree, folder, &entries, &count);
     for (size_t i = 0; i < count && !st; i++) {
         if (entries[i].folder) {
             if (!entries[i].link) {
                 st = queue_folder(queue, tlvk__path_join(folder, entries[i].name));
             }
+        } else if (is_picture_name(entries[i].name) && tree->archive && entries[i].link) {
+            st = tlvk__fail(TLVK_ERROR_FORMAT, "%s/%s: a link, and links of an archive are not followed", folder, entries[i].name);
         } else if (is_picture_name(entries[i].name)) {
             st = add_file(list, folder, entries[i].name, label);
         }
@@ -99,12 +104,12 @@ static int compare_entries(const void *left, const void *right) {
     return order ? order : strcmp(a->path + a->folder_bytes, b->path + b->folder_bytes);
 }
 
-tlvk_status tlvk__file_list_walk(tlvk__file_list *list, const char *folder, int32_t label) {
+tlvk_status tlvk__file_list_walk(tlvk__file_list *list, const tlvk__tree *tree, const char *folder, int32_t label) {
     folder_queue queue = {0};
     size_t first = list->count;
     tlvk_status st = queue_folder(&queue, tlvk__strdup(folder));
     for (size_t i = 0; i < queue.count && !st; i++) {
-        st = walk_one(list, &queue, queue.paths[i], label);
+        st = walk_one(list, tree, &queue, queue.paths[i], label);
     }
     if (list->count > first) {
         qsort(list->entries + first, list->count - first, sizeof *list->entries, compare_entries);

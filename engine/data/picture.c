@@ -53,7 +53,7 @@ void tlvk__picture_spec_hash(const tlvk__picture_spec *spec, tlvk__hash *hash) {
 }
 
 /* The size goes in first, so that no content can pass for settings. */
-static void hash_content(const tlvk__picture_spec *spec, const void *bytes, size_t size, tlvk__hash *hash) {
+void tlvk__picture_hash_bytes(const tlvk__picture_spec *spec, const void *bytes, size_t size, tlvk__hash *hash) {
     uint64_t length = size;
     tlvk__picture_spec_hash(spec, hash);
     tlvk__hash_add(hash, &length, sizeof length);
@@ -75,30 +75,35 @@ tlvk_status tlvk__picture_hash_file(const tlvk__picture_spec *spec, const char *
     if (st) {
         return tlvk__fail_context(st, "%s", path);
     }
-    hash_content(spec, bytes, size, hash);
+    tlvk__picture_hash_bytes(spec, bytes, size, hash);
     free(bytes);
     return TLVK_OK;
 }
 
-tlvk_status tlvk__picture_read(const tlvk__picture_spec *spec, const char *path, float *x, tlvk__hash *hash) {
-    void *bytes = NULL;
-    size_t size = 0;
+tlvk_status tlvk__picture_read_bytes(const tlvk__picture_spec *spec, const void *bytes, size_t size, float *x, tlvk__hash *hash) {
     uint8_t *pixels = NULL;
     int w = 0, h = 0;
-    tlvk_status st = read_bytes(path, &bytes, &size);
-    if (!st) {
-        st = tlvk__picture_decode(bytes, size, spec->channels, &pixels, &w, &h);
-    }
+    tlvk_status st = tlvk__picture_decode(bytes, size, spec->channels, &pixels, &w, &h);
     if (!st) {
         st = tlvk__resize(spec->resize, pixels, h, w, spec->channels, x, spec->height, spec->width);
     }
     if (!st) {
         tlvk__preprocess(spec->preprocess, x, (size_t)spec->height * (size_t)spec->width, spec->channels);
         if (hash) {
-            hash_content(spec, bytes, size, hash);
+            tlvk__picture_hash_bytes(spec, bytes, size, hash);
         }
     }
     tlvk__pixels_free(pixels);
+    return st;
+}
+
+tlvk_status tlvk__picture_read(const tlvk__picture_spec *spec, const char *path, float *x, tlvk__hash *hash) {
+    void *bytes = NULL;
+    size_t size = 0;
+    tlvk_status st = read_bytes(path, &bytes, &size);
+    if (!st) {
+        st = tlvk__picture_read_bytes(spec, bytes, size, x, hash);
+    }
     free(bytes);
     return st ? tlvk__fail_context(st, "%s", path) : TLVK_OK;
 }

@@ -41,6 +41,9 @@ void tlvk__preprocess(tlvk_preprocess kind, float *x, size_t pixels, int channel
 /* All of it: reads `path` and writes height * width * channels floats. `hash` (may be NULL) receives the content hash of spec and bytes.
  * Every error text begins with the path. */
 tlvk_status tlvk__picture_read(const tlvk__picture_spec *spec, const char *path, float *x, tlvk__hash *hash);
+/* The same for bytes that were read already; error texts do not name them. */
+tlvk_status tlvk__picture_read_bytes(const tlvk__picture_spec *spec, const void *bytes, size_t size, float *x, tlvk__hash *hash);
+void tlvk__picture_hash_bytes(const tlvk__picture_spec *spec, const void *bytes, size_t size, tlvk__hash *hash);
 /* Only the hash, without decoding. */
 tlvk_status tlvk__picture_hash_file(const tlvk__picture_spec *spec, const char *path, tlvk__hash *hash);
 void tlvk__picture_spec_hash(const tlvk__picture_spec *spec, tlvk__hash *hash);

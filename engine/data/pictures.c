@@ -110,10 +110,10 @@ static bool names_have(const names *n, size_t count, const char *name) {
 }
 
 /* The folders right in `path` but those whose name begins with a dot; *others counts what else lies there. */
-static tlvk_status list_classes(const char *path, names *classes, size_t *others) {
+static tlvk_status list_classes(const tlvk__tree *tree, const char *path, names *classes, size_t *others) {
     tlvk__dir_entry *entries = NULL;
     size_t count = 0;
-    tlvk_status st = tlvk__list_folder(path, &entries, &count);
+    tlvk_status st = tlvk__tree_list(tree, path, &entries, &count);
     for (size_t i = 0; i < count && !st; i++) {
         if (!entries[i].folder) {
             *others += 1;
@@ -149,12 +149,34 @@ static tlvk_status choose_classes(const tlvk_image_folder_desc *desc, names *cla
     return TLVK_OK;
 }
 
-static tlvk_status find_classes(const tlvk_image_folder_desc *desc, names *classes) {
+/* Many archives have one folder in which all the others are. Taking it for the only class would be what Keras does with folders, and hardly wanted. */
+static tlvk_status check_single_folder(const tlvk__tree *tree, const tlvk_image_folder_desc *desc, const names *classes) {
+    if (!tree->archive || classes->count != 1 || desc->class_names) {
+        return TLVK_OK;
+    }
+    names below = {0};
     size_t others = 0;
-    tlvk_status st = list_classes(desc->path, classes, &others);
+    char *path = tlvk__path_join(desc->path, classes->v[0]);
+    tlvk_status st = path ? list_classes(tree, path, &below, &others) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a path");
+    if (!st && below.count > 0 && others == 0) {
+        st = tlvk__fail(TLVK_ERROR_DATA, "%s: all it has is the folder '%s', in which %s '%s'%s; say %s to take %s for classes", desc->path, classes->v[0],
+                        below.count == 1 ? "is the folder" : "are the folders", below.v[0], below.count > 1 ? " and others" : "", path,
+                        below.count == 1 ? "it" : "them");
+    }
+    names_free(&below);
+    free(path);
+    return st;
+}
+
+static tlvk_status find_classes(const tlvk__tree *tree, const tlvk_image_folder_desc *desc, names *classes) {
+    size_t others = 0;
+    tlvk_status st = list_classes(tree, desc->path, classes, &others);
     if (!st && classes->count == 0) {
         st = tlvk__fail(TLVK_ERROR_DATA, "%s: no class folder in it (%zu other file%s); expected one folder per class, such as %s/cats and %s/dogs",
                         desc->path, others, others == 1 ? "" : "s", desc->path, desc->path);
+    }
+    if (!st) {
+        st = check_single_folder(tree, desc, classes);
     }
     if (!st && classes->count > INT32_MAX) {
         st = tlvk__fail(TLVK_ERROR_DATA, "%s: %zu class folders", desc->path, classes->count);
@@ -167,14 +189,14 @@ static tlvk_status find_classes(const tlvk_image_folder_desc *desc, names *class
 
 /* --- files --------------------------------------------------------------------------------------------------------------- */
 
-static tlvk_status walk_classes(const tlvk_image_folder_desc *desc, const names *classes, tlvk__file_list *list) {
+static tlvk_status walk_classes(const tlvk__tree *tree, const tlvk_image_folder_desc *desc, const names *classes, tlvk__file_list *list) {
     if (desc->unlabeled) {
-        return tlvk__file_list_walk(list, desc->path, -1);
+        return tlvk__file_list_walk(list, tree, desc->path, -1);
     }
     tlvk_status st = TLVK_OK;
     for (size_t i = 0; i < classes->count && !st; i++) {
         char *folder = tlvk__path_join(desc->path, classes->v[i]);
-        st = folder ? tlvk__file_list_walk(list, folder, (int32_t)i) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a path");
+        st = folder ? tlvk__file_list_walk(list, tree, folder, (int32_t)i) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a path");
         free(folder);
     }
     return st;
@@ -201,8 +223,8 @@ static tlvk_status split_range(const tlvk_image_folder_desc *desc, size_t count,
     return TLVK_OK;
 }
 
-static tlvk_status list_files(const tlvk_image_folder_desc *desc, const names *classes, tlvk__file_list *list) {
-    tlvk_status st = walk_classes(desc, classes, list);
+static tlvk_status list_files(const tlvk__tree *tree, const tlvk_image_folder_desc *desc, const names *classes, tlvk__file_list *list) {
+    tlvk_status st = walk_classes(tree, desc, classes, list);
     if (!st && list->count == 0) {
         st = tlvk__fail(TLVK_ERROR_DATA, "%s: no picture in it or in its folders; expected files ending in .bmp .gif .jpeg .jpg .png", desc->path);
     }
@@ -274,9 +296,56 @@ static tlvk_status build(const tlvk_context *ctx, const tlvk_image_folder_desc *
     return TLVK_OK;
 }
 
-tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_image_folder_desc *desc, tlvk_dataset **out) {
+/* Where desc->path leads: a folder of the disk, or of an archive, whose contents are then read. *path (malloc'd) is how the folder is called from here
+ * on: with slashes behind an archive's name. */
+static tlvk_status open_tree(const tlvk_context *ctx, const char *given, tlvk__archive **archive, tlvk__tree *tree, char **path) {
+    size_t file_bytes = 0;
+    const char *inside = NULL;
+    *tree = (tlvk__tree){0};
+    *archive = NULL;
+    if (!tlvk__archive_split(given, &file_bytes, &inside)) {
+        *path = tlvk__strdup(given);
+        if (!tlvk__is_folder(given)) {
+            return tlvk__fail(TLVK_ERROR_FILE, "%s: %s", given, tlvk__is_file(given) ? "a file, expected a folder of pictures or a .zip, .tar or .tar.gz of them"
+                                                                                     : "no such folder");
+        }
+        return *path ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a path");
+    }
+    char *file = tlvk__format("%.*s", (int)file_bytes, given);
+    *path = tlvk__format("%.*s//%s", (int)file_bytes, given, inside);
+    tlvk_status st = file && *path ? tlvk__archive_open(ctx, file, archive) : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a path");
+    free(file);
+    if (!st && !tlvk__archive_is_folder(*archive, inside)) {
+        st = tlvk__fail(TLVK_ERROR_FILE, "%s: %s", given, tlvk__archive_find(*archive, inside) >= 0 ? "a file, expected a folder of pictures"
+                                                                                                    : "no such folder in the archive");
+    }
+    *tree = (tlvk__tree){.archive = *archive, .root_bytes = file_bytes + 2};
+    return st;
+}
+
+static tlvk_status make_dataset(const tlvk_context *ctx, const tlvk__tree *tree, const tlvk_image_folder_desc *desc, tlvk_dataset **out) {
     names classes = {0};
     tlvk__file_list list = {0};
+    tlvk_status st = desc->unlabeled ? TLVK_OK : find_classes(tree, desc, &classes);
+    if (!st) {
+        st = list_files(tree, desc, &classes, &list);
+    }
+    if (!st) {
+        st = build(ctx, desc, &classes, &list, out);
+    }
+    if (!st && tree->archive) {
+        st = tlvk__dataset_take_archived(ctx, *out, tree->archive, tlvk__store_memory_bytes());
+        if (st) {
+            tlvk_dataset_destroy(*out);
+            *out = NULL;
+        }
+    }
+    names_free(&classes);
+    tlvk__file_list_free(&list);
+    return st;
+}
+
+tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_image_folder_desc *desc, tlvk_dataset **out) {
     if (out) {
         *out = NULL;
     }
@@ -284,21 +353,23 @@ tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_imag
         return tlvk__context_fail(
             ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_image_dataset_from_directory: needs a descriptor with a path, and an out pointer"));
     }
+    tlvk__archive *archive = NULL;
+    tlvk__tree tree;
+    char *path = NULL;
+    if (ctx) {
+        tlvk__context_clear_cancel(ctx);
+    }
     tlvk_status st = check_desc(desc);
-    if (!st && !tlvk__is_folder(desc->path)) {
-        st = tlvk__fail(TLVK_ERROR_FILE, "%s: %s", desc->path, tlvk__is_file(desc->path) ? "a file, expected a folder of pictures" : "no such folder");
-    }
-    if (!st && !desc->unlabeled) {
-        st = find_classes(desc, &classes);
+    if (!st) {
+        st = open_tree(ctx, desc->path, &archive, &tree, &path);
     }
     if (!st) {
-        st = list_files(desc, &classes, &list);
+        tlvk_image_folder_desc here = *desc;
+        here.path = path;
+        st = make_dataset(ctx, &tree, &here, out);
     }
-    if (!st) {
-        st = build(ctx, desc, &classes, &list, out);
-    }
-    names_free(&classes);
-    tlvk__file_list_free(&list);
+    tlvk__archive_close(archive);
+    free(path);
     return st ? tlvk__context_fail(ctx, st) : TLVK_OK;
 }
 
@@ -325,6 +396,9 @@ tlvk_status tlvk_image_dataset_from_files(tlvk_context *ctx, const char *const *
         } else if (!(d->paths[i] = tlvk__strdup(paths[i]))) {
             st = tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a list of %zu pictures", count);
         }
+    }
+    if (!st) {
+        st = tlvk__dataset_take_archived(ctx, d, NULL, tlvk__store_memory_bytes());
     }
     if (st) {
         tlvk_dataset_destroy(d);

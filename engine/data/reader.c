@@ -43,7 +43,7 @@ static void read_into_slot(tlvk__reader *r, int64_t position) {
     const tlvk_dataset *d = r->dataset;
     slot *s = &r->slots[position % r->ring];
     float *x = r->pixels + (size_t)(position % r->ring) * (size_t)d->inputs[0].elements;
-    s->status = tlvk__picture_read(&d->spec, d->paths[r->order[position]], x, r->hash ? &s->hash : NULL);
+    s->status = tlvk__dataset_decode(d, r->order[position], x, r->hash ? &s->hash : NULL);
     s->why = s->status ? tlvk__strdup(tlvk__fail_text()) : NULL;
 }
 
