@@ -66,3 +66,14 @@ tlvk_tensor tlvk_concatenate_axis(const tlvk_tensor *x, int count, int axis, con
         return tlvk__build_merge("tlvk_concatenate_axis", &tlvk__op_concatenate, x, count, name);
     return tlvk__build_apply("tlvk_concatenate_axis", &tlvk__op_concatenate, &a, name, true, x, count);
 }
+
+tlvk_tensor tlvk_prelu(tlvk_tensor x, const tlvk_prelu_desc *desc) {
+    const tlvk_prelu_desc d = desc ? *desc : (tlvk_prelu_desc){0};
+    tlvk__prelu_attrs a = {0};
+    tlvk__op_prelu.defaults(&a);
+    for (int i = 0; i < TLVK_MAX_DIMS && d.shared_axes[i]; i++)
+        a.shared_axes.dim[a.shared_axes.rank++] = d.shared_axes[i];
+    tlvk__build_initializer(&a.alpha_initializer, d.alpha_initializer);
+    a.alpha_regularizer = d.alpha_regularizer;
+    return tlvk__build_apply("tlvk_prelu", &tlvk__op_prelu, &a, d.name, !d.not_trainable, &x, 1);
+}

@@ -90,6 +90,11 @@ typedef struct tlvk__resizing_attrs {     /* Resizing, CenterCrop, RandomCrop */
     bool crop_to_aspect_ratio;     /* Resizing */
 } tlvk__resizing_attrs;
 typedef struct tlvk__activation_attrs { tlvk__activation activation; } tlvk__activation_attrs; /* Activation, ReLU, LeakyReLU, ELU, Softmax */
+typedef struct tlvk__prelu_attrs {
+    tlvk__shape shared_axes;       /* dim[0 .. rank): axes along which alpha has size 1, the batch being 0 */
+    tlvk__initializer alpha_initializer;
+    tlvk_regularizer alpha_regularizer;
+} tlvk__prelu_attrs;
 typedef struct tlvk__input_attrs { tlvk__shape batch_shape; /* dim[0] = -1 */ } tlvk__input_attrs;
 
 #endif

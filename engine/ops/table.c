@@ -13,6 +13,7 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_activation,
     &tlvk__op_relu,
     &tlvk__op_leaky_relu,
+    &tlvk__op_prelu,
     &tlvk__op_elu,
     &tlvk__op_softmax,
     &tlvk__op_max_pooling2d,
