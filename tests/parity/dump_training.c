@@ -6,6 +6,8 @@
  *   "batch", "epochs", "cache": "memory" or "off"; "class_weight": [...]
  *   "optimizer": fields of tlvk_optimizer, kind as a number, "schedule" within; "loss": fields of tlvk_loss; "metric" as a number
  *   "jobs": of "predict", "gradients", "fit", "evaluate", "batches" (tlvk_model_train_on_batch over x), in the order wanted
+ * Or, for several inputs and outputs, instead of x, y, loss and metric: "losses", "loss_weights" and "metrics", one per output; "steps": a list of
+ *   {"inputs": [shape, ...], "targets": [shape, ...]} whose arrays follow one another in the file; job "steps" (tlvk_model_train_on_arrays on each)
  * Standard output: a JSON object: "arrays" [name, shape] as they lie in OUT as float32, and the logs "steps", "epochs", "batches", "evaluate".
  * Variables are numbered depth first in the order of model.layers: "g:3" is a gradient, "w:3" a value at the end. */
 #include "train/session_internal.h"
@@ -68,7 +70,10 @@ static json_t *number_json(double v) {
 }
 
 static json_t *logs_json(const tlvk_logs *l) {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "loss", number_json(l->loss), "accuracy", number_json(l->accuracy), "val_loss",
+    json_t *outputs = json_array();
+    for (int i = 0; i < l->outputs; i++)
+        json_array_append_new(outputs, json_pack("{s:o, s:o}", "loss", number_json(l->output[i].loss), "accuracy", number_json(l->output[i].accuracy)));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "outputs", outputs, "loss", number_json(l->loss), "accuracy", number_json(l->accuracy), "val_loss",
                      number_json(l->val_loss), "val_accuracy", number_json(l->val_accuracy), "learning_rate", number_json(l->learning_rate));
 }
 
@@ -107,6 +112,8 @@ static void read_numbers(job *j) {
 
 static void make_data(job *j) {
     read_numbers(j);
+    if (json_object_get(j->spec, "steps"))
+        return;
     const json_t *validation = json_object_get(j->spec, "validation");
     j->desc = (tlvk_array_desc){.x = j->numbers, .batch_size = (int)number(j->spec, "batch"), .no_shuffle = true, .borrow = true};
     j->desc.y = j->desc.x + shape_of(json_object_get(j->spec, "x"), j->desc.x_shape);
@@ -133,6 +140,21 @@ static tlvk_optimizer optimizer_of(const json_t *o) {
     };
 }
 
+static tlvk_loss loss_of(const json_t *l) {
+    return (tlvk_loss){.kind = (tlvk_loss_kind)number(l, "kind"), .from_logits = json_is_true(json_object_get(l, "from_logits")),
+                       .label_smoothing = (float)number(l, "label_smoothing")};
+}
+
+/* Entries that the spec does not have stay 0. */
+static void describe_outputs(const job *j, tlvk_compile_desc *desc) {
+    const json_t *losses = json_object_get(j->spec, "losses"), *weights = json_object_get(j->spec, "loss_weights"), *metrics = json_object_get(j->spec, "metrics");
+    for (size_t i = 0; i < json_array_size(losses) && i < TLVK_MAX_IO; i++) {
+        desc->losses[i] = loss_of(json_array_get(losses, i));
+        desc->loss_weights[i] = (float)json_number_value(json_array_get(weights, i));
+        desc->output_metrics[i] = (tlvk_metric_kind)json_integer_value(json_array_get(metrics, i));
+    }
+}
+
 static void make_model(job *j) {
     const char *path = json_string_value(json_object_get(j->spec, "model"));
     need(tlvk_model_load(j->ctx, path, &j->model), j, "the model");
@@ -142,10 +164,9 @@ static void make_model(job *j) {
         const char *spec = json_string_value(json_array_get(pair, 0));
         need(tlvk_model_set_trainable(j->model, spec, json_is_true(json_array_get(pair, 1))), j, spec);
     }
-    const json_t *o = json_object_get(j->spec, "optimizer"), *l = json_object_get(j->spec, "loss");
-    tlvk_compile_desc desc = {.optimizer = optimizer_of(o), .metrics = {(tlvk_metric_kind)number(j->spec, "metric")}};
-    desc.loss = (tlvk_loss){.kind = (tlvk_loss_kind)number(l, "kind"), .from_logits = json_is_true(json_object_get(l, "from_logits")),
-                            .label_smoothing = (float)number(l, "label_smoothing")};
+    tlvk_compile_desc desc = {.optimizer = optimizer_of(json_object_get(j->spec, "optimizer")), .metrics = {(tlvk_metric_kind)number(j->spec, "metric")}};
+    desc.loss = loss_of(json_object_get(j->spec, "loss"));
+    describe_outputs(j, &desc);
     need(tlvk_model_compile(j->model, &desc), j, "compile");
     j->variable_count = tlvk__model_variables(j->model, NULL, NULL, 0);
     j->variables = tlvk__calloc((size_t)j->variable_count + 1, sizeof(tlvk__variable *));
@@ -251,6 +272,29 @@ static void batches(job *j) {
     }
 }
 
+static const float *arrays_of(const json_t *shapes, const float *at, tlvk_array arrays[TLVK_MAX_IO]) {
+    memset(arrays, 0, TLVK_MAX_IO * sizeof *arrays);
+    for (size_t i = 0; i < json_array_size(shapes) && i < TLVK_MAX_IO; i++) {
+        arrays[i].values = at;
+        at += shape_of(json_array_get(shapes, i), arrays[i].shape);
+    }
+    return at;
+}
+
+static void steps(job *j) {
+    const float *at = j->numbers;
+    const json_t *step;
+    size_t i;
+    json_array_foreach(json_object_get(j->spec, "steps"), i, step) {
+        tlvk_array inputs[TLVK_MAX_IO], targets[TLVK_MAX_IO];
+        tlvk_logs logs;
+        at = arrays_of(json_object_get(step, "inputs"), at, inputs);
+        at = arrays_of(json_object_get(step, "targets"), at, targets);
+        need(tlvk_model_train_on_arrays(j->model, inputs, targets, &logs), j, "train_on_arrays");
+        put_logs(j, "steps", &logs);
+    }
+}
+
 static void evaluate(job *j) {
     tlvk_logs logs;
     need(tlvk_model_evaluate(j->model, j->data, &logs), j, "evaluate");
@@ -259,7 +303,7 @@ static void evaluate(job *j) {
 
 static void run_jobs(job *j) {
     static const struct { const char *name; void (*run)(job *); } known[] = {
-        {"predict", predict}, {"gradients", gradients}, {"fit", fit}, {"batches", batches}, {"evaluate", evaluate}};
+        {"predict", predict}, {"gradients", gradients}, {"fit", fit}, {"batches", batches}, {"evaluate", evaluate}, {"steps", steps}};
     const json_t *name;
     size_t i;
     json_array_foreach(json_object_get(j->spec, "jobs"), i, name)

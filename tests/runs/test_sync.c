@@ -183,15 +183,18 @@ static int unseen_barriers(tlvk__session *s, tlvk__runner *runner, const guards 
     return unseen;
 }
 
-static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__plan_mode mode, bool batch_norm_inference, const tlvk_optimizer *optimizer) {
-    tlvk__session_desc desc = { .training = mode == TLVK__PLAN_TRAIN, .batch_norm_inference = batch_norm_inference, 
-                                .objectives = { { .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .weight = 1 } },
-                                .inputs = { { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } } } };
+static tlvk__objective classes(float weight) {
+    return (tlvk__objective){ .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metric = TLVK_SPARSE_CATEGORICAL_ACCURACY, .weight = weight };
+}
+
+/* Of a step that `desc` describes; takes context and model. */
+static void each_barrier_of(tlvk_context *ctx, tlvk_model *model, tlvk__plan_mode mode, const tlvk_optimizer *optimizer, tlvk__session_desc desc) {
     tlvk__session *s = NULL;
     tlvk__runner *runner = NULL;
+    desc.training = mode == TLVK__PLAN_TRAIN;
     assert_int_equal(tlvk__optimizer_resolve(optimizer, &desc.optimizer), TLVK_OK);
     if (tlvk__session_create(model, &desc, &s)) fail_msg("%s", tlvk__fail_text());
-    if (tlvk__session_runner(s, TLVK__WHOLE, mode, desc.inputs, &runner)) fail_msg("%s", tlvk__fail_text());
+    if (tlvk__session_runner(s, desc.augmentation ? TLVK__AUGMENTED : TLVK__WHOLE, mode, desc.inputs, &runner)) fail_msg("%s", tlvk__fail_text());
     tlvk__optimizer_step(&desc.optimizer, 1, 1e-3, tlvk__runner_params(runner, 0));
     if (messages_without(s, runner, 0)) fail_msg("with every barrier: %s", tlvk__device_validation_text(s->device));
     int barriers = tlvk__recording_barriers(tlvk__runner_recording(runner, 0));
@@ -205,6 +208,11 @@ static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__p
     tlvk_model_destroy(model);
     tlvk_context_destroy(ctx);
     assert_int_equal(unseen, 0);
+}
+
+static void each_barrier_is_needed(tlvk_context *ctx, tlvk_model *model, tlvk__plan_mode mode, bool batch_norm_inference, const tlvk_optimizer *optimizer) {
+    tlvk__session_desc desc = { .batch_norm_inference = batch_norm_inference, .objectives = { classes(1) }, .inputs = { { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } } } };
+    each_barrier_of(ctx, model, mode, optimizer, desc);
 }
 
 static void test_training_without_a_barrier(void **state) {
@@ -246,13 +254,50 @@ static void test_evaluation_without_a_barrier(void **state) {
     each_barrier_is_needed(ctx, small_network(ctx, 3), TLVK__PLAN_EVALUATE, false, &(tlvk_optimizer){ 0 });
 }
 
+/* Two inputs; outputs that are a layer within, the same tensor twice, and one that is measured alone. */
+static tlvk_model *several_outputs(tlvk_context *ctx) {
+    tlvk_set_random_seed(ctx, 3);
+    tlvk_tensor picture = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 }, .name = "picture" }), words = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { 5 }, .name = "words" });
+    tlvk_tensor x = tlvk_conv2d(picture, &(tlvk_conv2d_desc){ .filters = 8, .kernel_size = { 3 }, .strides = { 2 }, .activation = TLVK_RELU, .name = "conv" });
+    tlvk_tensor w = tlvk_dense(words, &(tlvk_dense_desc){ .units = 6, .activation = TLVK_TANH, .name = "word_layer" });
+    tlvk_tensor inner = tlvk_dense(tlvk_concatenate((tlvk_tensor[]){ tlvk_flatten(x, "flat"), w }, 2, "both"), &(tlvk_dense_desc){ .units = 5, .activation = TLVK_SIGMOID, .name = "inner" });
+    tlvk_tensor kind = tlvk_dense(inner, &(tlvk_dense_desc){ .units = NET_CLASSES, .activation = TLVK_SOFTMAX, .name = "kind" });
+    tlvk_tensor size = tlvk_dense(inner, &(tlvk_dense_desc){ .units = 2, .name = "size" });
+    tlvk_model *model = NULL;
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { picture, words }, .outputs = { kind, inner, size, size, kind }, .name = "several" }, &model));
+    return model;
+}
+
+static void test_several_outputs_without_a_barrier(void **state) {
+    (void)state;
+    tlvk_context *ctx = validated_context(false);
+    const tlvk__objective squared = { .loss = { .kind = TLVK_MEAN_SQUARED_ERROR }, .weight = 0.3f };
+    tlvk__session_desc desc = { .objectives = { classes(1), squared, squared, squared, classes(0) },
+                                .inputs = { { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } }, { .rank = 2, .dim = { BATCH, 5 } } } };
+    each_barrier_of(ctx, several_outputs(ctx), TLVK__PLAN_TRAIN, &(tlvk_optimizer){ .kind = TLVK_ADAM, .clipnorm = 1 }, desc);
+}
+
+/* Picture layers before the model. */
+static void test_augmented_training_without_a_barrier(void **state) {
+    (void)state;
+    tlvk_context *ctx = validated_context(false);
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 }, .name = "before" });
+    tlvk_model *augmentation = NULL;
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { tlvk_dropout(tlvk_rescaling(in, 0.5f, 0, "half"), 0.2f, "drop") } }, &augmentation));
+    tlvk__session_desc desc = { .objectives = { classes(1) }, .inputs = { { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } } }, .augmentation = augmentation };
+    tlvk_model *model = small_network(ctx, 3);
+    assert_api(ctx, tlvk_model_set_trainable(model, ":9", false));
+    each_barrier_of(ctx, model, TLVK__PLAN_TRAIN, &(tlvk_optimizer){ .kind = TLVK_SGD }, desc);
+    tlvk_model_destroy(augmentation);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_run_is_silent), cmocka_unit_test(test_run_on_cached_prefix_is_silent), cmocka_unit_test(test_run_on_the_floor_is_silent),
         cmocka_unit_test(test_what_the_layer_sees),
         cmocka_unit_test(test_training_without_a_barrier), cmocka_unit_test(test_training_on_the_floor_without_a_barrier),
         cmocka_unit_test(test_part_of_a_network_without_a_barrier), cmocka_unit_test(test_inference_mode_without_a_barrier), cmocka_unit_test(test_prediction_without_a_barrier),
-        cmocka_unit_test(test_evaluation_without_a_barrier),
+        cmocka_unit_test(test_evaluation_without_a_barrier), cmocka_unit_test(test_several_outputs_without_a_barrier), cmocka_unit_test(test_augmented_training_without_a_barrier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
