@@ -59,17 +59,22 @@ quick=(--epochs 2 --batch-size 8 --preprocess scale)
 usage() {
     expect 2 'no command' "$tlvk"
     expect 2 'no such command' "$tlvk" paint
-    expect 2 'not in this version' "$tlvk" fetch vgg16
+    expect 2 'NAME' "$tlvk" fetch
+    expect 2 'no official file' "$tlvk" fetch vgg61
+    expect 2 'alpha 0.25' "$tlvk" fetch mobilenet --alpha 0.3
+    expect 2 'one width' "$tlvk" fetch vgg16 --size 224
     expect 0 'tlvk 0.' "$tlvk" --version
     expect 0 'Example:' "$tlvk" --help
     check '--help says nothing on stderr' empty err
     local command
-    for command in devices summary predict evaluate finetune selftest bench; do
+    for command in devices summary predict evaluate finetune fetch selftest bench; do
         expect 0 'Example:' "$tlvk" "$command" --help
         check "$command --help says nothing on stderr" empty err
         expect 2 'no such option' "$tlvk" "$command" --paint
     done
     expect 2 'MODEL' "$tlvk" summary
+    expect 0 '63,902' "$tlvk" summary mobilenet:random --alpha 0.05
+    expect 2 'one width' "$tlvk" summary vgg16:random --alpha 0.5
     expect 2 'PATH' "$tlvk" predict x.h5
     expect 2 'DIR' "$tlvk" evaluate x.h5
     expect 2 'MODEL' "$tlvk" finetune
@@ -89,8 +94,7 @@ usage() {
     expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --report a.html
     expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --log-dir=logs
     expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --augment flip
-    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --output mine.keras
-    expect 2 'not in this version' "$tlvk" finetune x.h5 --train pets.zip//train
+    expect 2 'ending in .keras' "$tlvk" finetune x.h5 --train . --output mine.onnx
     expect 2 '.h5' "$tlvk" finetune x.h5 --train . --output mine.onnx
     expect 2 '--image-size' "$tlvk" predict x.h5 . --image-size 224
     expect 2 '--memory-limit' "$tlvk" finetune x.h5 --train . --memory-limit 3Q
@@ -287,9 +291,73 @@ convert() {
     check 'a refused input leaves the output as it was' same two.keras kept.keras
 }
 
+# Official weights from a server on loopback that gives one file under every name.
+fetch() {
+    export KERAS_HOME=$PWD/keras no_proxy=127.0.0.1 TLVK_WEIGHTS_URL=http://127.0.0.1:1
+    local place=$KERAS_HOME/models pid
+    make_inputs
+    expect 0 'storage.googleapis.com' "$tlvk" fetch vgg16 --dry-run --json
+    check 'the line has what the contract says' json name address hash
+    check 'a dry run makes no folder' absent keras
+    expect 1 "put it at $place/vgg16_weights_tf_dim_ordering_tf_kernels.h5" "$tlvk" fetch vgg16
+    expect 4 'put it at' "$tlvk" summary vgg16
+    "$helper" net net.h5 mobilenet
+    "$helper" serve net.h5 >port &
+    pid=$!
+    for _ in $(seq 100); do
+        [[ -s port ]] && break
+        sleep 0.05
+    done
+    TLVK_WEIGHTS_URL=http://127.0.0.1:$(cat port)
+    expect 4 'nothing is to be downloaded' "$tlvk" summary mobilenet --no-download
+    expect 1 '64373286793e3c8b2b4e3219cbf3544b was published' "$tlvk" fetch vgg16
+    check 'a wrong file leaves nothing' absent "$place/vgg16_weights_tf_dim_ordering_tf_kernels.h5.part"
+    expect 0 "$place/mobilenet_1_0_224_tf.h5" "$tlvk" fetch mobilenet --json
+    check 'the line has what the contract says' json path bytes hash
+    check 'progress goes to stderr' grep -qF 'fetching mobilenet:' err
+    check 'the file is the one served' same net.h5 "$place/mobilenet_1_0_224_tf.h5"
+    rm -r keras
+    expect 0 'conv_pw_13' "$tlvk" summary mobilenet
+    check 'fetched on the way' same net.h5 "$place/mobilenet_1_0_224_tf.h5"
+    expect 0 '"index"' "$tlvk" predict mobilenet val/down/000.bmp --json
+    check 'classes without names are said' grep -qF 'classes have no names' err
+    kill "$pid"
+    wait "$pid" 2>/dev/null
+    expect 0 'conv_pw_13' "$tlvk" summary mobilenet
+}
+
+# Pictures in archives give what the folder gives.
+archives() {
+    make_inputs
+    "$helper" archive pets.zip train val && "$helper" archive pets.tar.gz train val && mkdir top && mv train val top/ && "$helper" archive top.zip top ||
+        { fail 'the archives were not made'; return; }
+    local archive
+    expect 0 '' "$tlvk" finetune two.h5 --no-top --train top/train --validation top/val "${quick[@]}" --output folder.h5
+    expect 0 '' "$tlvk" evaluate folder.h5 top/val --json
+    mv out folder.json
+    expect 0 '' "$tlvk" predict folder.h5 top/val --top 0
+    sed 's,^[^ ]*val/,,' out >folder.txt
+    for archive in pets.zip pets.tar.gz; do
+        expect 0 '' "$tlvk" finetune two.h5 --no-top --train "$archive//train" --validation "$archive//val" "${quick[@]}" --output packed.h5
+        check "a run from $archive is that from the folder" same folder.h5 packed.h5
+        expect 0 '' "$tlvk" evaluate folder.h5 "$archive//val" --json
+        check "evaluate $archive" same out folder.json
+        expect 0 '' "$tlvk" predict folder.h5 "$archive//val" --top 0
+        sed 's,^[^ ]*val/,,' out >packed.txt
+        check "predict $archive" same packed.txt folder.txt
+        expect 0 "$archive//val/down/000.bmp" "$tlvk" predict folder.h5 "$archive//val/down/000.bmp"
+    done
+    expect 4 'top.zip//top to take them' "$tlvk" finetune two.h5 --no-top --train top.zip "${quick[@]}"
+    expect 4 'no such folder in the archive' "$tlvk" finetune two.h5 --no-top --train pets.zip//test "${quick[@]}"
+    expect 4 'no such file' "$tlvk" predict folder.h5 nowhere.zip//val
+    head -c 2000 pets.zip >cut.zip
+    expect 4 'cut.zip' "$tlvk" predict folder.h5 cut.zip//val
+    expect 4 'none of' "$tlvk" predict folder.h5 pets.zip//val/none.png
+}
+
 case $topic in
-all) usage; files; devices; results; pictures; disk; convert; interrupt ;;
-usage | files | devices | results | pictures | disk | convert | interrupt) $topic ;;
+all) usage; files; devices; results; pictures; disk; convert; fetch; archives; interrupt ;;
+usage | files | devices | results | pictures | disk | convert | fetch | archives | interrupt) $topic ;;
 *) echo "no such topic: $topic"; exit 2 ;;
 esac
 printf '%d checks, %d failed\n' "$checks" "$failures"
