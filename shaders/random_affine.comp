@@ -27,36 +27,6 @@ layout(push_constant) uniform Push {
     float turn_x, turn_y;         // FILL reflect: 1 / (2 * size); wrap: 1 / (size - 1)
 };
 
-// cos and sin of `turns` full turns: the quarter turn taken off exactly, then Taylor's series on an eighth of a turn to either side.
-vec2 cos_sin(float turns) {
-    precise float quarters = floor(turns * 4.0 + 0.5);
-    precise float away = quarters * 0.25;
-    precise float rest = turns - away;
-    precise float a = rest * 6.2831855;
-    precise float aa = a * a;
-    precise float s = aa * 2.7557319e-6;
-    s = s - 1.9841270e-4;
-    s = s * aa;
-    s = s + 8.3333333e-3;
-    s = s * aa;
-    s = s - 0.16666667;
-    s = s * aa;
-    s = s * a;
-    s = s + a;
-    precise float k = aa * -2.7557319e-7;
-    k = k + 2.4801587e-5;
-    k = k * aa;
-    k = k - 1.3888889e-3;
-    k = k * aa;
-    k = k + 0.041666667;
-    k = k * aa;
-    k = k - 0.5;
-    k = k * aa;
-    k = k + 1.0;
-    int q = int(quarters) & 3;
-    return q == 0 ? vec2(k, s) : q == 1 ? vec2(-s, k) : q == 2 ? vec2(-k, -s) : vec2(s, -k);
-}
-
 // Where a position outside 0 .. size - 1 is read. The whole part of a quotient is found with the reciprocal `turn` and put right.
 float map_position(float at, float size, float turn) {
     float last = size - 1.0;
@@ -113,7 +83,7 @@ void main() {
     float first = tlvk_uniform(u.x, lower[0], range[0]), second = SAME != 0 ? first : tlvk_uniform(u.y, lower[1], range[1]);
     precise float px, py;
     if (KIND == 0) {
-        vec2 turn = cos_sin(first);
+        vec2 turn = tlvk_cos_sin(first);
         float cx = (w - 1.0) * 0.5, cy = (h - 1.0) * 0.5;
         precise float xx = cx * turn.x;
         precise float xy = cy * turn.y;

@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+/* A number of a descriptor that may be an explicit 0. */
+static float bound(float given) { return tlvk__build_number(given, 0); }
+
 /* `count` numbers of the caller's; false where there are more than a layer can be given. */
 static bool floats(tlvk__floats *to, const float *from, int count) {
     if (count < 1 || count > TLVK__MAX_FLOATS)
@@ -58,9 +61,23 @@ tlvk_tensor tlvk_stochastic_depth(tlvk_tensor x, float rate, const char *name) {
     return drop("tlvk_stochastic_depth", &tlvk__op_stochastic_depth, x, rate, name);
 }
 
-/* --- pictures --------------------------------------------------------------------------------------------------------------------- */
+tlvk_tensor tlvk_gaussian_noise(tlvk_tensor x, float stddev, const char *name) {
+    tlvk__gaussian_attrs a = {bound(stddev)};
+    return tlvk__build_apply("tlvk_gaussian_noise", &tlvk__op_gaussian_noise, &a, name, true, &x, 1);
+}
 
-static float bound(float given) { return tlvk__build_number(given, 0); }
+tlvk_tensor tlvk_gaussian_dropout(tlvk_tensor x, float rate, const char *name) {
+    tlvk__gaussian_attrs a = {bound(rate)};
+    return tlvk__build_apply("tlvk_gaussian_dropout", &tlvk__op_gaussian_dropout, &a, name, true, &x, 1);
+}
+
+tlvk_tensor tlvk_layer_scale(tlvk_tensor x, float init_values, const char *name) {
+    const tlvk__shape *shape = tlvk__tensor_shape_of(x);
+    tlvk__layer_scale_attrs a = {bound(init_values), shape && shape->rank > 1 ? (int)TLVK__MIN(shape->dim[shape->rank - 1], INT32_MAX) : 0};
+    return tlvk__build_apply("tlvk_layer_scale", &tlvk__op_layer_scale, &a, name, true, &x, 1);
+}
+
+/* --- pictures --------------------------------------------------------------------------------------------------------------------- */
 
 /* {lower, upper} in ascending order; {f, 0}: from -f to f; {0, 0}: false. */
 static bool range(float to[2], const float given[2]) {

@@ -84,6 +84,8 @@ typedef struct tlvk__random_affine_attrs { /* RandomRotation (height_factor is i
 } tlvk__random_affine_attrs;
 typedef struct tlvk__random_flip_attrs { int mode; /* tlvk_flip_mode */ } tlvk__random_flip_attrs;
 typedef struct tlvk__random_color_attrs { float factor[2], value_range[2]; } tlvk__random_color_attrs; /* RandomContrast, RandomBrightness */
+typedef struct tlvk__gaussian_attrs { float amount; } tlvk__gaussian_attrs; /* GaussianNoise: stddev; GaussianDropout: rate */
+typedef struct tlvk__layer_scale_attrs { float init_values; int projection_dim; } tlvk__layer_scale_attrs;
 typedef struct tlvk__resizing_attrs {     /* Resizing, CenterCrop, RandomCrop */
     int height, width;
     int interpolation;             /* Resizing: 0 bilinear, 1 nearest */

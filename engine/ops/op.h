@@ -193,6 +193,7 @@ extern const tlvk__op tlvk__op_conv2d, tlvk__op_conv2d_transpose, tlvk__op_depth
     tlvk__op_cropping2d, tlvk__op_add, tlvk__op_subtract, tlvk__op_multiply, tlvk__op_maximum, tlvk__op_minimum, tlvk__op_average, tlvk__op_concatenate, tlvk__op_flatten, tlvk__op_reshape, tlvk__op_permute, tlvk__op_dropout, tlvk__op_rescaling, tlvk__op_normalization,
     tlvk__op_spatial_dropout2d, tlvk__op_alpha_dropout, tlvk__op_stochastic_depth, tlvk__op_random_flip, tlvk__op_random_rotation, tlvk__op_random_zoom,
     tlvk__op_random_translation, tlvk__op_random_contrast, tlvk__op_random_brightness, tlvk__op_resizing, tlvk__op_center_crop, tlvk__op_random_crop,
+    tlvk__op_gaussian_noise, tlvk__op_gaussian_dropout, tlvk__op_layer_scale,
     tlvk__op_activation, tlvk__op_softmax, tlvk__op_relu, tlvk__op_leaky_relu, tlvk__op_prelu, tlvk__op_elu, tlvk__op_input;
 
 /* scale = gamma/sqrt(var+eps), shift = beta - mean*scale: makes the epilogue vectors of a BatchNormalization in inference mode on the device;

@@ -50,6 +50,9 @@ static const tlvk__op *const operations[] = {
     &tlvk__op_resizing,
     &tlvk__op_center_crop,
     &tlvk__op_random_crop,
+    &tlvk__op_gaussian_noise,
+    &tlvk__op_gaussian_dropout,
+    &tlvk__op_layer_scale,
 };
 
 const tlvk__op *tlvk__op_at(int index) {

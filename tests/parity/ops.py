@@ -22,11 +22,11 @@ BOUND, BOUND_FLOAT_CONSTANTS = 1e-10, 2.0**-24
 BOUND_FLOAT_RESIZE = 16 * 2.0**-24
 MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 DROPPING = ("AlphaDropout", "Dropout", "SpatialDropout2D", "StochasticDepth")
-PICTURES = ("RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
+PICTURES = ("GaussianDropout", "GaussianNoise", "RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
 WINDOWS = ("CenterCrop", "RandomCrop", "Resizing")
 GRADIENTLESS = ("CenterCrop", "RandomCrop", "Resizing", "RandomRotation", "RandomTranslation", "RandomZoom")  # stand before everything that is trained
 ALL = """Activation Add AlphaDropout Average AveragePooling2D BatchNormalization CenterCrop Concatenate Conv2D Conv2DTranspose Cropping2D Dense
-DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LayerNormalization LeakyReLU Maximum MaxPooling2D Minimum
+DepthwiseConv2D Dropout ELU Flatten GaussianDropout GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D LayerNormalization LayerScale LeakyReLU Maximum MaxPooling2D Minimum
 Multiply Normalization Permute PReLU RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom ReLU Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D StochasticDepth Subtract UpSampling2D
 ZeroPadding2D""".split()
 ACTIVATIONS = """linear relu relu6 leaky_relu elu selu sigmoid tanh softmax softplus swish gelu hard_sigmoid gelu_tanh hard_sigmoid_keras2 softsign
@@ -61,7 +61,7 @@ def build(case, inputs, variables):
         layer.activation = activation(case["activation"])
     shapes = [tuple(x.shape) for x in inputs]
     layer.build(shapes if case["class"] in MERGING else shapes[0])
-    names = [v.name for v in layer.weights]
+    names = ["gamma"] if case["class"] == "LayerScale" else [v.name for v in layer.weights]  # to which Keras 3 gives no name, tf_keras this one
     if names != list(variables):
         raise ValueError(f"{case['case']}: Keras has the variables {names}, the operation {list(variables)}")
     layer.set_weights(list(variables.values()))
@@ -144,6 +144,13 @@ def philox_units(samples):
     return (np.stack(c, axis=-1) >> np.uint64(8)) / 2.0**24
 
 
+def philox_normals(count):
+    """The normal numbers of the first elements of a batch: Box and Muller's transform of two of those numbers at a time."""
+    u = philox_units(-(-count // 4)).reshape(-1, 2)
+    radius = np.sqrt(-2 * np.log(u[:, 0] + 2.0**-24))
+    return np.stack([radius * np.cos(2 * np.pi * u[:, 1]), radius * np.sin(2 * np.pi * u[:, 1])], axis=-1).ravel()[:count]
+
+
 def check_picture(name, case, arrays):
     """Keras's own layer, whose draws are replaced by the library's numbers in [0, 1): the k-th draw of a call takes the k-th number of each sample, or of
     the first one where a draw is for the whole batch. Keras computes positions in float32, where a rounding moves a picture of random pixels by 1e-6."""
@@ -155,15 +162,19 @@ def check_picture(name, case, arrays):
         u = u.reshape(shape) if len(shape) else u[0]
         return tf.constant(minval + u * (maxval - minval), tf.float32)
 
+    def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+        return tf.constant(mean + stddev * philox_normals(int(np.prod(shape))).reshape(shape), tf.float32)
+
     layer = layer_class(case["class"]).from_config(dict(case["config"], name="layer"))
-    kept, tensorflow_random.uniform = tensorflow_random.uniform, uniform
+    kept = tensorflow_random.uniform, tensorflow_random.normal
+    tensorflow_random.uniform, tensorflow_random.normal = uniform, normal
     try:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x, training=True)
             total = tf.reduce_sum(y * tf.constant(arrays["dy"], tf.float32))
     finally:
-        tensorflow_random.uniform = kept
+        tensorflow_random.uniform, tensorflow_random.normal = kept
     oracle.check(f"{name} with the same draws", difference(arrays["y"], y), 1e-5)
     if "dx0" in arrays:
         oracle.check(f"{name} gradient with the same draws", difference(arrays["dx0"], tape.gradient(total, x)), 1e-5)
@@ -191,7 +202,7 @@ def check_case(case, arrays):
     layer = build(case, inputs, variables)
     y, dx, dw = compute(layer, case, inputs, tf.constant(arrays["dy"]))
     theirs = {"y": y, **{f"dx{i}": v for i, v in enumerate(dx)}}
-    theirs.update({f"dw:{v.name}": g for v, g in zip(layer.trainable_variables, dw)})
+    theirs.update({f"dw:{'gamma' if case['class'] == 'LayerScale' else v.name}": g for v, g in zip(layer.trainable_variables, dw)})
     theirs.update({f"after:{v.name}": v.value for v in layer.non_trainable_variables})
     given = [key for key in arrays if key not in ("dy", *[f"x{i}" for i in range(len(inputs))]) and not key.startswith("w:")]
     absent = {"dx0": case["class"] in GRADIENTLESS, **{key: not case["training"] for key in theirs if key.startswith("after:")}}

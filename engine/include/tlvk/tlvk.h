@@ -272,6 +272,9 @@ TLVK_API tlvk_tensor tlvk_dropout_noise(tlvk_tensor x, const tlvk_dropout_desc *
 TLVK_API tlvk_tensor tlvk_spatial_dropout2d(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_alpha_dropout(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_stochastic_depth(tlvk_tensor x, float rate, const char *name); /* of keras.applications' ConvNeXt: drops whole samples */
+TLVK_API tlvk_tensor tlvk_gaussian_noise(tlvk_tensor x, float stddev, const char *name);
+TLVK_API tlvk_tensor tlvk_gaussian_dropout(tlvk_tensor x, float rate, const char *name);
+TLVK_API tlvk_tensor tlvk_layer_scale(tlvk_tensor x, float init_values, const char *name); /* of ConvNeXt: x times a trained number per channel */
 /* Pictures: (batch, height, width, channels). The random layers and those that change the size pass no gradient but flip, contrast and brightness: they
  * stand before what is trained. In inference the random ones do nothing (random_crop: the largest centered window of its aspect ratio, resized). */
 TLVK_API tlvk_tensor tlvk_resizing(tlvk_tensor x, const tlvk_resizing_desc *desc);
@@ -359,6 +362,10 @@ TLVK_API tlvk_status tlvk_efficientnetv2b3(tlvk_context *ctx, const tlvk_net_des
 TLVK_API tlvk_status tlvk_efficientnetv2s(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API tlvk_status tlvk_efficientnetv2m(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API tlvk_status tlvk_efficientnetv2l(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_mobilenetv3small(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_mobilenetv3large(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_nasnetmobile(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_nasnetlarge(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API const char *tlvk_net_name(int index); /* of the built-in networks; NULL past the last */
 
 /* Official weights. They lie where Keras keeps them ($KERAS_HOME/models, else ~/.keras/models); tlvk_net with weights "imagenet" fetches what is missing
