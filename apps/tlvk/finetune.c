@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PREVIEW_COUNT 32
+
 typedef struct finetune_job {
     const finetune_options *o;
     tlvk_context *ctx;
     tlvk_model *base;
     finetune_network network;
+    tlvk_model *augmentation;    /* NULL: none */
     tlvk_dataset *train, *validation;
     finetune_phase *phases;
     int phase_count;
@@ -116,7 +119,7 @@ static tlvk_status remember_usage(finetune_job *job, const tlvk_image_folder_des
     return st;
 }
 
-static int prepare(finetune_job *job) {
+static int prepare(const cli_command *command, finetune_job *job) {
     const finetune_options *o = job->o;
     const cli_model_request request = {
         .spec = o->spec, .no_top = o->no_top && !o->cut && cli_is_net(o->spec), .size = {o->pictures.size[0], o->pictures.size[1]}, .seed = (uint64_t)o->seed,
@@ -158,6 +161,13 @@ static int prepare(finetune_job *job) {
     if (status == CLI_GO_ON) {
         tlvk_status st = remember_usage(job, &desc);
         status = st ? cli_fail(job->ctx, st, CLI_WORKING) : CLI_GO_ON;
+    }
+    if (status == CLI_GO_ON && o->augment) {
+        status = finetune_augmentation(command, job->ctx, o->augment, shape, desc.preprocess, &job->augmentation);
+    }
+    if (status == CLI_GO_ON && o->preview) {
+        tlvk_status st = tlvk_augmentation_preview(job->augmentation, job->train, (uint64_t)o->seed, 0, PREVIEW_COUNT, o->preview);
+        status = st ? cli_fail(job->ctx, st, CLI_WRITING) : CLI_GO_ON;
     }
     return status;
 }
@@ -243,6 +253,7 @@ static tlvk_status fit(finetune_job *job, int phase, int first_epoch, const floa
         .checkpoint = checkpoint,
         .resume = phase == 0 ? o->resume : resume && cli_exists(resume) ? resume : NULL,
         .batch_norm_inference = o->batch_norm == TLVK_CALL_INFERENCE,
+        .augmentation = job->augmentation,
         .callback = on_event,
         .callback_user = w,
     };
@@ -363,7 +374,7 @@ static int finetune(const cli_command *command, const finetune_options *o) {
         status = cli_open_context(&o->common, &job.ctx);
     }
     if (status == CLI_GO_ON) {
-        status = prepare(&job);
+        status = prepare(command, &job);
     }
     if (status == CLI_GO_ON) {
         cli_progress_start(&w.progress, job.validation != NULL);
@@ -379,6 +390,7 @@ static int finetune(const cli_command *command, const finetune_options *o) {
     tlvk_history_destroy(history);
     tlvk_dataset_destroy(job.validation);
     tlvk_dataset_destroy(job.train);
+    tlvk_model_destroy(job.augmentation);
     tlvk_model_destroy(job.network.model);
     tlvk_model_destroy(job.base);
     finetune_phases_free(job.phases, job.phase_count);
@@ -426,6 +438,9 @@ static int check_options(const cli_command *command, finetune_options *o) {
     }
     if ((o->head == HEAD_NONE || o->head == HEAD_JSON) && (o->activation == TLVK_SIGMOID || !isnan(o->dropout))) {
         return cli_usage(command, "--activation and --dropout go with the heads that have a name here, not with --head %s", o->head_text);
+    }
+    if (o->preview && !o->augment) {
+        return cli_usage(command, "--augment-preview shows what --augment does, which is not given");
     }
     if (o->plot && !ends_with(o->plot, ".png") && !ends_with(o->plot, ".svg")) {
         return cli_usage(command, "--plot %s: a name ending in .png or .svg is wanted", o->plot);
@@ -481,7 +496,8 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
         {"train", 0, CLI_TEXT, &o->train, "DIR", "pictures to learn from: a folder with a folder for each class", 0, 0, NULL},
         {"validation", 0, CLI_TEXT, &o->validation, "DIR", "pictures to measure on", 0, 0, NULL},
         {"validation-split", 0, CLI_NUMBER, &o->validation_split, "F", "or this share of the training pictures", 1e-6, 1 - 1e-6, NULL},
-        {"augment", 0, CLI_LATER, NULL, NULL, NULL, 0, 0, NULL},
+        {"augment", 0, CLI_TEXT, &o->augment, "flip,rotate:0.1,...", "vary training pictures anew in each epoch: flip, rotate, zoom, translate, contrast, brightness", 0, 0, NULL},
+        {"augment-preview", 0, CLI_TEXT, &o->preview, "DIR", "write the first pictures of the first epoch as they are trained on", 0, 0, NULL},
         {"class-weight", 0, CLI_CHOICE, &o->class_weight_auto, "auto", "let every class count alike", 0, 0, class_weights},
         END,
     };

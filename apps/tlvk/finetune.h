@@ -10,7 +10,7 @@ typedef enum finetune_head { HEAD_GAP, HEAD_GAP_128, HEAD_FLATTEN_256, HEAD_JSON
 typedef struct finetune_options {
     cli_common common;
     cli_picture_options pictures;
-    const char *spec, *train, *validation, *cut, *head_text, *output, *history, *plot, *checkpoint, *resume;
+    const char *spec, *train, *validation, *cut, *head_text, *output, *history, *plot, *augment, *preview, *checkpoint, *resume;
     bool no_top, embed_preprocess, deterministic;
     finetune_head head;
     int activation;          /* TLVK_SOFTMAX or TLVK_SIGMOID */
@@ -45,6 +45,9 @@ typedef struct finetune_network {
  * what is trained. CLI_GO_ON or an exit status. */
 int finetune_build(tlvk_context *ctx, const finetune_options *o, tlvk_model **base, const int64_t shape[3], tlvk_preprocess preprocess, int classes,
                    finetune_network *network);
+
+/* The model of random picture layers that --augment's words say, for pictures of `shape` behind `preprocess`. CLI_GO_ON or an exit status. */
+int finetune_augmentation(const cli_command *command, tlvk_context *ctx, const char *spec, const int64_t shape[3], tlvk_preprocess preprocess, tlvk_model **model);
 
 /* The setting a descriptor wants for an option's number: 0 where it was not given, TLVK_ZERO for an explicit zero. */
 float finetune_setting(double number);

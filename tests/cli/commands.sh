@@ -93,7 +93,7 @@ usage() {
     expect 2 '.png' "$tlvk" finetune x.h5 --train . --plot a.jpg
     expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --report a.html
     expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --log-dir=logs
-    expect 2 'not in this version' "$tlvk" finetune x.h5 --train . --augment flip
+    expect 2 '--augment' "$tlvk" finetune x.h5 --train . --augment-preview seen
     expect 2 'ending in .keras' "$tlvk" finetune x.h5 --train . --output mine.onnx
     expect 2 '.h5' "$tlvk" finetune x.h5 --train . --output mine.onnx
     expect 2 '--image-size' "$tlvk" predict x.h5 . --image-size 224
@@ -175,6 +175,14 @@ results() {
     check 'evaluate --json has the keys of the contract' json loss accuracy samples
     expect 0 '' "$tlvk" finetune two.h5 --no-top --head flatten-256 --activation sigmoid --train train --validation-split 0.25 --output sigmoid.h5 "${quick[@]}"
     expect 0 'down' "$tlvk" predict sigmoid.h5 val/down/000.bmp
+    local words=flip,rotate:0.1,zoom:0.2,translate:0.1,contrast:0.2,brightness:0.1
+    expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --validation val --augment "$words" --augment-preview seen --output augmented.h5 "${quick[@]}"
+    check 'the varied pictures can be looked at' test -s seen/00025.png
+    expect 0 '' "$tlvk" summary augmented.h5
+    check 'they are no part of the model' bash -c '! grep -q random out'
+    expect 2 'flap' "$tlvk" finetune two.h5 --no-top --train train --augment flip,flap "${quick[@]}"
+    expect 2 'rotate' "$tlvk" finetune two.h5 --no-top --train train --augment rotate "${quick[@]}"
+    expect 2 'contrast' "$tlvk" finetune two.h5 --no-top --train train --augment contrast:0.1 --preprocess caffe
     local dense='{"class_name": "Dense", "config": {"name": "scores", "units": %s, "activation": "%s"}}'
     # shellcheck disable=SC2059
     printf '{"class_name": "Sequential", "config": {"name": "top", "layers": [{"class_name": "Flatten", "config": {"name": "f"}}, '"$dense"']}}' 2 softmax >head.json
