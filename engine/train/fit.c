@@ -239,6 +239,7 @@ static tlvk_status set_up(fit_state *f) {
     if (!st) st = tlvk__task_resolve(f->model, f->train, f->training->objectives, &f->task);
     if (!st) tlvk__compiled_objectives(f->model, f->task.objectives);
     if (!st && d->validation) st = tlvk__task_resolve(f->model, d->validation, f->task.objectives, &f->val_task);
+    if (!st && d->augmentation == f->model) st = tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: model %s cannot be its own augmentation", f->model->name);
     if (!st && d->augmentation) st = tlvk__augmentation_check(d->augmentation, f->train);
     if (!st) st = tlvk__history_name(f->history, f->model);
     if (st) return st;
@@ -284,6 +285,8 @@ static void clean_up(fit_state *f) {
 }
 
 static tlvk_status fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history *history) {
+    tlvk_status adopted = tlvk__training_adopt(model);
+    if (adopted) return adopted;
     if (!model->training) return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: model %s is not compiled; call tlvk_model_compile first", model->name);
     fit_state f = { .model = model, .train = train, .desc = desc, .training = model->training, .history = history };
     tlvk__context_clear_cancel(model->ctx);

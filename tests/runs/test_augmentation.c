@@ -11,13 +11,25 @@
 #define BATCH 8 /* a tail of 5 */
 #define PIXELS (NET_SIDE * NET_SIDE * 3)
 
-/* Half of the numbers to zero, the others doubled: with scale 1, what is below 128 stays a byte. */
-static tlvk_model *dropping(tlvk_context *ctx, float scale) {
-    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 }, .name = "before" });
-    tlvk_tensor x = tlvk_dropout(tlvk_rescaling(in, scale, 0, "scaled"), 0.5f, "drop");
+static tlvk_model *picture_layers(tlvk_context *ctx, tlvk_tensor in, tlvk_tensor x) {
     tlvk_model *model = NULL;
-    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x }, .name = "dropping" }, &model));
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x }, .name = "picture_layers" }, &model));
     return model;
+}
+
+/* Mirrors, then sets half of the numbers to zero and doubles the others: what is below 128 stays a byte. */
+static tlvk_model *exact_layers(tlvk_context *ctx) {
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 }, .name = "before" });
+    return picture_layers(ctx, in, tlvk_dropout(tlvk_random_flip(in, TLVK_FLIP_HORIZONTAL_AND_VERTICAL, "flip"), 0.5f, "drop"));
+}
+
+/* The tutorials' layers, and one that is not random: it is for training alone too. */
+static tlvk_model *tutorial_layers(tlvk_context *ctx) {
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 }, .name = "before" });
+    tlvk_tensor x = tlvk_random_flip(tlvk_rescaling(in, 0.75f, 0, "darker"), TLVK_FLIP_HORIZONTAL, "flip");
+    x = tlvk_random_rotation(x, &(tlvk_random_rotation_desc){ .factor = { 0.1f } });
+    x = tlvk_random_zoom(x, &(tlvk_random_zoom_desc){ .height_factor = { 0.2f } });
+    return picture_layers(ctx, in, tlvk_random_contrast(x, &(tlvk_random_color_desc){ .factor = { 0.3f } }));
 }
 
 /* A network without random layers of its own; `base` may be frozen. */
@@ -89,7 +101,7 @@ static tlvk_dataset *previewed(tlvk_context *ctx, tlvk_model *augmentation, tlvk
 static void test_preview_is_what_fit_trains_on(void **state) {
     (void)state;
     tlvk_context *ctx = net_context(NULL);
-    tlvk_model *augmentation = dropping(ctx, 1), *a = network(ctx, false), *b = network(ctx, false);
+    tlvk_model *augmentation = exact_layers(ctx), *a = network(ctx, false), *b = network(ctx, false);
     tlvk_dataset *data = byte_data(ctx, 1);
     float x[2][SAMPLES * PIXELS];
     assert_same_weights(a, b);
@@ -180,7 +192,7 @@ static run_result run(const run_desc *d) {
     assert_int_equal(tlvk_context_create(&(tlvk_context_desc){ .cache_folder = "", .worker_threads = d->workers }, &r.ctx), TLVK_OK);
     tlvk__device *device;
     if (tlvk__context_device(r.ctx, &device)) skip();
-    tlvk_model *augmentation = dropping(r.ctx, 0.75f); /* what is not random in it is for training alone too */
+    tlvk_model *augmentation = tutorial_layers(r.ctx);
     r.model = network(r.ctx, true);
     if (d->freeze) assert_api(r.ctx, tlvk_model_set_trainable(r.model, d->freeze, false));
     tlvk_dataset *data = d->folder ? folder_data(r.ctx) : byte_data(r.ctx, 1), *val = byte_data(r.ctx, 2);
@@ -265,6 +277,8 @@ static void test_what_does_not_fit_is_refused(void **state) {
     assert_int_equal(tlvk_model_fit(model, data, &(tlvk_fit_desc){ .augmentation = crop }, NULL), TLVK_ERROR_ARGUMENT);
     assert_non_null(strstr(tlvk_last_error(ctx), "must leave their shape"));
     assert_int_equal(tlvk_model_fit(model, data, &(tlvk_fit_desc){ .augmentation = two }, NULL), TLVK_ERROR_ARGUMENT);
+    assert_int_equal(tlvk_model_fit(model, data, &(tlvk_fit_desc){ .augmentation = model }, NULL), TLVK_ERROR_ARGUMENT);
+    assert_non_null(strstr(tlvk_last_error(ctx), "its own augmentation"));
     assert_int_equal(tlvk_augmentation_preview(crop, data, 0, 0, 1, "nowhere"), TLVK_ERROR_ARGUMENT);
     assert_int_equal(tlvk_augmentation_preview(crop, data, 0, -1, 1, "nowhere"), TLVK_ERROR_ARGUMENT);
     tlvk_dataset_destroy(data);
