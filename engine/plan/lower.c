@@ -85,6 +85,12 @@ static tlvk_status split_activation(tlvk__plan *plan, int index) {
     return TLVK_OK;
 }
 
+static bool is_view(const tlvk__plan *plan, const plan_step *s) {
+    return s->op->view && s->input_count == 1 && s->op->view(s->attrs, s->training, &plan->tensors[s->inputs[0]].t, &plan->tensors[s->output].t);
+}
+
+static bool has_gradient(const tlvk__plan *plan, const plan_step *s) { return s->op->backward || is_view(plan, s); }
+
 static void count_consumers(tlvk__plan *plan) {
     for (int i = 0; i < plan->tensor_count; i++) {
         plan->tensors[i].consumers = 0;
@@ -102,7 +108,7 @@ static void count_consumers(tlvk__plan *plan) {
         for (int k = 0; k < s->variable_count; k++) {
             if (s->trained[k]) plan->tensors[s->output].active = true;
         }
-        if (!s->op->backward && !s->view) plan->tensors[s->output].active = false;
+        if (!has_gradient(plan, s)) plan->tensors[s->output].active = false;
     }
     for (int i = 0; i < plan->output_count; i++) plan->tensors[plan->outputs[i]].consumers++;
 }
@@ -251,9 +257,22 @@ static tlvk_status lower_steps(tlvk__plan *plan) {
 static void mark_views(tlvk__plan *plan) {
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];
-        s->view = s->op->view && s->input_count == 1 && s->op->view(s->attrs, s->training, &plan->tensors[s->inputs[0]].t, &plan->tensors[s->output].t);
+        s->view = is_view(plan, s);
         if (s->view) plan->tensors[s->output].root = plan->tensors[s->inputs[0]].root;
     }
+}
+
+/* Some layers prepare pictures and have no gradient: what is trained may not stand before them. */
+static tlvk_status refuse_blocked(const tlvk__plan *plan) {
+    for (int i = 0; plan->desc.mode == TLVK__PLAN_TRAIN && i < plan->step_count; i++) {
+        const plan_step *s = &plan->steps[i];
+        for (int k = 0; !s->removed && !has_gradient(plan, s) && k < s->input_count; k++) {
+            if (!plan->tensors[s->inputs[k]].active) continue;
+            return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "'%s' (%s) passes no gradient, and layers before it are to be trained; put it before them, or freeze them",
+                              s->path, s->op->class_name);
+        }
+    }
+    return TLVK_OK;
 }
 
 /* The layer whose output a tensor of the flat graph is. */
@@ -296,5 +315,5 @@ tlvk_status tlvk__plan_lower(tlvk__plan *plan) {
     prune(plan);
     mark_views(plan);
     count_consumers(plan);
-    return TLVK_OK;
+    return refuse_blocked(plan);
 }

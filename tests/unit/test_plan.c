@@ -288,6 +288,38 @@ static void test_nothing_to_train(void **state) {
     close_rig(&r);
 }
 
+/* A layer without a gradient stands before what is trained, or in inference mode, or nothing trained stands before it; else it is refused by name. */
+static void test_no_gradient_past_pictures(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        tlvk_context *ctx;
+        tlvk_model *model;
+        tlvk__flat flat;
+        rig r = { .device = NULL };
+        assert_int_equal(tlvk_context_create(&(tlvk_context_desc){ .cache_folder = "" }, &ctx), TLVK_OK);
+        tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { 8, 8, 3 } });
+        tlvk_tensor y = tlvk_conv2d(in, &(tlvk_conv2d_desc){ .filters = 4, .kernel_size = { 3 }, .name = "conv", .not_trainable = i == 1 });
+        tlvk_tensor x = tlvk_random_rotation(y, &(tlvk_random_rotation_desc){ .factor = { 0.1f }, .name = "turn" });
+        if (i == 2) x = tlvk_layer_call(x.node->layer, y, TLVK_CALL_INFERENCE);
+        x = tlvk_dense(tlvk_flatten(x, NULL), &(tlvk_dense_desc){ .units = 5, .name = "dense" });
+        assert_int_equal(tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x } }, &model), TLVK_OK);
+        assert_int_equal(tlvk__model_flatten(model, &flat), TLVK_OK);
+        r.flat = flat;
+        assert_int_equal(tlvk__device_dry(NULL, &r.device), TLVK_OK);
+        tlvk__shape input = { .rank = 4, .dim = { BATCH, 8, 8, 3 } };
+        tlvk__plan_desc d = { .flat = &flat, .caps = tlvk__device_caps(r.device), .inputs = &input, .mode = TLVK__PLAN_TRAIN, .trained = trained, .user = &r,
+                              .objectives = { { .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .weight = 1 } } };
+        tlvk_status st = tlvk__plan_create(&d, &r.plan);
+        assert_int_equal(st, i == 0 ? TLVK_ERROR_UNSUPPORTED : TLVK_OK);
+        if (st) assert_non_null(strstr(tlvk__fail_text(), "'turn' (RandomRotation) passes no gradient"));
+        tlvk__plan_destroy(r.plan);
+        tlvk__device_destroy(r.device);
+        tlvk__flat_free(&flat);
+        tlvk_model_destroy(model);
+        tlvk_context_destroy(ctx);
+    }
+}
+
 /* --- memory -------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void test_nothing_alive_overlaps(void **state) {
@@ -359,7 +391,8 @@ static void test_no_prefix(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_predict), cmocka_unit_test(test_golden_head), cmocka_unit_test(test_golden_all),
-        cmocka_unit_test(test_frozen_base_leaves_nothing), cmocka_unit_test(test_nothing_to_train), cmocka_unit_test(test_nothing_alive_overlaps),
+        cmocka_unit_test(test_frozen_base_leaves_nothing), cmocka_unit_test(test_nothing_to_train), cmocka_unit_test(test_no_gradient_past_pictures),
+        cmocka_unit_test(test_nothing_alive_overlaps),
         cmocka_unit_test(test_split_at_dropout), cmocka_unit_test(test_split_with_two_tensors), cmocka_unit_test(test_no_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
