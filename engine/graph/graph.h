@@ -59,6 +59,20 @@ struct tlvk_node {                 /* one call */
 
 typedef struct tlvk__training tlvk__training; /* compile and fit state, owned by engine/train */
 
+/* What an optimizer remembers, on the host, as files keep it. A variable's slots are arrays of its shape, in the order of tlvk__optimizer_slots: Adam's
+ * momentum and velocity, and so on. */
+typedef struct tlvk__optimizer_state {
+    int64_t iterations;            /* steps done */
+    int count, slots;              /* variables, and arrays for each */
+    tlvk__variable **variables;    /* counted */
+    float **values;                /* [i * slots + k], dense, Keras's order; never NULL */
+} tlvk__optimizer_state;
+/* Room for the slots of these variables, all zero. NULL with fail text: no memory. */
+tlvk__optimizer_state *tlvk__optimizer_state_create(tlvk__variable *const *variables, int count, int slots);
+void tlvk__optimizer_state_destroy(tlvk__optimizer_state *s); /* takes NULL */
+/* The slots of variable v, `slots` pointers; NULL where there are none of it. */
+float *const *tlvk__optimizer_state_of(const tlvk__optimizer_state *s, const tlvk__variable *v);
+
 struct tlvk_model {
     int references;                /* handles: tlvk_model_create, tlvk__model_retain */
     tlvk_context *ctx;             /* counted while there are handles */
@@ -76,6 +90,9 @@ struct tlvk_model {
     struct { bool set; tlvk_optimizer optimizer; tlvk_loss loss; tlvk_loss losses[TLVK_MAX_IO]; float loss_weights[TLVK_MAX_IO]; tlvk_metric_kind metrics[TLVK_MAX_IO]; } compiled;
     char *optimizer_config;        /* JSON text of training_config as read, or NULL; kept for saving until the model is compiled anew */
     tlvk__training *training; void (*training_destroy)(tlvk__training *);
+    /* Of the optimizer in `compiled`: as a file held it, or as optimizer_read last brought it from the device. Compiling starts without one. Saving asks
+     * optimizer_read (set by engine/train; NULL: never compiled here) to bring it up to date. */
+    tlvk__optimizer_state *optimizer_state; tlvk_status (*optimizer_read)(tlvk_model *model);
     tlvk_layer *hidden_input;      /* the InputLayer of a Sequential, which `layers` leaves out as Keras does; counted; NULL else */
     int uses;                      /* layers that wrap this model: they keep it, but not its context */
     tlvk_layer **wrappers; int wrapper_count; size_t wrapper_capacity; /* those layers; not counted */
@@ -95,6 +112,10 @@ void tlvk__layer_release(tlvk_layer *l);
 /* --- building from descriptions (used by the public API, by file readers and by nets) --- */
 /* A layer that is not yet called. attrs are copied; name NULL: Keras's automatic name, counted per context ("conv2d", "conv2d_1"). One reference is the caller's. */
 tlvk_status tlvk__layer_create(tlvk_context *ctx, const tlvk__op *op, const void *attrs, const char *name, bool trainable, tlvk_layer **out);
+/* Keras's arithmetic between layers, x + 3: in a summary it stands under the operation's own class ("Add") and automatic name, while `op` is what does it
+ * and what files are given. */
+tlvk_status tlvk__layer_create_arithmetic(tlvk_context *ctx, const tlvk__op *op, const void *attrs, const char *class_name, const char *snake_name,
+                                          tlvk_layer **out);
 tlvk_status tlvk__layer_from_model(tlvk_model *model, const char *name, tlvk_layer **out); /* model is retained */
 /* Calls a layer: infers shapes, builds its variables at the first call. The error, if any, is in the tensor. */
 tlvk_tensor tlvk__call(tlvk_layer *layer, const tlvk_tensor *inputs, int count, tlvk_call_mode mode);

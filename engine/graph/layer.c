@@ -48,6 +48,22 @@ tlvk_status tlvk__layer_create(tlvk_context *ctx, const tlvk__op *op, const void
     return TLVK_OK;
 }
 
+tlvk_status tlvk__layer_create_arithmetic(tlvk_context *ctx, const tlvk__op *op, const void *attrs, const char *class_name, const char *snake_name,
+                                          tlvk_layer **out) {
+    *out = NULL;
+    char *name = tlvk__auto_name(ctx, snake_name), *own_class = tlvk__strdup(class_name);
+    tlvk_status st = name && own_class ? tlvk__layer_create(ctx, op, attrs, name, true, out)
+                                       : tlvk__fail(TLVK_ERROR_MEMORY, "no memory for a %s layer", class_name);
+    free(name);
+    if (st) {
+        free(own_class);
+        return st;
+    }
+    free((*out)->class_name);
+    (*out)->class_name = own_class;
+    return TLVK_OK;
+}
+
 tlvk_status tlvk__layer_from_model(tlvk_model *model, const char *name, tlvk_layer **out) {
     *out = NULL;
     const char *wanted = name && name[0] ? name : model->name;

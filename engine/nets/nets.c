@@ -20,6 +20,7 @@ static const tlvk__net *const networks[] = {
     &tlvk__net_efficientnetb4, &tlvk__net_efficientnetb5, &tlvk__net_efficientnetb6, &tlvk__net_efficientnetb7,
     &tlvk__net_efficientnetv2b0, &tlvk__net_efficientnetv2b1, &tlvk__net_efficientnetv2b2, &tlvk__net_efficientnetv2b3,
     &tlvk__net_efficientnetv2s, &tlvk__net_efficientnetv2m, &tlvk__net_efficientnetv2l,
+    &tlvk__net_mobilenetv3small, &tlvk__net_mobilenetv3large, &tlvk__net_nasnetmobile, &tlvk__net_nasnetlarge,
 };
 
 const char *tlvk_net_name(int index) { return index >= 0 && (size_t)index < TLVK__COUNT(networks) ? networks[index]->name : NULL; }
@@ -250,18 +251,31 @@ static char *model_name(const tlvk__net *net, const tlvk_net_desc *d) {
 
 /* --- what the files of networks build with ------------------------------------------------------------------------------------ */
 
+/* Calls a layer just made, if making it went well, and lets go of it. */
+static tlvk_tensor call_new(tlvk_status made, tlvk_layer *layer, const tlvk_tensor *x, int count, const char *class_name) {
+    if (made)
+        return tlvk__error_tensor(x[0].node->ctx, made, "%s: %s", class_name, tlvk__fail_text());
+    tlvk_tensor y = tlvk__call(layer, x, count, TLVK_CALL_DEFAULT);
+    tlvk__layer_release(layer);
+    return y;
+}
+
 tlvk_tensor tlvk__net_layer(const tlvk_tensor *x, int count, const tlvk__op *op, const void *attrs, const char *name) {
     for (int i = 0; i < count; i++)
         if (!x[i].node || x[i].node->error)
             return x[i];
-    tlvk_layer *layer;
-    tlvk_context *ctx = x[0].node->ctx;
-    tlvk_status st = tlvk__layer_create(ctx, op, attrs, name, true, &layer);
-    if (st)
-        return tlvk__error_tensor(ctx, st, "%s: %s", op->class_name, tlvk__fail_text());
-    tlvk_tensor y = tlvk__call(layer, x, count, TLVK_CALL_DEFAULT);
-    tlvk__layer_release(layer);
-    return y;
+    tlvk_layer *layer = NULL;
+    tlvk_status st = tlvk__layer_create(x[0].node->ctx, op, attrs, name, true, &layer);
+    return call_new(st, layer, x, count, op->class_name);
+}
+
+tlvk_tensor tlvk__net_arithmetic(tlvk_tensor x, const char *class_name, const char *snake_name, float scale, float offset) {
+    if (!x.node || x.node->error)
+        return x;
+    const tlvk__rescaling_attrs attrs = {tlvk__one_float(scale), tlvk__one_float(offset)};
+    tlvk_layer *layer = NULL;
+    tlvk_status st = tlvk__layer_create_arithmetic(x.node->ctx, &tlvk__op_rescaling, &attrs, class_name, snake_name, &layer);
+    return call_new(st, layer, &x, 1, class_name);
 }
 
 tlvk_tensor tlvk__net_average_keeping_dims(tlvk_tensor x, const char *name) {

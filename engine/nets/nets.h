@@ -26,7 +26,8 @@ extern const tlvk__net tlvk__net_vgg16, tlvk__net_vgg19, tlvk__net_resnet50, tlv
     tlvk__net_densenet121, tlvk__net_densenet169, tlvk__net_densenet201, tlvk__net_efficientnetb0, tlvk__net_efficientnetb1, tlvk__net_efficientnetb2,
     tlvk__net_efficientnetb3, tlvk__net_efficientnetb4, tlvk__net_efficientnetb5, tlvk__net_efficientnetb6, tlvk__net_efficientnetb7,
     tlvk__net_efficientnetv2b0, tlvk__net_efficientnetv2b1, tlvk__net_efficientnetv2b2, tlvk__net_efficientnetv2b3, tlvk__net_efficientnetv2s,
-    tlvk__net_efficientnetv2m, tlvk__net_efficientnetv2l;
+    tlvk__net_efficientnetv2m, tlvk__net_efficientnetv2l, tlvk__net_mobilenetv3small, tlvk__net_mobilenetv3large, tlvk__net_nasnetmobile,
+    tlvk__net_nasnetlarge;
 
 const tlvk__net *tlvk__net_find(const char *name); /* NULL: there is none of that name */
 /* As tlvk_net makes it, but without loading weights: what it would load them into. */
@@ -34,6 +35,8 @@ tlvk_status tlvk__net_build(tlvk_context *ctx, const tlvk__net *net, const tlvk_
 tlvk_status tlvk__net_create(tlvk_context *ctx, const tlvk__net *net, const tlvk_net_desc *desc, tlvk_model **out);
 /* A new layer called on x, for what the public building calls do not offer. name NULL: automatic. */
 tlvk_tensor tlvk__net_layer(const tlvk_tensor *x, int count, const tlvk__op *op, const void *attrs, const char *name);
+/* x * scale + offset as Keras's arithmetic between layers, which a summary shows as the operation `class_name`, named after `snake_name`. */
+tlvk_tensor tlvk__net_arithmetic(tlvk_tensor x, const char *class_name, const char *snake_name, float scale, float offset);
 int64_t tlvk__net_channels(tlvk_tensor x); /* the last dimension */
 /* Keras's correct_pad: an even size has one row (or column) less before it than behind; with an open height both sizes count as even. */
 tlvk_tensor tlvk__net_correct_pad(tlvk_tensor x, int kernel, const char *name);

@@ -1,5 +1,5 @@
-/* dump_net.c - a built-in network as nets_summary.py wants it: its layers as the library lists them, its summary, its config as it would be saved,
- * and its answers to given pictures.
+/* dump_net.c - a built-in network as nets_summary.py wants it: its layers as the library lists them, its summary, its config as a .keras file
+ * would have it, and its answers to given pictures.
  *
  * Usage: dump_net NET [weights=FILE] [height=N] [width=N] [channels=N] [no_top=1] [pooling=avg|max] [classes=N] [activation=NAME] [logits=1] [alpha=F]
  *                     [dropout=F] [depth_multiplier=N] [unloaded=1] [pictures=FILE out=FILE]
@@ -10,7 +10,7 @@
 #include <tlvk/tlvk.h>
 
 #include "nets/nets.h"
-#include "weights/weights.h"
+#include "weights/config.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -54,7 +54,9 @@ static int print_model(const tlvk_model *model) {
     int64_t total, trainable;
     char *summary = NULL;
     tlvk_status status;
-    char *config = tlvk__model_to_config(model, &status);
+    char *config = tlvk__model_to_keras3(model, &status);
+    if (!config)
+        fprintf(stderr, "dump_net: %s\n", tlvk__fail_text());
     if (!config || tlvk_model_count_params(model, &total, &trainable) || tlvk_model_summary(model, &summary))
         return 1;
     json_t *layers = json_array();

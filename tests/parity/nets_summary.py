@@ -32,16 +32,17 @@ NETS = {
     "mobilenetv2": A.MobileNetV2, "densenet121": A.DenseNet121, "densenet169": A.DenseNet169, "densenet201": A.DenseNet201,
     **{f"efficientnetb{i}": getattr(A, f"EfficientNetB{i}") for i in range(8)},
     **{f"efficientnetv2{kind.lower()}": getattr(A, f"EfficientNetV2{kind}") for kind in ("B0", "B1", "B2", "B3", "S", "M", "L")},
+    "mobilenetv3small": A.MobileNetV3Small, "mobilenetv3large": A.MobileNetV3Large, "nasnetmobile": A.NASNetMobile, "nasnetlarge": A.NASNetLarge,
 }
-READY_INSIDE = ("efficientnet",)
-PADDED = {"mobilenetv2", *(f"efficientnetb{i}" for i in range(8))}  # by the height's and the width's parity: a width cannot be open alone
+READY_INSIDE = ("efficientnet", "mobilenetv3", "convnext")
+PADDED = {"mobilenetv2", *(f"efficientnetb{i}" for i in range(8)), "mobilenetv3small", "mobilenetv3large", "nasnetmobile", "nasnetlarge"}  # by the height's and the width's parity: a width cannot be open alone
 SMALLEST = {"inceptionv3": 75, "xception": 71}
 OWN_SIZE = {"inceptionv3": 299, "xception": 299, **dict(zip([f"efficientnetb{i}" for i in range(8)], (224, 240, 260, 300, 380, 456, 528, 600))),
-            **dict(zip([f"efficientnetv2{kind}" for kind in ("b0", "b1", "b2", "b3", "s", "m", "l")], (224, 240, 260, 300, 384, 480, 480)))}
+            **dict(zip([f"efficientnetv2{kind}" for kind in ("b0", "b1", "b2", "b3", "s", "m", "l")], (224, 240, 260, 300, 384, 480, 480))), "nasnetlarge": 331}
 # The deepest ones differ from these in how often a block is repeated, which their layers show.
 ANSWERS = ["vgg16", "resnet50", "resnet50v2", "inceptionv3", "xception", "mobilenet", "mobilenetv2", "densenet121", "efficientnetb0",
-           "efficientnetv2b0", "efficientnetv2s"]
-# Of Keras's layer configs: where the layer comes from, what the library never varies, and what the Keras 2 dialect that it writes does not say.
+           "efficientnetv2b0", "efficientnetv2s", "mobilenetv3small", "mobilenetv3large", "nasnetmobile"]
+# Of Keras's layer configs: what the library never varies.
 NOT_WRITTEN = {"dtype", "synchronized", "optional", "ragged", "sparse"}
 U = 2.0 ** -24  # unit roundoff of float32
 
@@ -50,13 +51,16 @@ def words(options):
     return [f"{key}={value}" for key, value in options.items()]
 
 
-def arguments(options):
+def arguments(net, options):
     """Keras's for dump_net's options."""
     given = {"weights": options.get("weights"), "include_top": not options.get("no_top")}
     if "height" in options:
         given["input_shape"] = tuple(None if size == -1 else size for size in (options["height"], options["width"], options.get("channels", 3)))
     if "activation" in options or "logits" in options:
         given["classifier_activation"] = options.get("activation")
+    if "dropout" in options and net.startswith("mobilenetv3"):
+        given["dropout_rate"] = options["dropout"]
+        options = {key: options[key] for key in options if key != "dropout"}
     return {**given, **{key: options[key] for key in ("pooling", "classes", "alpha", "dropout", "depth_multiplier") if key in options}}
 
 
@@ -116,8 +120,7 @@ def compare_configs(name, ours, model):
     for name_of, settings in theirs.items():
         layer = layers.get(name_of)
         for key in [key for key in settings if layer and key not in NOT_WRITTEN]:
-            written = {"batch_shape": "batch_input_shape"}.get(key, key)
-            mine = ours[name_of][written] if written in ours[name_of] else default_of(layer, key)
+            mine = ours[name_of][key] if key in ours[name_of] else default_of(layer, key)
             a, b = (plain(key, value, len(layer.output.shape)) for value in (mine, settings[key]))
             count += 1
             if not same(a, b):
@@ -169,7 +172,7 @@ def compare_layers(program, net, **options):
     name, asked = " ".join([net, *words(options)]), []
     keras.backend.clear_session()
     with without_values(), without_files(asked):
-        theirs = NETS[net](**arguments(options))
+        theirs = NETS[net](**arguments(net, options))
     if asked:
         said = run_ours(program, net, options)
         address, file = asked[0]
@@ -194,11 +197,16 @@ def refusals(net):
     least, own, official = SMALLEST.get(net, 32), OWN_SIZE.get(net, 224), {"weights": "imagenet"}
     small = {"height": least - 1, "width": 2 * least}
     early = [{**small, "no_top": 1}, small, {"height": 2 * least, "width": least - 1, "no_top": 1}, {**small, **official, "no_top": 1},
-             {**official, "classes": 10}, {"weights": "/nowhere/weights.h5"},
-             {"height": -1, "width": -1}, {"height": 2 * own, "width": -1}, {**official, "height": own + 32, "width": own + 32},
+             {**official, "classes": 10}, {"weights": "/nowhere/weights.h5"}, {"height": own, "width": own, "channels": -1, "no_top": 1}]
+    sized = [{"height": -1, "width": -1}, {"height": 2 * own, "width": -1}, {**official, "height": own + 32, "width": own + 32},
              {**official, "height": own, "width": own + 1}, {**official, "height": own, "width": own, "channels": 1},
-             {**official, "height": own, "width": own, "channels": 1, "no_top": 1},
-             {"height": own, "width": own, "channels": -1, "no_top": 1}]
+             {**official, "height": own, "width": own, "channels": 1, "no_top": 1}]
+    if net.startswith("mobilenetv3"):
+        early += [{**official, "alpha": 0.5}, {**official, "alpha": 1.25}, {"dropout": 1.5}, {"dropout": -0.5}]
+    else:
+        early += sized
+    if net.startswith("nasnet"):
+        early += [{**official, "height": -1, "width": -1, "no_top": 1}, {**official, "height": own, "width": -1, "no_top": 1}]
     if net == "mobilenet":
         early += [{**official, "alpha": 0.6}, {**official, "alpha": 1.3}, {**official, "depth_multiplier": 2}, {"alpha": 0.01}, {"alpha": -1.0},
                   {"dropout": 1.5}, {"dropout": -0.5}, {"depth_multiplier": -1}]
@@ -213,7 +221,8 @@ def refusals(net):
 def accepted(net):
     """The other side of the same rules."""
     least, own, official = SMALLEST.get(net, 32), OWN_SIZE.get(net, 224), {"weights": "imagenet"}
-    return [{"height": least, "width": least}, {"height": -1 if net in PADDED else least, "width": least if net in PADDED else -1, "no_top": 1},
+    open_too = [{"height": -1, "width": -1}, {**official, "height": 2 * own, "width": own}, {**official, "alpha": 0.75}]
+    return (open_too if net.startswith("mobilenetv3") else []) + [{"height": least, "width": least}, {"height": -1 if net in PADDED else least, "width": least if net in PADDED else -1, "no_top": 1},
             {"height": own, "width": own, "channels": 1, "no_top": 1},
             {"height": own, "width": own, "channels": 4, "classes": 10, "activation": "sigmoid"}, {**official, "height": own, "width": own},
             {**official, "height": own, "width": own, "logits": 1}, {**official, "height": own + 5, "width": own, "no_top": 1, "classes": 10}]
@@ -224,7 +233,7 @@ def compare_refusals(program, net, options, refused):
     keras.backend.clear_session()
     try:
         with without_values(), without_files([]):
-            NETS[net](**arguments(options))
+            NETS[net](**arguments(net, options))
     except (ValueError, TypeError) as error:
         why = str(error).strip() or type(error).__name__
     said = run_ours(program, net, options)
@@ -320,6 +329,9 @@ def main():
         compare_layers(program, net, alpha=0.7, height=33, width=150, classes=5)
     if "mobilenet" in chosen:
         compare_layers(program, "mobilenet", alpha=0.5, depth_multiplier=2, dropout=0.25, height=64, width=64, classes=5, activation="sigmoid")
+    if "mobilenetv3small" in chosen:
+        compare_layers(program, "mobilenetv3small", weights="imagenet", alpha=0.75)
+        compare_layers(program, "mobilenetv3small", alpha=1.3, dropout=0.5, height=65, width=70, classes=7)
     with tempfile.TemporaryDirectory() as folder:
         for net in [name for name in ANSWERS if name in chosen]:
             compare_answers(program, net, folder)
