@@ -34,8 +34,8 @@ typedef struct scene {
 
 static void hear(tlvk_log_level level, const char *text, void *user) {
     scene *s = user;
-    (void)level;
-    snprintf(s->said, sizeof s->said, "%s", text);
+    if (level == TLVK_LOG_WARNING)
+        snprintf(s->said, sizeof s->said, "%s", text);
 }
 
 static void hash_of(const void *bytes, size_t size, char hex[TLVK__DIGEST_HEX]) {
@@ -237,6 +237,7 @@ static void replaces_a_damaged_file(void **state) {
     assert_content(s->path, s->body, SIZE / 2);
     set_context(s, false);
     assert_fetched(s, 1);
+    assert_non_null(strstr(s->said, "it is fetched anew"));
     write_file(s->path, s->body, SIZE);
     set_context(s, true);
     assert_fetched(s, 1);
@@ -479,14 +480,73 @@ static void public_call_fetches(void **state) {
     tlvk_free(path);
 }
 
-static void class_index_is_read(void **state) {
-    scene *s = *state;
+/* An index of the form of ImageNet's: class i is called class_i. malloc'd. */
+static char *make_index(void) {
     char *text = malloc(100000), *end = text;
-    const char **names;
-    int count;
     for (int i = 0; i < 1000; i++)
         end += sprintf(end, "%s\"%d\": [\"n%08d\", \"class_%d\"]", i ? ", " : "{", i, i * 3, i);
     sprintf(end, "}");
+    return text;
+}
+
+static void remove_model_file(const scene *s, const char *name) {
+    char *path = tlvk__format("%s/models/%s", s->home, name);
+    tlvk__file_remove(path);
+    free(path);
+}
+
+static void networks_fetch_their_weights(void **state) {
+    scene *s = *state;
+    tlvk_net_desc desc = {.alpha = 0.25f, .input_shape = {128, 128, 3}, .seed = 3};
+    tlvk_model *model = NULL;
+    void *body;
+    tlvk_usage usage;
+    write_file(s->path, "", 0); /* makes the folder */
+    assert_int_equal(tlvk_net(s->ctx, "mobilenet", &desc, &model), TLVK_OK);
+    assert_int_equal(tlvk_model_save_weights(model, s->path), TLVK_OK);
+    tlvk_model_destroy(model);
+    assert_int_equal(tlvk__file_read(s->path, &body, &s->server.size, (size_t)1 << 24), TLVK_OK);
+    s->server.body = body;
+    desc = (tlvk_net_desc){.weights = "imagenet", .alpha = 0.25f, .input_shape = {128, 128, 3}, .fetch_progress = watch, .fetch_user = s};
+    assert_int_equal(tlvk_net(s->ctx, "mobilenet", &desc, &model), TLVK_OK);
+    assert_string_equal(s->server.path[0], "/tensorflow/keras-applications/mobilenet/mobilenet_2_5_128_tf.h5");
+    assert_int_equal(s->done, s->server.size);
+    tlvk_model_usage(model, &usage);
+    assert_int_equal(usage.class_count, 0);
+    assert_int_equal(usage.preprocess, TLVK_PREPROCESS_TF);
+    tlvk_model_destroy(model);
+
+    char *index = make_index(), *place = tlvk__format("%s/models/imagenet_class_index.json", s->home);
+    write_file(place, index, strlen(index));
+    assert_int_equal(tlvk_net(s->ctx, "mobilenet", &desc, &model), TLVK_OK);
+    assert_int_equal(s->server.requests, 1);
+    tlvk_model_usage(model, &usage);
+    assert_int_equal(usage.class_count, 1000);
+    assert_string_equal(usage.class_names[999], "class_999");
+    tlvk_model_destroy(model);
+    write_file(place, "[]", 2);
+    assert_int_equal(tlvk_net(s->ctx, "mobilenet", &desc, &model), TLVK_OK);
+    assert_non_null(strstr(s->said, "classes stay without names"));
+    tlvk_model_destroy(model);
+
+    desc.no_top = true;
+    desc.input_shape[0] = 96; /* no official size; what the server gives has a classifier, which does not fit */
+    assert_int_equal(tlvk_net(s->ctx, "mobilenet", &desc, &model), TLVK_ERROR_ARGUMENT);
+    assert_non_null(strstr(s->said, "those for (224, 224) are loaded"));
+    assert_string_equal(s->server.path[1], "/tensorflow/keras-applications/mobilenet/mobilenet_2_5_224_tf_no_top.h5");
+    remove_model_file(s, "mobilenet_2_5_128_tf.h5");
+    remove_model_file(s, "mobilenet_2_5_224_tf_no_top.h5");
+    remove_model_file(s, "imagenet_class_index.json");
+    free(body);
+    free(index);
+    free(place);
+}
+
+static void class_index_is_read(void **state) {
+    scene *s = *state;
+    char *text = make_index();
+    const char **names;
+    int count;
     write_file(s->path, text, strlen(text));
     assert_int_equal(tlvk__class_index_read(s->path, &names, &count), TLVK_OK);
     assert_int_equal(count, 1000);
@@ -518,7 +578,8 @@ int main(void) {
         CASE(goes_on_with_an_earlier_part), CASE(completes_a_part_that_lacks_nothing), CASE(drops_a_part_of_another_file),
         CASE(never_goes_on_without_a_hash), CASE(tries_again_a_few_times), CASE(takes_404_for_an_answer), CASE(leaves_a_server_that_stands_still),
         CASE(keeps_the_part_when_cancelled), CASE(says_that_the_disk_is_full), CASE(threads_wait_for_each_other), CASE(processes_wait_for_each_other),
-        CASE(waiting_can_be_cancelled), CASE(public_call_names_what_there_is), CASE(public_call_fetches), CASE(class_index_is_read),
+        CASE(waiting_can_be_cancelled), CASE(public_call_names_what_there_is), CASE(public_call_fetches), CASE(networks_fetch_their_weights),
+        CASE(class_index_is_read),
     };
     const struct CMUnitTest without[] = {CASE(says_that_it_was_built_without), CASE(public_call_names_what_there_is), CASE(class_index_is_read)};
     return tlvk__can_transfer() ? cmocka_run_group_tests(tests, NULL, NULL) : cmocka_run_group_tests(without, NULL, NULL);
