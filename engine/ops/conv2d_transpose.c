@@ -25,16 +25,16 @@ static tlvk_status check(const tlvk__conv2d_transpose_attrs *a) {
     const tlvk__shape *p = &a->output_padding;
     for (int i = 0; i < 2; i++)
         if (a->kernel_size[i] < 1 || a->strides[i] < 1 || a->dilation_rate[i] < 1 || (int64_t)a->kernel_size[i] * a->dilation_rate[i] > INT32_MAX / 4)
-            return tlvk__fail(TLVK_ERROR_ARGUMENT, "Conv2DTranspose: kernel_size %dx%d, strides %dx%d, dilation_rate %dx%d: all must be at least 1, and smaller than an image",
-                              a->kernel_size[0], a->kernel_size[1], a->strides[0], a->strides[1], a->dilation_rate[0], a->dilation_rate[1]);
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "Conv2DTranspose: kernel_size %dx%d, strides %dx%d, dilation_rate %dx%d: all must be at least 1, and "
+                              "smaller than an image", a->kernel_size[0], a->kernel_size[1], a->strides[0], a->strides[1], a->dilation_rate[0], a->dilation_rate[1]);
     if ((a->strides[0] > 1 || a->strides[1] > 1) && (a->dilation_rate[0] > 1 || a->dilation_rate[1] > 1))
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "Conv2DTranspose: strides %dx%d with dilation_rate %dx%d: as in Keras, only one of them may exceed 1",
                           a->strides[0], a->strides[1], a->dilation_rate[0], a->dilation_rate[1]);
     if (a->filters < 1)
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "a Conv2DTranspose of %d filters: it needs at least 1", a->filters);
     if (p->rank != 0 && (p->rank != 2 || p->dim[0] < 0 || p->dim[1] < 0 || p->dim[0] >= a->strides[0] || p->dim[1] >= a->strides[1]))
-        return tlvk__fail(TLVK_ERROR_ARGUMENT, "Conv2DTranspose: an output_padding of %d numbers (%lld, %lld) with strides %dx%d: two are needed, each from 0 to less than its stride",
-                          p->rank, (long long)p->dim[0], (long long)p->dim[1], a->strides[0], a->strides[1]);
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "Conv2DTranspose: an output_padding of %d numbers (%lld, %lld) with strides %dx%d: two are needed, each from 0 to less "
+                          "than its stride", p->rank, (long long)p->dim[0], (long long)p->dim[1], a->strides[0], a->strides[1]);
     return TLVK_OK;
 }
 
@@ -62,8 +62,8 @@ static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tl
     *y = (tlvk__shape){4, {x->dim[0], output_size(a, 0, x->dim[1]), output_size(a, 1, x->dim[2]), a->filters}};
     for (int i = 0; i < 2; i++)
         if (y->dim[1 + i] == 0)
-            return tlvk__fail(TLVK_ERROR_ARGUMENT, "Conv2DTranspose with padding same, an even kernel of %d %s and output_padding %lld: no output has that size; leave output_padding out or make it at least 1",
-                              a->kernel_size[i], i == 0 ? "rows" : "columns", (long long)a->output_padding.dim[i]);
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "Conv2DTranspose with padding same, an even kernel of %d %s and output_padding %lld: no output has that size; leave "
+                              "output_padding out or make it at least 1", a->kernel_size[i], i == 0 ? "rows" : "columns", (long long)a->output_padding.dim[i]);
     return TLVK_OK;
 }
 
@@ -277,7 +277,12 @@ static tlvk_status reference_backward(const tlvk__ref_call *call) {
 
 /* --- cases -------------------------------------------------------------------------------------------------------------------------------- */
 
-static const struct { int n, h, w, c, filters, kernel[2], stride[2], dilation[2], output_padding[2]; tlvk_padding padding; bool given, no_bias; const char *network; } cases[] = {
+static const struct {
+    int n, h, w, c, filters, kernel[2], stride[2], dilation[2], output_padding[2];
+    tlvk_padding padding;
+    bool given, no_bias;
+    const char *network;
+} cases[] = {
     {1, 1, 1, 1, 1, {1, 1}, {1, 1}, {1, 1}, {0, 0}, TLVK_VALID, false, false, NULL},
     {2, 4, 5, 3, 6, {3, 3}, {1, 1}, {1, 1}, {0, 0}, TLVK_SAME, false, false, NULL},
     {2, 3, 4, 5, 7, {3, 3}, {2, 2}, {1, 1}, {0, 0}, TLVK_SAME, false, false, NULL},

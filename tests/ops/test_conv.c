@@ -186,6 +186,30 @@ static void conv_adjoints(tlvk__device *d, bool portable) {
     }
 }
 
+/* Channels in groups, wide and narrow, and the transposed convolution. */
+static void grouped_and_transposed_adjoints(tlvk__device *d) {
+    static const struct { int c, filters, groups; } sizes[] = {{128, 128, 32}, {96, 64, 2}, {30, 45, 15}};
+    for (size_t i = 0; i < TLVK__COUNT(sizes); i++) {
+        tlvk__conv2d_attrs a = {0};
+        tlvk__op_conv2d.defaults(&a);
+        a.filters = sizes[i].filters;
+        a.groups = sizes[i].groups;
+        a.kernel_size[0] = a.kernel_size[1] = 3;
+        a.strides[0] = a.strides[1] = 2;
+        a.padding = TLVK_SAME;
+        a.use_bias = false;
+        adjoint(d, &tlvk__op_conv2d, &a, (tlvk__shape){4, {2, 28, 27, sizes[i].c}});
+    }
+    tlvk__conv2d_transpose_attrs t = {0};
+    tlvk__op_conv2d_transpose.defaults(&t);
+    t.filters = 48;
+    t.kernel_size[0] = t.kernel_size[1] = 4;
+    t.strides[0] = t.strides[1] = 2;
+    t.padding = TLVK_SAME;
+    t.use_bias = false;
+    adjoint(d, &tlvk__op_conv2d_transpose, &t, (tlvk__shape){4, {2, 14, 15, 80}});
+}
+
 static void depthwise_adjoints(tlvk__device *d) {
     static const size sizes[] = {{2, 112, 112, 32, 0, {3, 3}, 1, TLVK_SAME, true},  {2, 113, 113, 64, 0, {3, 3}, 2, TLVK_VALID, true},
                                  {4, 14, 14, 512, 0, {3, 3}, 1, TLVK_SAME, true},   {2, 28, 28, 240, 0, {5, 5}, 1, TLVK_SAME, true},
@@ -210,6 +234,7 @@ static void adjoints(void **state) {
     (void)state;
     tlvk__device *d = test_device();
     conv_adjoints(d, false);
+    grouped_and_transposed_adjoints(d);
     depthwise_adjoints(d);
     dense_adjoint(d, 32, 2048, 1000);
 }
@@ -219,6 +244,7 @@ static void adjoints_portable(void **state) {
     if (!floor_device)
         skip();
     conv_adjoints(floor_device, true);
+    grouped_and_transposed_adjoints(floor_device);
     depthwise_adjoints(floor_device);
     dense_adjoint(floor_device, 32, 2048, 1000);
 }
@@ -229,6 +255,29 @@ static void weights_beyond_a_binding(void **state) {
     dense_adjoint(test_device(), 3, 25088, 1536);
     if (floor_device)
         dense_adjoint(floor_device, 3, 25088, 1536);
+}
+
+/* A Conv2DTranspose whose kernel of 52 kB is walked in parts: forward, and the gradient of x, which also adds to what is there. */
+static void transposed_weights_in_parts(void **state) {
+    (void)state;
+    tlvk__device *d = test_device();
+    tlvk__caps *caps = (tlvk__caps *)tlvk__device_caps(d);
+    uint64_t limit = caps->max_binding_bytes;
+    tlvk__conv2d_transpose_attrs a = {0};
+    tlvk__op_conv2d_transpose.defaults(&a);
+    a.filters = 40;
+    a.kernel_size[0] = a.kernel_size[1] = 3;
+    a.strides[0] = a.strides[1] = 2;
+    a.padding = TLVK_SAME;
+    tlvk__op_case c = {.name = "kernel in parts", .inputs = 1, .x = {{4, {2, 2, 3, 33}}}, .epilogue = tlvk__activation_of(TLVK_RELU)};
+    memcpy(c.attrs.bytes, &a, sizeof a);
+    tlvk__check result;
+    caps->max_binding_bytes = 12288;
+    tlvk_status s = tlvk__check_case(d, &tlvk__op_conv2d_transpose, &c, 5, 0, &result);
+    caps->max_binding_bytes = limit;
+    assert_ok(s);
+    if (!result.ok)
+        fail_msg("%s", result.message);
 }
 
 /* --- the same bits in any batch, at any place ---------------------------------------------------------------------------------------------------- */
@@ -265,6 +314,14 @@ static void batch_independent(tlvk__device *d) {
     same_bits(d, &tlvk__op_conv2d, &conv, (tlvk__shape){4, {1, 13, 11, 20}});
     conv.strides[0] = conv.strides[1] = 2;
     same_bits(d, &tlvk__op_conv2d, &conv, (tlvk__shape){4, {1, 4, 3, 33}});
+    conv.groups = 3;
+    same_bits(d, &tlvk__op_conv2d, &conv, (tlvk__shape){4, {1, 9, 7, 33}});
+    tlvk__conv2d_transpose_attrs transposed = {0};
+    tlvk__op_conv2d_transpose.defaults(&transposed);
+    transposed.filters = 20;
+    transposed.kernel_size[0] = transposed.kernel_size[1] = 3;
+    transposed.strides[0] = transposed.strides[1] = 2;
+    same_bits(d, &tlvk__op_conv2d_transpose, &transposed, (tlvk__shape){4, {1, 7, 6, 33}});
     tlvk__depthwise_conv2d_attrs depthwise = {0};
     tlvk__op_depthwise_conv2d.defaults(&depthwise);
     depthwise.kernel_size[0] = depthwise.kernel_size[1] = 3;
@@ -297,7 +354,7 @@ static void small_cases(tlvk__device *d, const tlvk__op *op, int64_t pieces) {
 /* A device whose texel buffers are too small for its bindings reads storage buffers. */
 static void storage_buffers(void **state) {
     (void)state;
-    static const tlvk__op *const ops[] = {&tlvk__op_conv2d, &tlvk__op_depthwise_conv2d, &tlvk__op_separable_conv2d, &tlvk__op_dense};
+    static const tlvk__op *const ops[] = {&tlvk__op_conv2d, &tlvk__op_conv2d_transpose, &tlvk__op_depthwise_conv2d, &tlvk__op_separable_conv2d, &tlvk__op_dense};
     tlvk__device *d = test_device();
     tlvk__caps *caps = (tlvk__caps *)tlvk__device_caps(d);
     uint64_t texels = caps->max_texels;
@@ -338,8 +395,8 @@ static void refusals(void **state) {
     a.padding = TLVK_SAME;
     assert_ok(tlvk__op_conv2d.shape(&a, 1, &x, &y));
     a.groups = 2;
-    assert_int_equal(tlvk__op_conv2d.shape(&a, 1, &x, &y), TLVK_ERROR_UNSUPPORTED);
-    assert_non_null(strstr(tlvk__fail_text(), "groups=2"));
+    assert_int_equal(tlvk__op_conv2d.shape(&a, 1, &x, &y), TLVK_ERROR_ARGUMENT);
+    assert_non_null(strstr(tlvk__fail_text(), "groups=2 of 3 channels and 4 filters"));
     a.groups = 1;
     a.strides[0] = a.dilation_rate[0] = 2;
     assert_int_equal(tlvk__op_conv2d.shape(&a, 1, &x, &y), TLVK_ERROR_ARGUMENT);
@@ -351,7 +408,8 @@ static void refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(padding_of_tensorflow), cmocka_unit_test(refusals), cmocka_unit_test(adjoints), cmocka_unit_test(adjoints_portable),
-        cmocka_unit_test(weights_beyond_a_binding), cmocka_unit_test(bits_of_a_sample), cmocka_unit_test(storage_buffers),
+        cmocka_unit_test(weights_beyond_a_binding), cmocka_unit_test(transposed_weights_in_parts),
+        cmocka_unit_test(bits_of_a_sample), cmocka_unit_test(storage_buffers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
