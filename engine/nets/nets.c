@@ -21,6 +21,7 @@ static const tlvk__net *const networks[] = {
     &tlvk__net_efficientnetv2b0, &tlvk__net_efficientnetv2b1, &tlvk__net_efficientnetv2b2, &tlvk__net_efficientnetv2b3,
     &tlvk__net_efficientnetv2s, &tlvk__net_efficientnetv2m, &tlvk__net_efficientnetv2l,
     &tlvk__net_mobilenetv3small, &tlvk__net_mobilenetv3large, &tlvk__net_nasnetmobile, &tlvk__net_nasnetlarge,
+    &tlvk__net_convnexttiny, &tlvk__net_convnextsmall, &tlvk__net_convnextbase, &tlvk__net_convnextlarge, &tlvk__net_convnextxlarge,
 };
 
 const char *tlvk_net_name(int index) { return index >= 0 && (size_t)index < TLVK__COUNT(networks) ? networks[index]->name : NULL; }

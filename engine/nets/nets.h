@@ -27,7 +27,7 @@ extern const tlvk__net tlvk__net_vgg16, tlvk__net_vgg19, tlvk__net_resnet50, tlv
     tlvk__net_efficientnetb3, tlvk__net_efficientnetb4, tlvk__net_efficientnetb5, tlvk__net_efficientnetb6, tlvk__net_efficientnetb7,
     tlvk__net_efficientnetv2b0, tlvk__net_efficientnetv2b1, tlvk__net_efficientnetv2b2, tlvk__net_efficientnetv2b3, tlvk__net_efficientnetv2s,
     tlvk__net_efficientnetv2m, tlvk__net_efficientnetv2l, tlvk__net_mobilenetv3small, tlvk__net_mobilenetv3large, tlvk__net_nasnetmobile,
-    tlvk__net_nasnetlarge;
+    tlvk__net_nasnetlarge, tlvk__net_convnexttiny, tlvk__net_convnextsmall, tlvk__net_convnextbase, tlvk__net_convnextlarge, tlvk__net_convnextxlarge;
 
 const tlvk__net *tlvk__net_find(const char *name); /* NULL: there is none of that name */
 /* As tlvk_net makes it, but without loading weights: what it would load them into. */

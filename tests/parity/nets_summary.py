@@ -32,6 +32,7 @@ NETS = {
     "mobilenetv2": A.MobileNetV2, "densenet121": A.DenseNet121, "densenet169": A.DenseNet169, "densenet201": A.DenseNet201,
     **{f"efficientnetb{i}": getattr(A, f"EfficientNetB{i}") for i in range(8)},
     **{f"efficientnetv2{kind.lower()}": getattr(A, f"EfficientNetV2{kind}") for kind in ("B0", "B1", "B2", "B3", "S", "M", "L")},
+    **{f"convnext{kind.lower()}": getattr(A, f"ConvNeXt{kind}") for kind in ("Tiny", "Small", "Base", "Large", "XLarge")},
     "mobilenetv3small": A.MobileNetV3Small, "mobilenetv3large": A.MobileNetV3Large, "nasnetmobile": A.NASNetMobile, "nasnetlarge": A.NASNetLarge,
 }
 READY_INSIDE = ("efficientnet", "mobilenetv3", "convnext")
@@ -41,9 +42,10 @@ OWN_SIZE = {"inceptionv3": 299, "xception": 299, **dict(zip([f"efficientnetb{i}"
             **dict(zip([f"efficientnetv2{kind}" for kind in ("b0", "b1", "b2", "b3", "s", "m", "l")], (224, 240, 260, 300, 384, 480, 480))), "nasnetlarge": 331}
 # The deepest ones differ from these in how often a block is repeated, which their layers show.
 ANSWERS = ["vgg16", "resnet50", "resnet50v2", "inceptionv3", "xception", "mobilenet", "mobilenetv2", "densenet121", "efficientnetb0",
-           "efficientnetv2b0", "efficientnetv2s", "mobilenetv3small", "mobilenetv3large", "nasnetmobile"]
+           "efficientnetv2b0", "efficientnetv2s", "mobilenetv3small", "mobilenetv3large", "nasnetmobile",
+           "convnexttiny"]
 # Of Keras's layer configs: what the library never varies.
-NOT_WRITTEN = {"dtype", "synchronized", "optional", "ragged", "sparse"}
+NOT_WRITTEN = {"dtype", "synchronized", "optional", "ragged", "sparse", "rms_scaling"}
 U = 2.0 ** -24  # unit roundoff of float32
 
 
@@ -202,11 +204,12 @@ def refusals(net):
              {**official, "height": own, "width": own + 1}, {**official, "height": own, "width": own, "channels": 1},
              {**official, "height": own, "width": own, "channels": 1, "no_top": 1}]
     if net.startswith("mobilenetv3"):
-        early += [{**official, "alpha": 0.5}, {**official, "alpha": 1.25}, {"dropout": 1.5}, {"dropout": -0.5}]
+        early += [{**official, "alpha": 0.5}, {**official, "alpha": 1.25}, {"dropout": 1.5}]
     else:
         early += sized
     if net.startswith("nasnet"):
-        early += [{**official, "height": -1, "width": -1, "no_top": 1}, {**official, "height": own, "width": -1, "no_top": 1}]
+        early += [{**official, "height": -1, "width": -1, "no_top": 1}, {**official, "height": own, "width": -1, "no_top": 1},
+                  {"height": -1, "width": least, "no_top": 1}]
     if net == "mobilenet":
         early += [{**official, "alpha": 0.6}, {**official, "alpha": 1.3}, {**official, "depth_multiplier": 2}, {"alpha": 0.01}, {"alpha": -1.0},
                   {"dropout": 1.5}, {"dropout": -0.5}, {"depth_multiplier": -1}]
@@ -222,7 +225,8 @@ def accepted(net):
     """The other side of the same rules."""
     least, own, official = SMALLEST.get(net, 32), OWN_SIZE.get(net, 224), {"weights": "imagenet"}
     open_too = [{"height": -1, "width": -1}, {**official, "height": 2 * own, "width": own}, {**official, "alpha": 0.75}]
-    return (open_too if net.startswith("mobilenetv3") else []) + [{"height": least, "width": least}, {"height": -1 if net in PADDED else least, "width": least if net in PADDED else -1, "no_top": 1},
+    partly = {"height": -1, "width": least, "no_top": 1} if net in PADDED else {"height": least, "width": -1, "no_top": 1}
+    return (open_too if net.startswith("mobilenetv3") else []) + [{"height": least, "width": least}, *([partly] * (net != "nasnetmobile")),
             {"height": own, "width": own, "channels": 1, "no_top": 1},
             {"height": own, "width": own, "channels": 4, "classes": 10, "activation": "sigmoid"}, {**official, "height": own, "width": own},
             {**official, "height": own, "width": own, "logits": 1}, {**official, "height": own + 5, "width": own, "no_top": 1, "classes": 10}]
@@ -258,6 +262,8 @@ def shake(model, x, seed):
         elif type(layer).__name__ == "Normalization" and values:
             layer.set_weights([0.5 + 0.05 * rng.normal(size=3), 0.05 + 0.01 * rng.random(3), np.zeros((), values[2].dtype)])
             layer.finalize_state()
+        elif type(layer).__name__ == "LayerScale":
+            layer.set_weights([0.3 * (1 + 0.2 * rng.normal(size=values[0].shape))])  # Keras's first 1e-6 hides the block
         elif values and values[-1].ndim == 1:
             layer.set_weights([*(gain * v for v in values[:-1]), bias * rng.normal(size=values[-1].shape)])
     model(x, training=True)

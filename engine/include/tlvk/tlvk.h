@@ -366,6 +366,11 @@ TLVK_API tlvk_status tlvk_mobilenetv3small(tlvk_context *ctx, const tlvk_net_des
 TLVK_API tlvk_status tlvk_mobilenetv3large(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API tlvk_status tlvk_nasnetmobile(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API tlvk_status tlvk_nasnetlarge(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_convnexttiny(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_convnextsmall(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_convnextbase(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_convnextlarge(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
+TLVK_API tlvk_status tlvk_convnextxlarge(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out);
 TLVK_API const char *tlvk_net_name(int index); /* of the built-in networks; NULL past the last */
 
 /* Official weights. They lie where Keras keeps them ($KERAS_HOME/models, else ~/.keras/models); tlvk_net with weights "imagenet" fetches what is missing
