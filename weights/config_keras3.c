@@ -73,7 +73,10 @@ static json_t *operation_to_json(writer *w, const tlvk_layer *layer, const char 
     if (!checked(w, config))
         return NULL;
     failed(w, tlvk__attrs_to_json(&at, layer->op, layer->attrs, config));
-    json_t *entry = checked(w, tlvk__keras3_object("keras.layers", layer->op->class_name, config));
+    const char *module = layer->op->keras3_module;
+    json_t *entry = checked(w, tlvk__keras3_object(module ? module : "keras.layers", layer->op->class_name, config));
+    if (entry && module)
+        json_object_set_new(entry, "registered_name", json_string(layer->op->class_name));
     if (entry && layer->variable_count > 0)
         json_object_set_new(entry, "build_config", json_pack("{s:o}", "input_shape", shape_to_json(&layer->built_shape)));
     return entry;

@@ -139,7 +139,9 @@ tlvk_status tlvk__h5_write_count(hid_t place, const char *path, int64_t value) {
 tlvk_status tlvk__h5_write_variable(hid_t place, const char *path, tlvk__variable *v) {
     const float *values;
     tlvk_status status = tlvk__variable_values(v, &values);
-    return status ? status : tlvk__h5_write_floats(place, path, &v->spec.shape, values);
+    if (status || !v->spec.integer)
+        return status ? status : tlvk__h5_write_floats(place, path, &v->spec.shape, values);
+    return write_array(place, path, &v->spec.shape, H5T_STD_I64LE, H5T_NATIVE_FLOAT, values);
 }
 
 /* --- files --- */

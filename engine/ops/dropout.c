@@ -340,7 +340,8 @@ static tlvk_status depth_reference_backward(const tlvk__ref_call *call) {
     return call->dx[0] ? reference(&depth, call, call->dy, call->dx[0], true) : TLVK_OK;
 }
 const tlvk__op tlvk__op_stochastic_depth = {
-    .class_name = "StochasticDepth", .snake_name = "stochastic_depth", .flags = TLVK__OP_RANDOM, .min_inputs = 1, .max_inputs = 1,
+    .class_name = "StochasticDepth", .keras3_module = "keras.src.applications.convnext",
+    .snake_name = "stochastic_depth", .flags = TLVK__OP_RANDOM, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__dropout_attrs), .fields = depth_fields, .defaults = defaults, .shape = depth_shape, .view = view,
     .backward_reads = backward_reads, .flops = flops, .forward = depth_forward, .backward = depth_backward,
     .reference_forward = depth_reference, .reference_backward = depth_reference_backward, .test_case = depth_test_case,

@@ -156,7 +156,7 @@ static const tlvk__field fields[] = {
 };
 
 const tlvk__op tlvk__op_layer_scale = {
-    .class_name = "LayerScale", .snake_name = "layer_scale", .min_inputs = 1, .max_inputs = 1, .attr_bytes = sizeof(tlvk__layer_scale_attrs),
+    .class_name = "LayerScale", .keras3_module = "keras.src.applications.convnext", .snake_name = "layer_scale", .min_inputs = 1, .max_inputs = 1, .attr_bytes = sizeof(tlvk__layer_scale_attrs),
     .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .backward_reads = backward_reads, .flops = tlvk__elementwise_flops,
     .needs = needs, .forward = forward, .backward = backward, .reference_forward = reference_forward, .reference_backward = reference_backward,
     .test_case = test_case,

@@ -44,7 +44,7 @@ static int variables(const void *attrs, int inputs, const tlvk__shape *x, tlvk__
     const tlvk__shape vector = {1, {x->dim[x->rank - 1]}};
     specs[0] = (tlvk__variable_spec){.name = "mean", .shape = vector, .initializer = {.kind = TLVK_ZEROS}};
     specs[1] = (tlvk__variable_spec){.name = "variance", .shape = vector, .initializer = {.kind = TLVK_ONES}};
-    specs[2] = (tlvk__variable_spec){.name = "count", .initializer = {.kind = TLVK_ZEROS}}; /* a number: rank 0 */
+    specs[2] = (tlvk__variable_spec){.name = "count", .integer = true, .initializer = {.kind = TLVK_ZEROS}}; /* a number: rank 0 */
     return 3;
 }
 

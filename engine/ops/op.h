@@ -81,6 +81,7 @@ typedef struct tlvk__variable_spec {
     tlvk__shape shape;             /* Keras's */
     tlvk__layout layout;
     bool trainable;                /* false: state (moving statistics) */
+    bool integer;                  /* a whole number, which Keras keeps as int64 in files; here a float as all, exact up to 2^24 */
     tlvk__initializer initializer;
     int64_t fan_in, fan_out;       /* for the initializer; 0: from the shape by Keras's compute_fans */
     tlvk_regularizer regularizer;
@@ -162,6 +163,7 @@ typedef struct tlvk__op_part { const tlvk__op *op; union { unsigned char bytes[T
 
 struct tlvk__op {
     const char *class_name;        /* Keras's: "Conv2D" */
+    const char *keras3_module;     /* where Keras 3 looks for a class that is no layer of its public list; NULL: keras.layers */
     const char *snake_name;        /* automatic layer names: "conv2d" */
     unsigned flags;
     int min_inputs, max_inputs;
