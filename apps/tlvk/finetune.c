@@ -142,8 +142,8 @@ static int prepare(const cli_command *command, finetune_job *job) {
     if (status != CLI_GO_ON) {
         return status;
     }
-    if (o->embed_preprocess && desc.preprocess != TLVK_PREPROCESS_TF && desc.preprocess != TLVK_PREPROCESS_SCALE && desc.preprocess != TLVK_PREPROCESS_NONE) {
-        cli_message("--embed-preprocess: only tf and scale can be layers in this version");
+    if (o->embed_preprocess && desc.preprocess == TLVK_PREPROCESS_CAFFE) {
+        cli_message("--embed-preprocess: Keras has no layer for caffe, which turns the channels round; tf, torch and scale can be layers");
         status = CLI_USAGE;
     }
     tlvk_preprocess preprocess = desc.preprocess;

@@ -166,10 +166,15 @@ static tlvk_tensor build_head(const finetune_options *o, tlvk_tensor x, int unit
     return dense(dropout(x, rate), o, "head_predictions", units, (tlvk_activation_kind)o->activation);
 }
 
-/* The two ways of making pictures ready that are a scale and an offset can be a layer. */
+/* The ways of making pictures ready that Keras has layers for: all but caffe, which also turns the channels round. */
 static tlvk_tensor embed(tlvk_tensor x, tlvk_preprocess preprocess) {
     if (preprocess == TLVK_PREPROCESS_TF) {
         return tlvk_rescaling(x, 1.0f / 127.5f, -1.0f, "preprocess");
+    }
+    if (preprocess == TLVK_PREPROCESS_TORCH) { /* keras/src/applications/imagenet_utils.py */
+        static const float mean[] = {0.485f, 0.456f, 0.406f}, variance[] = {0.229f * 0.229f, 0.224f * 0.224f, 0.225f * 0.225f};
+        x = tlvk_rescaling(x, 1.0f / 255.0f, 0.0f, "preprocess_scale");
+        return tlvk_normalization(x, &(tlvk_normalization_desc){.name = "preprocess", .mean = mean, .variance = variance, .count = 3});
     }
     return preprocess == TLVK_PREPROCESS_SCALE ? tlvk_rescaling(x, 1.0f / 255.0f, 0.0f, "preprocess") : x;
 }

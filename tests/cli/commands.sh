@@ -183,6 +183,14 @@ results() {
     expect 2 'flap' "$tlvk" finetune two.h5 --no-top --train train --augment flip,flap "${quick[@]}"
     expect 2 'rotate' "$tlvk" finetune two.h5 --no-top --train train --augment rotate "${quick[@]}"
     expect 2 'contrast' "$tlvk" finetune two.h5 --no-top --train train --augment contrast:0.1 --preprocess caffe
+    expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --output torch.h5 --epochs 1 --preprocess torch
+    expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --output embedded.h5 --epochs 1 --preprocess torch --embed-preprocess
+    expect 0 '' "$tlvk" evaluate torch.h5 val --json
+    json loss >/dev/null; cut -c1-6 values >plain
+    expect 0 '' "$tlvk" evaluate embedded.h5 val --json
+    json loss >/dev/null; cut -c1-6 values >embedded
+    check 'a preprocessing inside the model gives the same losses' same plain embedded
+    expect 2 'caffe' "$tlvk" finetune two.h5 --no-top --train train --epochs 1 --preprocess caffe --embed-preprocess
     local dense='{"class_name": "Dense", "config": {"name": "scores", "units": %s, "activation": "%s"}}'
     # shellcheck disable=SC2059
     printf '{"class_name": "Sequential", "config": {"name": "top", "layers": [{"class_name": "Flatten", "config": {"name": "f"}}, '"$dense"']}}' 2 softmax >head.json
