@@ -42,7 +42,9 @@ static tlvk_status evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *lo
 
 tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs) {
     tlvk_context *ctx = tlvk__model_context(model);
-    if (!model || !data || !logs) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_evaluate: no model, no data or no place for the result"));
+    if (!model || !data || !logs) {
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_evaluate: no model, no data or no place for the result"));
+    }
     tlvk__context_clear_cancel(ctx);
     return tlvk__context_fail(ctx, evaluate(model, data, logs));
 }
@@ -102,10 +104,13 @@ static tlvk_status clear_scores(predict_state *s, const size_t *room) {
     int64_t size = tlvk_dataset_size(s->data);
     for (int i = 0; i < s->task.output_count; i++) {
         size_t count = 0;
-        if (!tlvk__shape_elements(&s->task.outputs[i], &s->elements[i])) return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s: the shape of output %d is open", s->model->name, i);
+        if (!tlvk__shape_elements(&s->task.outputs[i], &s->elements[i])) {
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s: the shape of output %d is open", s->model->name, i);
+        }
         if (!s->scores[i]) continue;
         if (!tlvk__mul_size((size_t)size, (size_t)s->elements[i], &count) || room[i] < count) {
-            return tlvk__fail(TLVK_ERROR_ARGUMENT, "predict: %lld samples of %lld scores need room for %zu floats, there is room for %zu", (long long)size, (long long)s->elements[i], count, room[i]);
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "predict: %lld samples of %lld scores need room for %zu floats, there is room for %zu",
+                              (long long)size, (long long)s->elements[i], count, room[i]);
         }
         for (size_t k = 0; k < count; k++) s->scores[i][k] = NAN;
     }
@@ -115,7 +120,10 @@ static tlvk_status clear_scores(predict_state *s, const size_t *room) {
 static tlvk_status allocate(predict_state *s) {
     bool ok = true;
     size_t batch = (size_t)s->batch;
-    for (int i = 0; i < s->task.input_count; i++) ok = ok && (s->x[i] = tlvk__calloc(batch * (size_t)tlvk__dataset_sample_elements(s->data, i), sizeof(float))) != NULL;
+    for (int i = 0; ok && i < s->task.input_count; i++) {
+        s->x[i] = tlvk__calloc(batch * (size_t)tlvk__dataset_sample_elements(s->data, i), sizeof(float));
+        ok = s->x[i] != NULL;
+    }
     for (int i = 0; i < s->task.output_count; i++) ok = ok && (s->y[i] = tlvk__calloc(batch * (size_t)s->elements[i], sizeof(float))) != NULL;
     for (int i = 0; i < TLVK__SLOTS; i++) ok = ok && (s->ids[i] = tlvk__calloc(batch, sizeof *s->ids[i])) != NULL;
     return ok ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "predict: no memory for a batch of %d", s->batch);
@@ -143,7 +151,9 @@ static tlvk_status predict(predict_state *s, const size_t *room) {
 
 tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements) {
     tlvk_context *ctx = tlvk__model_context(model);
-    if (!model || !data || !scores) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_predict: no model, no data or no place for scores"));
+    if (!model || !data || !scores) {
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_predict: no model, no data or no place for scores"));
+    }
     tlvk__context_clear_cancel(ctx);
     float *first[TLVK_MAX_IO] = { scores };
     predict_state s = { .model = model, .data = data, .scores = first };
@@ -152,7 +162,9 @@ tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *sco
 
 tlvk_status tlvk_model_predict_outputs(tlvk_model *model, tlvk_dataset *data, float *const *outputs, const size_t *elements) {
     tlvk_context *ctx = tlvk__model_context(model);
-    if (!model || !data || !outputs || !elements) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_predict_outputs: no model, no data or no place for scores"));
+    if (!model || !data || !outputs || !elements) {
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_predict_outputs: no model, no data or no place for scores"));
+    }
     tlvk__context_clear_cancel(ctx);
     predict_state s = { .model = model, .data = data, .scores = outputs };
     return tlvk__context_fail(ctx, predict(&s, elements));

@@ -215,7 +215,9 @@ static tlvk_status check_desc(const fit_state *f) {
     if (d->class_weight && d->class_weight_count != classes) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: %d class weights for %d classes", d->class_weight_count, classes);
     }
-    if (d->class_weight && f->model->output_count > 1) return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: class weights are for models with one output, model %s has %d", f->model->name, f->model->output_count);
+    if (d->class_weight && f->model->output_count > 1) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: class weights are for models with one output, model %s has %d", f->model->name, f->model->output_count);
+    }
     if (tlvk_dataset_size(f->train) == 0) return tlvk__fail(TLVK_ERROR_DATA, "fit: the training data is empty");
     return TLVK_OK;
 }
@@ -246,7 +248,8 @@ static tlvk_status set_up(fit_state *f) {
     f->batch = tlvk__batch_of(f->train);
     f->epochs = d->epochs ? d->epochs : 1;
     f->steps_per_epoch = tlvk__div_up(tlvk_dataset_size(f->train), f->batch);
-    f->progress = (tlvk__progress){ .epoch = d->initial_epoch, .seed = d->seed, .best = (double)NAN, .best_score = (double)NAN, .plateau = f->training->plateau };
+    f->progress = (tlvk__progress){ .epoch = d->initial_epoch, .seed = d->seed, .best = (double)NAN, .best_score = (double)NAN,
+                                    .plateau = f->training->plateau };
     st = tlvk__training_session(f->model, &f->task, f->batch, d->batch_norm_inference, d->augmentation, &f->session);
     if (!st) st = allocate_best(f);
     if (!st && d->resume) {

@@ -219,11 +219,45 @@ static void arrays_in_batches(void **state) {
     tlvk_dataset_destroy(d);
 }
 
+static void several_arrays(void **state) {
+    (void)state;
+    float a[4] = {0, 1, 2, 3}, b[12], hot[8] = {1, 0, 0, 1, 0, 1, 1, 0}, plain[4] = {0.5f, 1.5f, 2.5f, 3.5f};
+    float out_a[3], out_b[9], out_hot[6], out_plain[3];
+    int64_t ids[3], valid = 0, order[3] = {3, 1, 2};
+    for (int i = 0; i < 12; i++) {
+        b[i] = (float)(100 + i);
+    }
+    tlvk_dataset *d = NULL;
+    tlvk_array_desc desc = {.inputs = {{a, {4}}, {b, {4, 1, 3}}}, .targets = {{hot, {4, 2}}, {plain, {4}}}};
+    assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_OK);
+    b[9] = 0; /* a copy was made */
+    assert_true(tlvk__dataset_input_count(d) == 2 && tlvk__dataset_target_count(d) == 2 && tlvk__dataset_sample_elements(d, 1) == 3);
+    assert_true(tlvk__dataset_label_kind(d, 0) == TLVK__LABELS_CATEGORICAL && tlvk__dataset_label_kind(d, 1) == TLVK__LABELS_TARGETS);
+    assert_true(tlvk__dataset_target_classes(d, 0) == 2 && tlvk__dataset_target_label(d, 0, 1) == 1 && tlvk__dataset_target_label(d, 1, 1) == -1);
+    tlvk__reader *r = make_reader(d, (tlvk__reader_desc){.order = order, .count = 3, .batch = 3});
+    assert_int_equal(tlvk__reader_next(r, (float *[]){out_a, out_b}, (float *[]){out_hot, out_plain}, ids, &valid), TLVK_OK);
+    assert_int_equal(valid, 3);
+    assert_memory_equal(out_a, ((float[]){3, 1, 2}), sizeof out_a);
+    assert_memory_equal(out_b, ((float[]){109, 110, 111, 103, 104, 105, 106, 107, 108}), sizeof out_b);
+    assert_memory_equal(out_hot, ((float[]){1, 0, 0, 1, 0, 1}), sizeof out_hot);
+    assert_memory_equal(out_plain, ((float[]){3.5f, 1.5f, 2.5f}), sizeof out_plain);
+    tlvk__reader_destroy(r);
+    /* The content hash covers every input: a sample that differs in the second alone is another one. */
+    tlvk__hash first, second;
+    assert_int_equal(tlvk__dataset_sample_hash(d, 0, &first), TLVK_OK);
+    tlvk_dataset_destroy(d);
+    b[1] += 1;
+    assert_int_equal(tlvk_dataset_from_arrays(NULL, &desc, &d), TLVK_OK);
+    assert_int_equal(tlvk__dataset_sample_hash(d, 0, &second), TLVK_OK);
+    assert_memory_not_equal(&first, &second, sizeof first);
+    tlvk_dataset_destroy(d);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bytes_for_any_workers), cmocka_unit_test(bad_pictures_are_left_out), cmocka_unit_test(strict_names_the_file),
         cmocka_unit_test(none_readable_is_an_error),  cmocka_unit_test(early_ends),                cmocka_unit_test(hashes_on_the_way),
-        cmocka_unit_test(arrays_in_batches),
+        cmocka_unit_test(arrays_in_batches),          cmocka_unit_test(several_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
