@@ -80,6 +80,8 @@ bool tlvk__anything_trains(const tlvk_layer *layer);
 /* config.json of a .keras archive, with compile_config where the model was compiled; as tlvk__model_to_config. */
 char *tlvk__model_to_keras3(const tlvk_model *model, tlvk_status *status);
 json_t *tlvk__compile_config_of(const tlvk_model *model); /* NULL while a loss is not resolved */
+/* "Adam" of "Custom>Adam", "adam", ...; false where it is none of the four. */
+bool tlvk__optimizer_parse(const char *class_name, tlvk_optimizer_kind *kind);
 /* The layer's name as it stands in files; malloc'd, NULL without memory. Keras 3 refuses names with a slash, which Keras 1 allowed. */
 char *tlvk__written_name(const char *name);
 

@@ -60,14 +60,15 @@ static tlvk_status put_layers(tlvk__h5_reader *r, hid_t weights, const char *whe
 static bool exists(hid_t place, const char *name) { return H5Lexists(place, name, H5P_DEFAULT) > 0; }
 
 static tlvk_status put_optimizer(tlvk__h5_reader *r, hid_t file) {
-    bool there = exists(file, "optimizer_weights");
+    const char *name = exists(file, TLVK__OPTIMIZER_GROUP) ? TLVK__OPTIMIZER_GROUP : "optimizer_weights";
+    bool there = exists(file, name);
     tlvk_status status = tlvk__h5_put_number(r, there);
     if (status || !there)
         return status;
-    hid_t group = H5Gopen2(file, "optimizer_weights", r->group_access);
+    hid_t group = H5Gopen2(file, name, r->group_access);
     if (group < 0)
-        return tlvk__fail(TLVK_ERROR_FORMAT, "the group 'optimizer_weights' cannot be opened");
-    status = tlvk__h5_put_text(r, "optimizer_weights");
+        return tlvk__fail(TLVK_ERROR_FORMAT, "the group '%s' cannot be opened", name);
+    status = tlvk__h5_put_text(r, name);
     if (!status)
         status = put_listed(r, group, "the optimizer");
     H5Gclose(group);

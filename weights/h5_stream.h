@@ -13,6 +13,9 @@
 
 #define TLVK__H5_MARK 0x326B7635684C5654u
 #define TLVK__USAGE_ATTRIBUTE "tlvk_usage"
+/* The optimizer's state in .h5 files written here. Not Keras's `optimizer_weights`: Keras 3 (3.15, legacy_h5_format.py) builds an optimizer that it finds
+ * there for no variables at all, and training on then fails with "Unknown variable". */
+#define TLVK__OPTIMIZER_GROUP "tlvk_optimizer_weights"
 
 /* Run in the child: read the file and write the stream. */
 tlvk_status tlvk__h5_child(void *path, FILE *out);    /* an HDF5 file, path a const char * */

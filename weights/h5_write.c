@@ -113,6 +113,8 @@ static tlvk_status write_model(hid_t file, const tlvk_model *model) {
         status = tlvk__h5_write_text(file, "model_config", config);
     if (!status)
         status = tlvk__h5_write_text(file, "training_config", training);
+    if (!status && training)
+        status = tlvk__h5_write_optimizer(file, TLVK__OPTIMIZER_GROUP, false, model);
     if (!status)
         status = tlvk__h5_write_text(file, TLVK__USAGE_ATTRIBUTE, usage);
     if (!status)

@@ -178,13 +178,15 @@ static tlvk_status run_job(void *user, FILE *out) {
     return j->save(j->temporary, j->user);
 }
 
-tlvk_status tlvk__h5_save(const tlvk_model *model, const char *path, tlvk_status (*save)(const char *temporary, void *user), void *user) {
+tlvk_status tlvk__h5_save(tlvk_model *model, const char *path, tlvk_status (*save)(const char *temporary, void *user), void *user) {
     char *temp = tlvk__file_temp_name(path);
     void *nothing = NULL;
     size_t size;
     tlvk_status status = temp ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "no memory");
     for (int i = 0; !status && i < model->layer_count; i++)
         status = settle_values(model->layers[i]);
+    if (!status && model->optimizer_read)
+        status = model->optimizer_read(model);
     if (!status) {
         status = tlvk__run_guarded(run_job, &(job){temp, save, user}, &nothing, &size);
         if (status == TLVK_ERROR_FORMAT) /* what the guard calls a crash */

@@ -25,10 +25,12 @@ tlvk_status tlvk__h5_write_count(hid_t place, const char *path, int64_t value); 
 
 /* Creates the file at `path` and lets `work` fill it. To be called in the child of tlvk__h5_save. */
 tlvk_status tlvk__h5_create(const char *path, tlvk_status (*work)(hid_t file, void *user), void *user);
-/* Draws what is not drawn yet, so that what is saved is what the model has; then runs `save` in a child process with the name of a file beside
+/* Draws what is not drawn yet and reads the optimizer back, so that what is saved is what the model has; then runs `save` in a child process with the name of a file beside
  * `path`, and renames that to `path` when all went well. */
-tlvk_status tlvk__h5_save(const tlvk_model *model, const char *path, tlvk_status (*save)(const char *temporary, void *user), void *user);
+tlvk_status tlvk__h5_save(tlvk_model *model, const char *path, tlvk_status (*save)(const char *temporary, void *user), void *user);
 
+/* The optimizer's state as the group `path`, where the model was compiled and has one: datasets 0, 1, ... (`numbers`), or listed in weight_names. */
+tlvk_status tlvk__h5_write_optimizer(hid_t file, const char *path, bool numbers, const tlvk_model *model);
 /* The state of a model's layers, and its usage, in Keras 3's form; fits tlvk__h5_create, `user` being the tlvk_model. */
 tlvk_status tlvk__h5_write_state(hid_t file, void *user);
 bool tlvk__has_usage(const tlvk_usage *u);

@@ -58,7 +58,9 @@ tlvk_status tlvk__h5_write_state(hid_t file, void *user) {
     tlvk_status status = write_usage(file, model);
     if (!status)
         status = write_root(file, model);
-    return status ? status : tlvk__state_walk(model, TLVK__STATE_LAYERS, write_layer, &file);
+    if (!status)
+        status = tlvk__state_walk(model, TLVK__STATE_LAYERS, write_layer, &file);
+    return status ? status : tlvk__h5_write_optimizer(file, "optimizer/vars", true, model);
 }
 
 static tlvk_status save_weights(const char *temporary, void *user) { return tlvk__h5_create(temporary, tlvk__h5_write_state, user); }

@@ -29,6 +29,11 @@ static tlvk_status fill_model(tlvk_model *model, const tlvk__h5_content *content
     tlvk_status status = within_file(take_weights(model, content, path, true));
     if (!status && content->usage)
         status = tlvk__usage_from_json(model, content->usage);
+    const char *compiled = content->archive ? content->model_config : content->training_config;
+    if (!status && compiled)
+        tlvk__training_take(model, compiled, content->archive);
+    if (!status && !tlvk__optimizer_state_take(model, content))
+        tlvk__context_log(model->ctx, TLVK_LOG_WARNING, "%s: %s", path, tlvk__fail_text());
     if (!status && content->training_config) {
         model->optimizer_config = tlvk__strdup(content->training_config);
         if (!model->optimizer_config)

@@ -63,6 +63,11 @@ char *tlvk__usage_to_json(const tlvk_usage *usage);
 tlvk_status tlvk__usage_from_json(tlvk_model *model, const char *json);
 /* The compile settings of a file in a form that Keras 3 and tf_keras both take, or NULL where they have none. malloc'd. */
 char *tlvk__training_config_portable(const char *json);
+/* Takes the compile settings of a file, training_config or (archive) a config.json with compile_config, as model->compiled where this library has all
+ * of them; else leaves the model uncompiled. */
+void tlvk__training_take(tlvk_model *model, const char *json, bool archive);
+/* Takes the optimizer's state of a file for model->compiled; false, with the reason in the fail text, where the arrays are not those of the optimizer. */
+bool tlvk__optimizer_state_take(tlvk_model *model, const tlvk__h5_content *content);
 /* The compile settings of a model that was compiled here, as training_config; NULL while its loss is not resolved. */
 char *tlvk__training_config_of(const tlvk_model *model);
 

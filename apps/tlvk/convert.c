@@ -43,15 +43,16 @@ static int run(const cli_command *command, int argc, char **argv) {
     cli_common common = {0};
     cli_model_request request = {0};
     bool no_top = false, weights = false;
-    cli_option common_rows[CLI_COMMON_ROWS];
+    cli_option common_rows[CLI_COMMON_ROWS], net_rows[CLI_NET_ROWS];
     cli_common_options(&common, common_rows);
+    cli_net_options(&common, net_rows);
     const cli_option rows[] = {
         {"weights", 0, CLI_FLAG, &weights, NULL, "write the weights alone (as .weights.h5 always does)", 0, 0, NULL},
         {"no-top", 0, CLI_FLAG, &no_top, NULL, "a built-in network without its classifier", 0, 0, NULL},
         {"image-size", 0, CLI_SIZE, request.size, "HxW", "of a built-in network (default: its own)", 0, 0, NULL},
         {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
-    const cli_group groups[] = {{"Options", common_rows}, {"Converting", rows}, {NULL, NULL}};
+    const cli_group groups[] = {{"Options", common_rows}, {"Converting", rows}, {NULL, net_rows}, {NULL, NULL}};
     int first;
     int status = cli_parse(command, groups, argc, argv, &first);
     if (status != CLI_GO_ON) {
@@ -63,6 +64,7 @@ static int run(const cli_command *command, int argc, char **argv) {
     const char *out = argv[first + 1];
     request.spec = argv[first];
     request.no_top = no_top;
+    request.alpha = common.alpha;
     weights = weights || ends_in(out, ".weights.h5");
     if ((no_top || request.size[0]) && !cli_is_net(request.spec)) {
         return cli_usage(command, "--no-top and --image-size go with a built-in network, not with the file %s", request.spec);

@@ -20,6 +20,8 @@ static void destroy_training(tlvk_model *m) {
 void tlvk__model_forget_training(tlvk_model *m) {
     destroy_training(m);
     m->compiled.set = false;
+    tlvk__optimizer_state_destroy(m->optimizer_state);
+    m->optimizer_state = NULL;
     free(m->optimizer_config);
     m->optimizer_config = NULL;
 }
@@ -31,6 +33,7 @@ void tlvk__model_free(tlvk_model *m) {
     for (int i = 0; m->class_names && i < m->usage.class_count; i++)
         free(m->class_names[i]);
     tlvk__layer_leave(m->hidden_input, m);
+    tlvk__optimizer_state_destroy(m->optimizer_state);
     free(m->class_names);
     free(m->optimizer_config);
     free(m->layers);

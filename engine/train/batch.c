@@ -20,8 +20,12 @@ static tlvk_status put_arrays(step_state *s) {
     tlvk__reader *reader = NULL;
     int64_t valid = 0;
     bool ok = true;
-    for (int i = 0; i < s->task.input_count; i++) ok = ok && (x[i] = tlvk__calloc((size_t)(s->n * tlvk__dataset_sample_elements(s->data, i)), sizeof(float))) != NULL;
-    tlvk_status st = ok ? tlvk__reader_create(s->data, &(tlvk__reader_desc){ .batch = (int)s->n, .threads = 1 }, &reader) : tlvk__fail(TLVK_ERROR_MEMORY, "train_on_batch: no memory");
+    for (int i = 0; ok && i < s->task.input_count; i++) {
+        x[i] = tlvk__calloc((size_t)(s->n * tlvk__dataset_sample_elements(s->data, i)), sizeof(float));
+        ok = x[i] != NULL;
+    }
+    tlvk_status st = ok ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "train_on_batch: no memory");
+    if (!st) st = tlvk__reader_create(s->data, &(tlvk__reader_desc){ .batch = (int)s->n, .threads = 1 }, &reader);
     if (!st) st = tlvk__reader_next(reader, x, NULL, NULL, &valid);
     for (int i = 0; !st && i < s->task.input_count; i++) tlvk__runner_put_input(s->runner, 0, i, x[i]);
     for (int i = 0; !st && i < s->task.output_count; i++) {
@@ -70,11 +74,14 @@ static tlvk_status train_step(tlvk_model *model, tlvk_dataset *data, tlvk_logs *
 }
 
 /* Each loss must be named: it tells what the targets hold. */
-static tlvk_status check_compiled(const tlvk_model *model) {
+static tlvk_status check_compiled(tlvk_model *model) {
+    tlvk_status adopted = tlvk__training_adopt(model);
+    if (adopted) return adopted;
     if (!model->training) return tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: model %s is not compiled; call tlvk_model_compile first", model->name);
     for (int i = 0; i < model->output_count; i++) {
         if (model->training->objectives[i].loss.kind == TLVK_LOSS_AUTO) {
-            return tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: model %s was compiled without naming a loss, which tells what y holds; compile with one", model->name);
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: model %s was compiled without naming a loss, which tells what y holds; compile with one",
+                              model->name);
         }
     }
     return TLVK_OK;
@@ -97,12 +104,15 @@ static tlvk_status batch_arrays(tlvk_model *model, const float *x, const float *
     const tlvk__shape *in = model->input_count == 1 ? tlvk__tensor_shape_of(model->inputs[0]) : NULL;
     const tlvk__shape *out = model->output_count == 1 ? tlvk__tensor_shape_of(model->outputs[0]) : NULL;
     if (!in || !out) {
-        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "train_on_batch: model %s has %d inputs and %d outputs; tlvk_model_train_on_arrays takes them", model->name, model->input_count, model->output_count);
+        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "train_on_batch: model %s has %d inputs and %d outputs; tlvk_model_train_on_arrays takes them",
+                          model->name, model->input_count, model->output_count);
     }
     bool sparse = model->training->objectives[0].loss.kind == TLVK_SPARSE_CATEGORICAL_CROSSENTROPY;
     d->x_shape[0] = d->y_shape[0] = samples;
     for (int i = 1; i < in->rank; i++) {
-        if (in->dim[i] < 1) return tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: model %s has an open input size; use tlvk_model_train_on_arrays", model->name);
+        if (in->dim[i] < 1) {
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: model %s has an open input size; use tlvk_model_train_on_arrays", model->name);
+        }
         d->x_shape[i] = in->dim[i];
     }
     for (int i = 1; i < out->rank - sparse; i++) d->y_shape[i] = out->dim[i];
@@ -111,7 +121,9 @@ static tlvk_status batch_arrays(tlvk_model *model, const float *x, const float *
 
 tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x, const float *y, int64_t samples, tlvk_logs *logs) {
     tlvk_context *ctx = tlvk__model_context(model);
-    if (!model || !x || !y || !logs) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_train_on_batch: no model, no arrays or no place for the result"));
+    if (!model || !x || !y || !logs) {
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_train_on_batch: no model, no arrays or no place for the result"));
+    }
     tlvk_array_desc d;
     tlvk_status st = check_compiled(model);
     if (!st) st = batch_arrays(model, x, y, samples, &d);
@@ -121,7 +133,9 @@ tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x, const f
 
 tlvk_status tlvk_model_train_on_arrays(tlvk_model *model, const tlvk_array *inputs, const tlvk_array *targets, tlvk_logs *logs) {
     tlvk_context *ctx = tlvk__model_context(model);
-    if (!model || !inputs || !targets || !logs) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_train_on_arrays: no model, no arrays or no place for the result"));
+    if (!model || !inputs || !targets || !logs) {
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_train_on_arrays: no model, no arrays or no place for the result"));
+    }
     tlvk_array_desc d = { 0 };
     memcpy(d.inputs, inputs, (size_t)model->input_count * sizeof *inputs);
     memcpy(d.targets, targets, (size_t)model->output_count * sizeof *targets);

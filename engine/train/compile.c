@@ -47,6 +47,51 @@ void tlvk__compiled_objectives(tlvk_model *model, const tlvk__objective *objecti
     model->compiled.loss = model->compiled.losses[0];
 }
 
+/* Brings model->optimizer_state up to date; without a session it is so already. */
+static tlvk_status read_optimizer(tlvk_model *model) {
+    const tlvk__training *t = model->training;
+    if (!t || !t->session) return TLVK_OK;
+    int count = 0;
+    tlvk__variable *v;
+    while (tlvk__session_trained(t->session, count, &v)) count++;
+    tlvk__variable **list = tlvk__calloc((size_t)count + 1, sizeof(tlvk__variable *));
+    if (!list) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory for its optimizer", model->name);
+    for (int i = 0; i < count; i++) tlvk__session_trained(t->session, i, &list[i]);
+    int slots = tlvk__optimizer_slots(&t->optimizer);
+    tlvk__optimizer_state *s = tlvk__optimizer_state_create(list, count, slots);
+    tlvk_status st = s ? TLVK_OK : TLVK_ERROR_MEMORY;
+    for (int i = 0; !st && i < count * slots; i++) st = tlvk__session_read_slot(t->session, i / slots, i % slots, s->values[i]);
+    free(list);
+    if (st) {
+        tlvk__optimizer_state_destroy(s);
+        return st;
+    }
+    s->iterations = t->steps;
+    tlvk__optimizer_state_destroy(model->optimizer_state);
+    model->optimizer_state = s;
+    return TLVK_OK;
+}
+
+/* A file's optimizer goes on where it stopped: its slots become those of the model's first session. */
+static tlvk_status restore_slots(const tlvk_model *model, tlvk__session *session) {
+    const tlvk__optimizer_state *s = model->optimizer_state;
+    tlvk__variable *v;
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; s && !st && tlvk__session_trained(session, i, &v); i++) {
+        float *const *values = tlvk__optimizer_state_of(s, v);
+        for (int slot = 0; values && !st && slot < s->slots; slot++) st = tlvk__session_write_slot(session, i, slot, values[slot]);
+    }
+    return st;
+}
+
+static void attach(tlvk_model *model, tlvk__training *t) {
+    tlvk__plateau_begin(&t->plateau, &t->optimizer);
+    if (model->training) model->training_destroy(model->training);
+    model->training = t;
+    model->training_destroy = training_destroy;
+    model->optimizer_read = read_optimizer;
+}
+
 static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
     tlvk__training *t = tlvk__calloc(1, sizeof *t);
     if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
@@ -56,13 +101,25 @@ static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
         free(t);
         return st;
     }
-    tlvk__plateau_begin(&t->plateau, &t->optimizer);
-    if (model->training) model->training_destroy(model->training);
-    model->training = t;
-    model->training_destroy = training_destroy;
+    attach(model, t);
+    tlvk__optimizer_state_destroy(model->optimizer_state);
+    model->optimizer_state = NULL;
     model->compiled.set = true;
     model->compiled.optimizer = t->optimizer;
     tlvk__compiled_objectives(model, t->objectives);
+    return TLVK_OK;
+}
+
+tlvk_status tlvk__training_adopt(tlvk_model *model) {
+    if (model->training || !model->compiled.set) return TLVK_OK;
+    tlvk__training *t = tlvk__calloc(1, sizeof *t);
+    if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
+    t->optimizer = model->compiled.optimizer;
+    for (int i = 0; i < model->output_count; i++) {
+        t->objectives[i] = (tlvk__objective){ .loss = model->compiled.losses[i], .weight = model->compiled.loss_weights[i], .metric = model->compiled.metrics[i] };
+    }
+    if (model->optimizer_state) t->steps = model->optimizer_state->iterations;
+    attach(model, t);
     return TLVK_OK;
 }
 
@@ -131,7 +188,8 @@ tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, in
     tlvk__session *fresh;
     st = tlvk__session_create(model, &d, &fresh);
     if (st) return st;
-    if (t->session && (st = carry_slots(t->session, fresh, tlvk__optimizer_slots(&t->optimizer)))) {
+    st = t->session ? carry_slots(t->session, fresh, tlvk__optimizer_slots(&t->optimizer)) : restore_slots(model, fresh);
+    if (st) {
         tlvk__session_destroy(fresh);
         return st;
     }

@@ -74,6 +74,9 @@ int tlvk__batch_of(const tlvk_dataset *data);
 /* Whether the picture layers take the data's one input and leave its shape. */
 tlvk_status tlvk__augmentation_check(const tlvk_model *augmentation, const tlvk_dataset *data);
 tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_dataset *data, int batch, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user);
+/* A model read from a file that was compiled goes on from its settings and its optimizer's state, as if tlvk_model_compile had been called. Nothing to do
+ * for others. */
+tlvk_status tlvk__training_adopt(tlvk_model *model);
 /* What saving the model as compiled says of its losses. */
 void tlvk__compiled_objectives(tlvk_model *model, const tlvk__objective *objectives);
 double tlvk__model_penalty(const tlvk_model *model); /* l1, l2 of trainable layers, from host values */

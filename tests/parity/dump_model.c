@@ -1,7 +1,8 @@
 /* dump_model.c - loads a Keras file, prints its weights as the model has them, and saves it again; files.py compares both with Keras.
  *
- * Usage: dump_model FILE [weights=FILE] [copy=FILE.h5] [copy_weights=FILE.h5]
- * `weights` is loaded into the model by order before anything is printed or saved.
+ * Usage: dump_model FILE [weights=FILE] [train=FILE samples=N steps=N] [copy=FILE] [copy_weights=FILE]
+ * `weights` is loaded into the model by order before anything is printed or saved. `train` holds float32: N samples of the input, then N targets; the
+ * model is trained on all of them `steps` times, with the optimizer, its state and the loss that the file has.
  * One line for each weight, depth first in model.layers order: layer, weight, trained or not, shape, sum, and sum of values by position.
  * Exit status 0; 4 when a file is refused, with the reason on stderr; 1 for anything else. */
 #include <tlvk/tlvk.h>
@@ -49,6 +50,26 @@ static int print_model(const tlvk_model *model) {
     return failed;
 }
 
+static tlvk_status train(tlvk_model *model, const char *path, int64_t samples, int steps) {
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return TLVK_ERROR_FILE;
+    fseek(f, 0, SEEK_END);
+    size_t bytes = (size_t)ftell(f), inputs = 1;
+    rewind(f);
+    int64_t shape[TLVK_MAX_DIMS];
+    for (int i = 0, rank = tlvk_tensor_shape(tlvk_model_input(model, 0), shape); i < rank; i++)
+        inputs *= (size_t)shape[i];
+    float *values = malloc(bytes + 1);
+    tlvk_status status = values && fread(values, 1, bytes, f) == bytes ? TLVK_OK : TLVK_ERROR_FILE;
+    fclose(f);
+    tlvk_logs logs;
+    for (int i = 0; !status && i < steps; i++)
+        status = tlvk_model_train_on_batch(model, values, values + inputs * (size_t)samples, samples, &logs);
+    free(values);
+    return status;
+}
+
 static const char *option(int argc, char **argv, const char *key) {
     for (int i = 2; i < argc; i++)
         if (strncmp(argv[i], key, strlen(key)) == 0)
@@ -65,6 +86,9 @@ int main(int argc, char **argv) {
     tlvk_status status = tlvk_model_load(ctx, argv[1], &model);
     if (!status && weights)
         status = tlvk_model_load_weights(model, weights, TLVK_BY_ORDER);
+    const char *data = option(argc, argv, "train="), *samples = option(argc, argv, "samples="), *steps = option(argc, argv, "steps=");
+    if (!status && data && samples && steps)
+        status = train(model, data, strtoll(samples, NULL, 10), (int)strtol(steps, NULL, 10));
     int failed = status ? 0 : print_model(model);
     if (!status && copy)
         status = tlvk_model_save(model, copy);

@@ -322,6 +322,81 @@ def compare_weights(program, folder, make, kind, form):
     check(name + " written", all(np.array_equal(a, b) for a, b in zip(wanted, model.get_weights())))
 
 
+# --- the optimizer goes on where it stopped ---
+
+OPTIMIZERS = {
+    "adam": lambda k: k.optimizers.Adam(1e-2),
+    "amsgrad": lambda k: k.optimizers.Adam(1e-2, amsgrad=True),
+    "adamw": lambda k: k.optimizers.AdamW(1e-2, weight_decay=0.01),
+    "sgd": lambda k: k.optimizers.SGD(1e-2, momentum=0.9, nesterov=True),
+    "rmsprop": lambda k: k.optimizers.RMSprop(1e-2, momentum=0.5, centered=True),
+}
+LEGACY = {  # of Keras 2.10 and before, in the lists that they had; its RMSprop added epsilon behind the root, another formula than today's
+    "adam as it was": lambda k: k.optimizers.legacy.Adam(1e-2),
+    "sgd as it was": lambda k: k.optimizers.legacy.SGD(1e-2, momentum=0.9),
+}
+
+
+def small(k):
+    """Two trained layers of one shape, a frozen one between them, nothing random."""
+    L = k.layers
+    m = k.Sequential([L.Input((6,)), L.Dense(6, activation="tanh"), L.Dense(6, activation="sigmoid", trainable=False), L.Dense(6, activation="tanh"),
+                      L.Dense(3)])
+    return m
+
+
+def optimizer_values(model):
+    variables = model.optimizer.variables
+    return [np.asarray(v) for v in (variables() if callable(variables) else variables)]
+
+
+def close(a, b, bound=2e-6):
+    return len(a) == len(b) and all(x.shape == y.shape and float(np.abs(x.astype("d") - y).max()) <= bound * (1 + float(np.abs(y).max())) for x, y in zip(a, b))
+
+
+def compare_training(program, folder, name, kind, form):
+    """Three steps in Keras, then one here against one there; then one more in Keras from the file written here."""
+    k = KERAS[kind]
+    k.backend.clear_session()
+    k.utils.set_random_seed(5)
+    model = small(k)
+    model.compile(optimizer={**OPTIMIZERS, **LEGACY}[name](k), loss="mse")
+    random = np.random.RandomState(1)
+    x, y = random.randn(8, 6).astype("f"), random.randn(8, 3).astype("f")
+    for _ in range(3):
+        model.train_on_batch(x, y)
+    path, data = os.path.join(folder, "trained" + form), os.path.join(folder, "data.raw")
+    np.concatenate([x.ravel(), y.ravel()]).tofile(data)
+    model.save(path)
+    label = "%s of %s in %s" % (name, kind, form)
+    copies = {}
+    for end in (".keras", ".h5"):
+        copies[end] = os.path.join(folder, "further" + end)
+        ours, why = dump(program, path, train=data, samples=8, steps=1, copy=copies[end])
+        if ours is None:
+            check(label + " trained on", False, why)
+            return
+    model.train_on_batch(x, y)
+    wanted = [model.get_weights(), optimizer_values(model)]
+    model.train_on_batch(x, y)
+    for end, copy in copies.items():
+        if end == ".h5" and name == "adamw":
+            continue  # its settings have no form that both Kerases read
+        opened = keras.models.load_model(copy)
+        check("%s trained on, weights from %s" % (label, end), close(opened.get_weights(), wanted[0]))
+        if end == ".keras" and name not in LEGACY:
+            slots = [v for v in optimizer_values(opened) if v.ndim]
+            check("%s trained on, slots from %s" % (label, end), close(slots, [v for v in wanted[1] if v.ndim]))
+        if end == ".keras":
+            check("%s trained on, steps from %s" % (label, end), int(opened.optimizer.iterations) == 4)
+        opened.train_on_batch(x, y)  # from .h5 with an optimizer that starts anew, which Keras 3 cannot otherwise
+        if end == ".keras":
+            check("%s trained on there, from %s" % (label, end), close(opened.get_weights(), model.get_weights()))
+        again = os.path.join(folder, "again.keras")
+        ours, why = dump(program, copy, train=data, samples=8, steps=1, copy=again)
+        check("%s trained on twice here, by way of %s" % (label, end), ours is not None and close(keras.models.load_model(again).get_weights(), model.get_weights()), why)
+
+
 # --- forms that no Keras at hand writes ---
 
 def list_form(path):
@@ -362,6 +437,12 @@ def main():
             for kind in KERAS:
                 for form in (".h5", ".weights.h5"):
                     compare_weights(program, folder, make, kind, form)
+        for name in OPTIMIZERS:
+            for kind in KERAS:
+                for form in (".h5", ".keras"):
+                    compare_training(program, folder, name, kind, form)
+        for name in LEGACY:
+            compare_training(program, folder, name, "tf_keras", ".h5")
         path = os.path.join(folder, "list.h5")
         model = list_form(path)
         ours, why = dump(program, path)

@@ -549,6 +549,43 @@ static void load_anything(const char *path) {
     tlvk_model_destroy(m);
 }
 
+/* Adam's memory through every form that has room for it, to the byte; a model that is compiled again starts without. */
+static void optimizer_state_round_trip(void **state) {
+    (void)state;
+    static const char *const names[] = {"optimizer.keras", "optimizer.h5"};
+    for (size_t form = 0; form < TLVK__COUNT(names); form++) {
+        tlvk_model *base, *m = make_model(&base), *again;
+        char *path = temp_path(names[form]);
+        tlvk__variable *all[MAX_VARIABLES], *trained[MAX_VARIABLES];
+        bool trains[MAX_VARIABLES];
+        int count = tlvk__model_variables(m, all, trains, MAX_VARIABLES), kept = 0;
+        for (int i = 0; i < count; i++)
+            if (trains[i])
+                trained[kept++] = all[i];
+        assert_ok(tlvk_model_compile(m, &(tlvk_compile_desc){.optimizer = {.learning_rate = 0.125f}, .loss = {.kind = TLVK_CATEGORICAL_CROSSENTROPY}}));
+        m->optimizer_state = tlvk__optimizer_state_create(trained, kept, 2);
+        m->optimizer_state->iterations = 41;
+        float next = 0;
+        for (int i = 0; i < 2 * kept; i++)
+            for (size_t k = 0; k < trained[i / 2]->elements; k++)
+                m->optimizer_state->values[i][k] = next += 0.01f;
+        assert_ok(tlvk_model_save(m, path));
+        assert_ok(tlvk_model_load(ctx, path, &again));
+        assert_true(again->compiled.set && again->compiled.optimizer.kind == TLVK_ADAM && again->compiled.optimizer.learning_rate == 0.125f);
+        assert_true(again->compiled.losses[0].kind == TLVK_CATEGORICAL_CROSSENTROPY && again->compiled.loss_weights[0] == 1);
+        assert_non_null(again->optimizer_state);
+        assert_true(again->optimizer_state->iterations == 41 && again->optimizer_state->slots == 2 && again->optimizer_state->count == kept);
+        for (int i = 0; i < 2 * kept; i++)
+            assert_memory_equal(again->optimizer_state->values[i], m->optimizer_state->values[i], trained[i / 2]->elements * sizeof(float));
+        assert_ok(tlvk_model_compile(again, &(tlvk_compile_desc){.loss = {.kind = TLVK_CATEGORICAL_CROSSENTROPY}}));
+        assert_null(again->optimizer_state);
+        tlvk_model_destroy(again);
+        tlvk_model_destroy(m);
+        tlvk_model_destroy(base);
+        free(path);
+    }
+}
+
 /* HDF5 writes the time of creation, in seconds, unless told otherwise. */
 static void bytes_do_not_tell_the_time(void **state) {
     (void)state;
@@ -718,7 +755,7 @@ static void squeezenet_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(bytes_do_not_tell_the_time),
+        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(optimizer_state_round_trip), cmocka_unit_test(bytes_do_not_tell_the_time),
         cmocka_unit_test(partly_frozen_models), cmocka_unit_test(weights_by_order_and_by_name), cmocka_unit_test(names_and_places_refused),
         cmocka_unit_test(odd_forms), cmocka_unit_test(long_lists_are_split), cmocka_unit_test(lies_and_ways_out), cmocka_unit_test(hdf5_printing_is_given_back), cmocka_unit_test(a_reader_that_never_ends_is_ended),
         cmocka_unit_test(truncated_files),
