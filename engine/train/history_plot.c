@@ -28,6 +28,8 @@ static void add_line(tlvk__plot_panel *p, const tlvk_history *h, int output, boo
     const char *what = accuracy ? "accuracy" : "loss", *before = validation ? "val_" : "";
     if (output < 0)
         (void)snprintf(name, 48, "%s%s", before, what);
+    else if (h->names[output])
+        (void)snprintf(name, 48, "%s%.30s_%s", before, h->names[output], what);
     else
         (void)snprintf(name, 48, "%soutput %d %s", before, output, what);
     int colour = output >= 0 ? output + 1 : validation && h->logs[0].outputs < 2; /* beside several outputs, the whole has one colour */
