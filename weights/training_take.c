@@ -33,6 +33,8 @@ static void take_number(const json_t *config, const char *key, float *to) {
 static bool take_optimizer(const json_t *given, tlvk_optimizer *resolved) {
     const json_t *config = json_object_get(given, "config");
     tlvk_optimizer o = {0};
+    if (json_is_string(given)) /* tf_keras keeps the name that compile was given */
+        return tlvk__optimizer_parse(json_string_value(given), &o.kind) && tlvk__optimizer_resolve(&o, resolved) == TLVK_OK;
     if (!json_is_object(config) || !tlvk__optimizer_parse(json_string_value(json_object_get(given, "class_name")), &o.kind))
         return false;
     take_number(config, "lr", &o.learning_rate);

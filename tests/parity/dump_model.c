@@ -1,8 +1,10 @@
 /* dump_model.c - loads a Keras file, prints its weights as the model has them, and saves it again; files.py compares both with Keras.
  *
- * Usage: dump_model FILE [weights=FILE] [train=FILE samples=N steps=N] [copy=FILE] [copy_weights=FILE]
+ * Usage: dump_model FILE [weights=FILE] [freeze=SPEC] [unfreeze=SPEC] [samples=N train=FILE steps=N] [samples=N predict=FILE output=FILE]
+ *                   [copy=FILE] [copy_weights=FILE]
  * `weights` is loaded into the model by order before anything is printed or saved. `train` holds float32: N samples of the input, then N targets; the
- * model is trained on all of them `steps` times, with the optimizer, its state and the loss that the file has.
+ * model is trained on all of them `steps` times, with the optimizer, its state and the loss that the file has; the loss of each step is a line "# loss".
+ * `predict` holds N samples; what the model makes of them goes to `output`, float32.
  * One line for each weight, depth first in model.layers order: layer, weight, trained or not, shape, sum, and sum of values by position.
  * Exit status 0; 4 when a file is refused, with the reason on stderr; 1 for anything else. */
 #include <tlvk/tlvk.h>
@@ -50,23 +52,62 @@ static int print_model(const tlvk_model *model) {
     return failed;
 }
 
-static tlvk_status train(tlvk_model *model, const char *path, int64_t samples, int steps) {
+static size_t elements_of(tlvk_tensor x) {
+    int64_t shape[TLVK_MAX_DIMS];
+    size_t elements = 1;
+    for (int i = 0, rank = tlvk_tensor_shape(x, shape); i < rank; i++)
+        elements *= (size_t)shape[i];
+    return elements;
+}
+
+/* The floats of a file; NULL where it cannot be read. */
+static float *read_floats(const char *path) {
     FILE *f = fopen(path, "rb");
     if (!f)
-        return TLVK_ERROR_FILE;
+        return NULL;
     fseek(f, 0, SEEK_END);
-    size_t bytes = (size_t)ftell(f), inputs = 1;
+    size_t bytes = (size_t)ftell(f);
     rewind(f);
-    int64_t shape[TLVK_MAX_DIMS];
-    for (int i = 0, rank = tlvk_tensor_shape(tlvk_model_input(model, 0), shape); i < rank; i++)
-        inputs *= (size_t)shape[i];
     float *values = malloc(bytes + 1);
-    tlvk_status status = values && fread(values, 1, bytes, f) == bytes ? TLVK_OK : TLVK_ERROR_FILE;
+    if (values && fread(values, 1, bytes, f) != bytes) {
+        free(values);
+        values = NULL;
+    }
     fclose(f);
+    return values;
+}
+
+static tlvk_status train(tlvk_model *model, const char *path, int64_t samples, int steps) {
+    float *values = read_floats(path);
+    size_t inputs = elements_of(tlvk_model_input(model, 0));
+    tlvk_status status = values ? TLVK_OK : TLVK_ERROR_FILE;
     tlvk_logs logs;
-    for (int i = 0; !status && i < steps; i++)
+    for (int i = 0; !status && i < steps; i++) {
         status = tlvk_model_train_on_batch(model, values, values + inputs * (size_t)samples, samples, &logs);
+        printf("# loss\t%.17g\n", logs.loss);
+    }
     free(values);
+    return status;
+}
+
+static tlvk_status predict(tlvk_context *ctx, tlvk_model *model, const char *path, int64_t samples, const char *output) {
+    float *values = read_floats(path);
+    tlvk_array_desc data = {.x = values, .x_shape = {samples}, .batch_size = (int)samples, .no_shuffle = true, .borrow = true};
+    tlvk_tensor_shape(tlvk_model_input(model, 0), data.x_shape + 1);
+    size_t count = (size_t)samples * elements_of(tlvk_model_output(model, 0));
+    float *scores = calloc(count + 1, sizeof *scores);
+    tlvk_dataset *dataset = NULL;
+    tlvk_status status = values && scores ? tlvk_dataset_from_arrays(ctx, &data, &dataset) : TLVK_ERROR_FILE;
+    if (!status)
+        status = tlvk_model_predict(model, dataset, scores, count);
+    FILE *f = status ? NULL : fopen(output, "wb");
+    if (!status && (!f || fwrite(scores, sizeof *scores, count, f) != count))
+        status = TLVK_ERROR_FILE;
+    if (f)
+        fclose(f);
+    tlvk_dataset_destroy(dataset);
+    free(values);
+    free(scores);
     return status;
 }
 
@@ -86,9 +127,17 @@ int main(int argc, char **argv) {
     tlvk_status status = tlvk_model_load(ctx, argv[1], &model);
     if (!status && weights)
         status = tlvk_model_load_weights(model, weights, TLVK_BY_ORDER);
+    const char *freeze = option(argc, argv, "freeze="), *unfreeze = option(argc, argv, "unfreeze=");
+    if (!status && freeze)
+        status = tlvk_model_set_trainable(model, freeze, false);
+    if (!status && unfreeze)
+        status = tlvk_model_set_trainable(model, unfreeze, true);
     const char *data = option(argc, argv, "train="), *samples = option(argc, argv, "samples="), *steps = option(argc, argv, "steps=");
     if (!status && data && samples && steps)
         status = train(model, data, strtoll(samples, NULL, 10), (int)strtol(steps, NULL, 10));
+    const char *inputs = option(argc, argv, "predict="), *output = option(argc, argv, "output=");
+    if (!status && inputs && samples && output)
+        status = predict(ctx, model, inputs, strtoll(samples, NULL, 10), output);
     int failed = status ? 0 : print_model(model);
     if (!status && copy)
         status = tlvk_model_save(model, copy);

@@ -214,6 +214,8 @@ def dump(program, path, **options):
         return None, run.stderr.strip()
     lines = []
     for line in run.stdout.splitlines():
+        if line.startswith("#"):
+            continue
         layer, name, trainable, shape, total, by_position = line.split("\t")
         lines.append((layer, name, int(trainable), tuple(int(n) for n in shape.split(",") if n), float(total), float(by_position)))
     return lines, ""
