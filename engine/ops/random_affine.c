@@ -290,6 +290,7 @@ static bool translation_case(int index, tlvk__op_case *c) {
         {"both, constant", {{0.1f, 0.2f}, {-0.4f, -0.1f}, CONSTANT, 0, 0.75f}, {4, {6, 5, 12, 3}}, false, false},
         {"both, nearest edge", {{-1, 1}, {-1, 1}, NEAREST, 0, 0}, {4, {6, 5, 12, 4}}, false, false},
         {"both, nearest pixel, reflect", {{-1, 1}, {-1, 1}, REFLECT, 1, 0}, {4, {9, 7, 9, 3}}, false, false},
+        {"halves of pixels, nearest pixel, constant", {{0.125f, 0.125f}, {-0.125f, -0.125f}, CONSTANT, 1, 0.75f}, {4, {3, 4, 12, 3}}, false, false},
         {"one pixel", {{-1, 1}, {-1, 1}, WRAP, 0, 0}, {4, {3, 1, 1, 3}}, false, false},
         {"inference", {{-1, 1}, {-1, 1}, REFLECT, 0, 0}, {4, {2, 3, 5, 3}}, true, false},
     };
