@@ -203,16 +203,22 @@ static void takes_the_root(void **state) {
     pack_picture(&p, "b/1.png", 3);
     pack_picture(&p, "a/1.png", 4);
     pack_entry(&p, "c/", AE_IFDIR, NULL, NULL, 0); /* a class without pictures, as an empty folder is */
+    pack_entry(&p, "a/", AE_IFDIR, NULL, NULL, 0);
+    pack_picture(&p, "a-b/1.png", 5); /* between "a" and "a/1.png" */
+    pack_picture(&p, "__MACOSX/a/._1.png", 6);
     pack_end(&p);
+    static const char *const classes[] = {"a", "a-b", "b", "c"};
     tlvk_dataset *d = open_set(small, path);
-    assert_int_equal(tlvk_dataset_size(d), 2);
-    assert_int_equal(tlvk_dataset_class_count(d), 3);
+    assert_int_equal(tlvk_dataset_size(d), 3);
+    assert_int_equal(tlvk_dataset_class_count(d), TLVK__COUNT(classes));
+    for (int i = 0; i < (int)TLVK__COUNT(classes); i++)
+        assert_string_equal(tlvk_dataset_class_name(d, i), classes[i]);
     tlvk_dataset_destroy(d);
     tlvk_image_folder_desc plain = small;
     plain.unlabeled = plain.no_shuffle = true;
     d = open_set(plain, inside);
-    assert_int_equal(tlvk_dataset_size(d), 2);
-    assert_string_equal(tlvk_dataset_path(d, 0) + strlen(inside), "a/1.png");
+    assert_int_equal(tlvk_dataset_size(d), 3);
+    assert_string_equal(tlvk_dataset_path(d, 1) + strlen(inside), "a-b/1.png");
     tlvk_dataset_destroy(d);
     free(path);
     free(inside);
