@@ -473,6 +473,8 @@ TLVK_API tlvk_status tlvk_model_set_trainable_if(tlvk_model *model, tlvk_layer_p
 TLVK_API tlvk_status tlvk_model_count_params(const tlvk_model *model, int64_t *total, int64_t *trainable);
 /* Keras's summary table; the caller frees *text with tlvk_free. */
 TLVK_API tlvk_status tlvk_model_summary(const tlvk_model *model, char **text);
+/* The same table, printed to `file`, a FILE *, or NULL for the standard output. */
+TLVK_API tlvk_status tlvk_print_summary(const tlvk_model *model, void *file);
 TLVK_API void tlvk_free(void *p);
 
 /* How pictures are made ready for this model; travels with its file. */
@@ -491,7 +493,7 @@ typedef enum tlvk_label_mode { TLVK_LABEL_AUTO = 0, TLVK_LABEL_INT, TLVK_LABEL_C
 typedef enum tlvk_subset { TLVK_SUBSET_ALL = 0, TLVK_SUBSET_TRAINING, TLVK_SUBSET_VALIDATION } tlvk_subset;
 /* Keras's image_dataset_from_directory: a folder per class, classes in alphanumeric order. */
 typedef struct tlvk_image_folder_desc {
-    const char *path;
+    const char *path;            /* a folder; or of a .zip, .tar, .tar.gz archive: "pets.zip//train", "pets.zip" */
     int image_size[2];           /* height, width; 256 x 256 */
     int batch_size;              /* 32 */
     tlvk_color_mode color_mode;  /* rgb */
@@ -508,7 +510,7 @@ typedef struct tlvk_image_folder_desc {
     bool unlabeled;              /* pictures straight in the folder or below, no classes */
 } tlvk_image_folder_desc;
 TLVK_API tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_image_folder_desc *desc, tlvk_dataset **out);
-/* A list of picture files, in the given order, without labels. */
+/* A list of picture files ("pets.zip//train/1.jpg" too), in the given order, without labels. */
 TLVK_API tlvk_status tlvk_image_dataset_from_files(tlvk_context *ctx, const char *const *paths, size_t count, const tlvk_image_folder_desc *desc, tlvk_dataset **out);
 
 typedef struct tlvk_array { const float *values; int64_t shape[TLVK_MAX_DIMS]; /* samples first; ends at 0 */ } tlvk_array;
@@ -521,6 +523,10 @@ typedef struct tlvk_array_desc {
                                                              at the first empty entry, all with the same number of samples */
 } tlvk_array_desc;
 TLVK_API tlvk_status tlvk_dataset_from_arrays(tlvk_context *ctx, const tlvk_array_desc *desc, tlvk_dataset **out);
+/* The samples as arrays in memory, in the dataset's order, after resizing and preprocessing; pictures that cannot be read are left out. x->shape is (samples,
+ * ...); y->shape is (samples), or (samples, classes) with categorical labels, and empty without labels. y may be NULL. The values are the caller's, to be
+ * freed with tlvk_free((void *)x->values). Both fit tlvk_array_desc.inputs and targets. TLVK_ERROR_ARGUMENT for several inputs or targets. */
+TLVK_API tlvk_status tlvk_dataset_to_arrays(tlvk_context *ctx, tlvk_dataset *dataset, tlvk_array *x, tlvk_array *y);
 TLVK_API void tlvk_dataset_destroy(tlvk_dataset *dataset);
 TLVK_API int64_t tlvk_dataset_size(const tlvk_dataset *dataset);
 TLVK_API int tlvk_dataset_class_count(const tlvk_dataset *dataset);
@@ -640,6 +646,8 @@ TLVK_API tlvk_status tlvk_model_train_on_arrays(tlvk_model *model, const tlvk_ar
 
 TLVK_API int tlvk_history_epochs(const tlvk_history *history);
 TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs);
+/* One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds, learning_rate. With several outputs as Keras's CSVLogger: OUTPUT_accuracy,
+ * OUTPUT_loss, loss, val_... sorted by name, OUTPUT the layer's name, without what was never measured; then seconds and learning_rate. */
 TLVK_API tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path);
 /* Draws accuracy and val_accuracy, and loss and val_loss, over the epochs to a .png or .svg file. TLVK_ERROR_UNSUPPORTED where the library was built
  * without the drawing library. */
