@@ -84,13 +84,13 @@ def freeze(task, model):
 
 
 class Truth:
-    """The task in Keras, in float64; it can be run again from changed weights and pictures."""
+    """The task in Keras, in float64 unless told otherwise; it can be run again from changed weights and pictures."""
 
-    def __init__(self, task):
+    def __init__(self, task, floatx="float64"):
         self.task, K = task, task.K
         self.float32_gradients = self.own_float32_gradients() if "gradients" in task.jobs else {}
-        K.backend.set_floatx("float64")
-        self.model = nets.in_float64(task.model)
+        K.backend.set_floatx(floatx)
+        self.model = nets.copied(task.model, floatx)
         freeze(task, self.model)
         options = {"jit_compile": False}
         metrics = ["accuracy"] if task.metric else None
