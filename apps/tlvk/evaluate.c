@@ -102,6 +102,7 @@ const cli_command cli_evaluate = {
     .name = "evaluate",
     .operands = "MODEL DIR",
     .summary = "Measure loss and accuracy on a folder with a folder for each class",
+    .details = "DIR may lie in an archive (.zip, .tar, .tar.gz): pets.zip//val.",
     .example = "tlvk evaluate mine.h5 photos/val",
     .run = run,
 };

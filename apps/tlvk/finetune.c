@@ -493,7 +493,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
     cli_picture_options_rows(&o->pictures, pictures);
     cli_net_options(&o->common, nets);
     const cli_option data[] = {
-        {"train", 0, CLI_TEXT, &o->train, "DIR", "pictures to learn from: a folder with a folder for each class", 0, 0, NULL},
+        {"train", 0, CLI_TEXT, &o->train, "DIR", "pictures to learn from: a folder with a folder for each class, also in an archive: pets.zip//train", 0, 0, NULL},
         {"validation", 0, CLI_TEXT, &o->validation, "DIR", "pictures to measure on", 0, 0, NULL},
         {"validation-split", 0, CLI_NUMBER, &o->validation_split, "F", "or this share of the training pictures", 1e-6, 1 - 1e-6, NULL},
         {"augment", 0, CLI_TEXT, &o->augment, "flip,rotate:0.1,...", "vary training pictures anew in each epoch: flip, rotate, zoom, translate, contrast, brightness", 0, 0, NULL},

@@ -229,7 +229,8 @@ const cli_command cli_predict = {
     .name = "predict",
     .operands = "MODEL PATH...",
     .summary = "Classify pictures or folders of pictures",
-    .details = "Pictures that cannot be read are named on stderr and left out; the status is 4 where none could be read.",
+    .details = "A PATH may lie in an archive (.zip, .tar, .tar.gz): pets.zip//test, pets.zip//test/1.jpg.\n"
+               "Pictures that cannot be read are named on stderr and left out; the status is 4 where none could be read.",
     .example = "tlvk predict mine.h5 --top 3 holiday/ cat.jpg",
     .run = run,
 };

@@ -383,6 +383,9 @@ tlvk_status tlvk_image_dataset_from_files(tlvk_context *ctx, const char *const *
     if (!paths || count == 0 || !out) {
         return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_image_dataset_from_files: needs at least one path, and an out pointer"));
     }
+    if (ctx) {
+        tlvk__context_clear_cancel(ctx);
+    }
     tlvk_status st = check_desc(desc);
     if (!st && desc->subset != TLVK_SUBSET_ALL) {
         st = tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_image_dataset_from_files: a list of files is not split; subset must be TLVK_SUBSET_ALL");

@@ -644,6 +644,7 @@ TLVK_API tlvk_status tlvk_model_train_on_batch(tlvk_model *model, const float *x
  * model's order, all with the same number of samples. */
 TLVK_API tlvk_status tlvk_model_train_on_arrays(tlvk_model *model, const tlvk_array *inputs, const tlvk_array *targets, tlvk_logs *logs);
 
+/* Errors of the calls on a history are found under the context of the model that was trained, and under NULL. */
 TLVK_API int tlvk_history_epochs(const tlvk_history *history);
 TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs);
 /* One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds, learning_rate. With several outputs as Keras's CSVLogger: OUTPUT_accuracy,
