@@ -60,8 +60,8 @@ static tlvk_tensor block(tlvk_tensor input, const convnext *net, int stage, int 
     char prefix[48], name[64];
     const int channels = net->channels[stage];
     snprintf(prefix, sizeof prefix, "%s_stage_%d_block_%d", net->title, stage, number);
-    tlvk_tensor x = tlvk_conv2d(input, &(tlvk_conv2d_desc){.name = tlvk__joined(name, prefix, "_depthwise_conv"), .filters = channels, .kernel_size = {7},
-                                                           .padding = TLVK_SAME, .groups = channels});
+    tlvk_tensor x = tlvk_conv2d(input, &(tlvk_conv2d_desc){
+        .name = tlvk__joined(name, prefix, "_depthwise_conv"), .filters = channels, .kernel_size = {7}, .padding = TLVK_SAME, .groups = channels});
     x = layer_norm(x, tlvk__joined(name, prefix, "_layernorm"));
     x = tlvk_dense(x, &(tlvk_dense_desc){.name = tlvk__joined(name, prefix, "_pointwise_conv_1"), .units = 4 * channels});
     x = tlvk_activation(x, TLVK_GELU, tlvk__joined(name, prefix, "_gelu"));
@@ -87,15 +87,15 @@ static tlvk_tensor build(tlvk_tensor x, const convnext *net, const tlvk_net_desc
                                             .activation = desc->classifier_activation});
 }
 
-#define CONVNEXT(kind, ...)                                                                                                                            \
-    static tlvk_tensor build_##kind(tlvk_tensor x, const tlvk_net_desc *desc) {                                                                        \
-        return build(x, &(const convnext){"convnext_" #kind, __VA_ARGS__}, desc);                                                                      \
-    }                                                                                                                                                  \
-    const tlvk__net tlvk__net_convnext##kind = {                                                                                                       \
-        .name = "convnext" #kind, .model_name = "convnext_" #kind, .default_size = 224, .min_size = 32, .preprocess = TLVK_PREPROCESS_NONE,           \
-        .build = build_##kind};                                                                                                                        \
-    tlvk_status tlvk_convnext##kind(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) {                                                  \
-        return tlvk__net_create(ctx, &tlvk__net_convnext##kind, desc, out);                                                                            \
+#define CONVNEXT(kind, ...)                                                                                                                         \
+    static tlvk_tensor build_##kind(tlvk_tensor x, const tlvk_net_desc *desc) {                                                                     \
+        return build(x, &(const convnext){"convnext_" #kind, __VA_ARGS__}, desc);                                                                   \
+    }                                                                                                                                               \
+    const tlvk__net tlvk__net_convnext##kind = {                                                                                                    \
+        .name = "convnext" #kind, .model_name = "convnext_" #kind, .default_size = 224, .min_size = 32, .preprocess = TLVK_PREPROCESS_NONE,         \
+        .build = build_##kind};                                                                                                                     \
+    tlvk_status tlvk_convnext##kind(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) {                                               \
+        return tlvk__net_create(ctx, &tlvk__net_convnext##kind, desc, out);                                                                         \
     }
 
 CONVNEXT(tiny, {3, 3, 9, 3}, {96, 192, 384, 768})

@@ -44,12 +44,12 @@ static tlvk_tensor efficientnet(tlvk_tensor x, double width, double depth, float
     return tlvk__efficient_end(x, desc, tlvk__net_divisible(1280 * width), MOMENTUM, dropout, false);
 }
 
-#define EFFICIENTNET(number, size, width, depth, dropout)                                                                                              \
-    static tlvk_tensor build##number(tlvk_tensor x, const tlvk_net_desc *desc) { return efficientnet(x, width, depth, dropout, desc); }                \
-    const tlvk__net tlvk__net_efficientnetb##number = {                                                                                                \
-        .name = "efficientnetb" #number, .default_size = size, .min_size = 32, .preprocess = TLVK_PREPROCESS_NONE, .build = build##number};            \
-    tlvk_status tlvk_efficientnetb##number(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) {                                           \
-        return tlvk__net_create(ctx, &tlvk__net_efficientnetb##number, desc, out);                                                                     \
+#define EFFICIENTNET(number, size, width, depth, dropout)                                                                                           \
+    static tlvk_tensor build##number(tlvk_tensor x, const tlvk_net_desc *desc) { return efficientnet(x, width, depth, dropout, desc); }             \
+    const tlvk__net tlvk__net_efficientnetb##number = {                                                                                             \
+        .name = "efficientnetb" #number, .default_size = size, .min_size = 32, .preprocess = TLVK_PREPROCESS_NONE, .build = build##number};         \
+    tlvk_status tlvk_efficientnetb##number(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) {                                        \
+        return tlvk__net_create(ctx, &tlvk__net_efficientnetb##number, desc, out);                                                                  \
     }
 
 EFFICIENTNET(0, 224, 1.0, 1.0, 0.2f)

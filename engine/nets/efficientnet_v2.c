@@ -74,13 +74,13 @@ static const version l = {32, false, 1.0, 1.0, {
     {4, 32, 1, 1, true}, {7, 64, 4, 2, true}, {7, 96, 4, 2, true}, {10, 192, 4, 2, false}, {19, 224, 6, 1, false}, {25, 384, 6, 2, false},
     {7, 640, 6, 1, false}}};
 
-#define EFFICIENTNET_V2(letter, size)                                                                                                                  \
-    static tlvk_tensor build_##letter(tlvk_tensor x, const tlvk_net_desc *desc) { return efficientnet_v2(x, &letter, desc); }                          \
-    const tlvk__net tlvk__net_efficientnetv2##letter = {                                                                                               \
-        .name = "efficientnetv2" #letter, .model_name = "efficientnetv2-" #letter, .default_size = size, .min_size = 32,                              \
-        .preprocess = TLVK_PREPROCESS_NONE, .build = build_##letter};                                                                                  \
-    tlvk_status tlvk_efficientnetv2##letter(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) {                                          \
-        return tlvk__net_create(ctx, &tlvk__net_efficientnetv2##letter, desc, out);                                                                    \
+#define EFFICIENTNET_V2(letter, size)                                                                                                               \
+    static tlvk_tensor build_##letter(tlvk_tensor x, const tlvk_net_desc *desc) { return efficientnet_v2(x, &letter, desc); }                       \
+    const tlvk__net tlvk__net_efficientnetv2##letter = {                                                                                            \
+        .name = "efficientnetv2" #letter, .model_name = "efficientnetv2-" #letter, .default_size = size, .min_size = 32,                            \
+        .preprocess = TLVK_PREPROCESS_NONE, .build = build_##letter};                                                                               \
+    tlvk_status tlvk_efficientnetv2##letter(tlvk_context *ctx, const tlvk_net_desc *desc, tlvk_model **out) {                                       \
+        return tlvk__net_create(ctx, &tlvk__net_efficientnetv2##letter, desc, out);                                                                 \
     }
 
 EFFICIENTNET_V2(b0, 224)

@@ -95,10 +95,10 @@ static tlvk_tensor build_large(tlvk_tensor x, const tlvk_net_desc *desc) {
     return mobilenet_v3(x, large_blocks, TLVK__COUNT(large_blocks), 1280, desc);
 }
 
-#define MOBILENET_V3(tlvk_name, keras_name, build_function)                                                                                            \
-    {                                                                                                                                                  \
-        .name = tlvk_name, .model_name = keras_name, .default_size = 224, .min_size = 32, .preprocess = TLVK_PREPROCESS_NONE, .has_alpha = true,       \
-        .dropout = 0.2f, .any_size = true, .build = build_function,                                                                                    \
+#define MOBILENET_V3(tlvk_name, keras_name, build_function)                                                                                         \
+    {                                                                                                                                               \
+        .name = tlvk_name, .model_name = keras_name, .default_size = 224, .min_size = 32, .preprocess = TLVK_PREPROCESS_NONE, .has_alpha = true,    \
+        .dropout = 0.2f, .any_size = true, .build = build_function,                                                                                 \
     }
 
 const tlvk__net tlvk__net_mobilenetv3small = MOBILENET_V3("mobilenetv3small", "MobileNetV3Small", build_small);

@@ -5,7 +5,7 @@
  *                     [dropout=F] [depth_multiplier=N] [unloaded=1] [pictures=FILE out=FILE]
  * Sizes of -1 are open. `unloaded`: official weights are asked for, but not loaded. `pictures` is float32, as many of the input's shape as there are; `out` receives the answers as float32.
  * Standard output: a JSON object "name", "total_params", "trainable_params", "layers" [name, class, output shape, parameters, [layers it reads]],
- * "summary" (text), "config" (JSON text).
+ * "summary" (text), "config" (JSON text), "preprocess" (of tlvk_preprocess).
  * Exit status 0; 4 when the network is refused, with the reason on stderr; 1 for anything else. */
 #include <tlvk/tlvk.h>
 
@@ -69,8 +69,11 @@ static int print_model(const tlvk_model *model) {
             json_array_append_new(inbound, json_string(info.inbound[k]));
         json_array_append_new(layers, json_pack("[s, s, s, I, o]", info.name, info.class_name, info.output_shape, (json_int_t)info.params, inbound));
     }
-    json_t *all = json_pack("{s:s, s:I, s:I, s:o, s:s, s:s}", "name", tlvk_model_name(model), "total_params", (json_int_t)total, "trainable_params",
-                            (json_int_t)trainable, "layers", layers, "summary", summary, "config", config);
+    tlvk_usage usage;
+    tlvk_model_usage(model, &usage);
+    json_t *all = json_pack("{s:s, s:I, s:I, s:o, s:s, s:s, s:i}", "name", tlvk_model_name(model), "total_params", (json_int_t)total, "trainable_params",
+                            (json_int_t)trainable, "layers", layers, "summary", summary, "config", config, "preprocess",
+                            (int)usage.preprocess);
     int failed = json_dumpf(all, stdout, JSON_COMPACT);
     json_decref(all);
     tlvk_free(summary);

@@ -36,14 +36,17 @@ NETS = {
     "mobilenetv3small": A.MobileNetV3Small, "mobilenetv3large": A.MobileNetV3Large, "nasnetmobile": A.NASNetMobile, "nasnetlarge": A.NASNetLarge,
 }
 READY_INSIDE = ("efficientnet", "mobilenetv3", "convnext")
-PADDED = {"mobilenetv2", *(f"efficientnetb{i}" for i in range(8)), "mobilenetv3small", "mobilenetv3large", "nasnetmobile", "nasnetlarge"}  # by the height's and the width's parity: a width cannot be open alone
+# By layers that go by the height's and the width's parity, so that a width cannot be open alone.
+PADDED = {"mobilenetv2", *(f"efficientnetb{i}" for i in range(8)), "mobilenetv3small", "mobilenetv3large", "nasnetmobile", "nasnetlarge"}
 SMALLEST = {"inceptionv3": 75, "xception": 71}
 OWN_SIZE = {"inceptionv3": 299, "xception": 299, **dict(zip([f"efficientnetb{i}" for i in range(8)], (224, 240, 260, 300, 380, 456, 528, 600))),
-            **dict(zip([f"efficientnetv2{kind}" for kind in ("b0", "b1", "b2", "b3", "s", "m", "l")], (224, 240, 260, 300, 384, 480, 480))), "nasnetlarge": 331}
+            **dict(zip([f"efficientnetv2{kind}" for kind in ("b0", "b1", "b2", "b3", "s", "m", "l")], (224, 240, 260, 300, 384, 480, 480))),
+            "nasnetlarge": 331}
 # The deepest ones differ from these in how often a block is repeated, which their layers show.
 ANSWERS = ["vgg16", "resnet50", "resnet50v2", "inceptionv3", "xception", "mobilenet", "mobilenetv2", "densenet121", "efficientnetb0",
-           "efficientnetv2b0", "efficientnetv2s", "mobilenetv3small", "mobilenetv3large", "nasnetmobile",
-           "convnexttiny"]
+           "efficientnetv2b0", "efficientnetv2s", "mobilenetv3small", "mobilenetv3large", "nasnetmobile", "convnexttiny"]
+# Those whose checks are written differently in Keras; of the others only what is refused before a layer is made.
+CHECKED = ["vgg16", "inceptionv3", "mobilenet", "mobilenetv2", "efficientnetb0", "mobilenetv3small", "nasnetmobile", "convnexttiny"]
 # Of Keras's layer configs: what the library never varies.
 NOT_WRITTEN = {"dtype", "synchronized", "optional", "ragged", "sparse", "rms_scaling"}
 U = 2.0 ** -24  # unit roundoff of float32
@@ -169,6 +172,15 @@ def run_ours(program, net, options):
     return subprocess.run([program, net, *words(options)], capture_output=True, text=True, env={**os.environ, "KERAS_HOME": "/nowhere"})
 
 
+def compare_preprocessing(name, ours, net):
+    """The kind of preparation that the model carries, against what Keras's preprocess_input does to one pixel."""
+    pixel = np.array([[[10.0, 100.0, 200.0]]])
+    kinds = {1: pixel, 2: pixel / 127.5 - 1, 3: pixel[..., ::-1] - [103.939, 116.779, 123.68],
+             4: (pixel / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]}  # tlvk_preprocess: none, tf, caffe, torch
+    theirs = sys.modules[NETS[net].__module__].preprocess_input(pixel.copy())
+    oracle.check_that(f"{name}: preprocessing", [kind for kind, value in kinds.items() if np.allclose(value, theirs)] == [ours], ours)
+
+
 def compare_layers(program, net, **options):
     """`options` are dump_net's; Keras's arguments follow from them."""
     name, asked = " ".join([net, *words(options)]), []
@@ -188,6 +200,8 @@ def compare_layers(program, net, **options):
     counts = (ours["total_params"], ours["trainable_params"])
     oracle.check_that(f"{name}: parameters", counts == (theirs.count_params(), trainable), counts)
     oracle.check_that(f"{name}: name", ours["name"] == theirs.name, ours["name"])
+    if not asked:
+        compare_preprocessing(name, ours["preprocess"], net)
     compare_configs(name, ours["config"], theirs)
     compare_summary(name, ours["summary"], theirs)
 
@@ -320,12 +334,13 @@ def main():
     program, chosen = sys.argv[1], sys.argv[2:] or list(NETS)
     for net in chosen:
         compare_layers(program, net, weights="imagenet")
-        compare_layers(program, net, weights="imagenet", no_top=1, height=139, width=167, pooling="max")
-        compare_layers(program, net, no_top=1, pooling="avg")
+        if net in ANSWERS:
+            compare_layers(program, net, weights="imagenet", no_top=1, height=139, width=167, pooling="max")
+        compare_layers(program, net, no_top=1, pooling="avg", **({} if net in ANSWERS else {"height": 139, "width": 167}))
         early, late = refusals(net)
-        for options in [*early, *(late if net in ANSWERS else [])]:
+        for options in [*early, *(late if net in CHECKED else [])]:
             compare_refusals(program, net, options, True)
-        for options in accepted(net) if net in ANSWERS else []:
+        for options in accepted(net) if net in CHECKED else []:
             compare_refusals(program, net, options, False)
     for net, alpha in (("mobilenet", 0.25), ("mobilenetv2", 0.35), ("mobilenetv2", 1.3)):
         if net in chosen:
