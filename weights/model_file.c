@@ -27,8 +27,8 @@ static tlvk_status take_weights(tlvk_model *model, const tlvk__h5_content *conte
 
 static tlvk_status fill_model(tlvk_model *model, const tlvk__h5_content *content, const char *path) {
     tlvk_status status = within_file(take_weights(model, content, path, true));
-    if (!status && content->usage)
-        status = tlvk__usage_from_json(model, content->usage);
+    if (!status && content->usage && (status = tlvk__usage_from_json(model, content->usage)))
+        status = tlvk__fail_context(status, "%s", path);
     const char *compiled = content->archive ? content->model_config : content->training_config;
     if (!status && compiled)
         tlvk__training_take(model, compiled, content->archive);
