@@ -42,6 +42,11 @@ const tlvk_model *tlvk__feature_extractor(const tlvk_model *model) {
     }
 }
 
+/* Keras's model.layers has no arithmetic between layers, though its summary shows it. */
+static bool counts(const tlvk_layer *layer) {
+    return layer->model || strcmp(layer->class_name, layer->op->class_name) == 0;
+}
+
 /* Reads "a:b" as Python does; false where the text is no slice. */
 static bool parse_slice(const char *spec, int count, int *from, int *to) {
     long bound[2] = {0, count};
@@ -199,11 +204,18 @@ static tlvk_status set_trainable(tlvk_model *model, const char *spec, bool train
         int from, to;
         if (!extractor)
             return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory to look for its feature extractor", model->name);
-        if (!parse_slice(spec, extractor->layer_count, &from, &to))
+        int count = 0;
+        for (int i = 0; i < extractor->layer_count; i++)
+            count += counts(extractor->layers[i]);
+        if (!parse_slice(spec, count, &from, &to))
             return tlvk__fail(TLVK_ERROR_ARGUMENT, "\"%s\" is no slice of layers; \":10\", \"-3:\" and \"5:9\" are", spec);
         tlvk_status st = TLVK_OK;
-        for (int i = from; i < to && !st; i++)
-            st = tlvk__layer_set_trainable(extractor->layers[i], trainable);
+        for (int i = 0, at = 0; i < extractor->layer_count && !st; i++)
+            if (counts(extractor->layers[i])) {
+                if (at >= from && at < to)
+                    st = tlvk__layer_set_trainable(extractor->layers[i], trainable);
+                at++;
+            }
         return st;
     }
     if (strpbrk(spec, "*?["))

@@ -93,7 +93,8 @@ def compare(program, task, folder):
     true, changed = truth.run(), truth.run(np.random.default_rng(9))
     keras.backend.set_floatx("float32")
     start = dict(zip((key for key in true if key.startswith("w:")), truth.start))
-    trained = {id(v) for v in truth.model.trainable_variables} | {id(v) for layer in networks.norms_of(truth.model) if layer.trainable for v in layer.weights}
+    norms = [layer for layer in networks.norms_of(truth.model) if layer.trainable]
+    trained = {id(v) for v in truth.model.trainable_variables} | {id(v) for layer in norms for v in layer.weights}
     fixed = [f"w:{i}" for i, v in enumerate(nets.variables(truth.model)) if id(v) not in trained]
     compare_losses(task.name, found["losses"], true["losses"], [changed["losses"], own["losses"]])
     compare_weights(task.name, found, true, start, fixed, [changed, own])
