@@ -8,6 +8,8 @@
 #define TLVK__KERAS_METADATA "metadata.json"
 #define TLVK__KERAS_WEIGHTS "model.weights.h5"
 
+tlvk_status tlvk__zip_there(void); /* TLVK_ERROR_UNSUPPORTED in a build without libarchive */
+
 /* One entry to write: bytes in memory, or a file's. */
 typedef struct tlvk__zip_part { const char *name; const void *bytes; size_t size; const char *file; } tlvk__zip_part;
 /* Writes the parts, stored, in this order, to `path`, which is made anew. Entries carry the date 1980-01-01, as those of Keras do, so that the same

@@ -1,6 +1,8 @@
 /* model_file.c - the public calls that load and save. Hides: which reader and writer a file needs. */
-#include "weights/weights.h"
+#include "weights/config.h"
+#include "weights/keras_zip.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What does not fit within one file is the file's fault. */
@@ -119,6 +121,26 @@ static tlvk_status save(tlvk_model *model, const char *path, const char *call, b
 
 tlvk_status tlvk_model_save(tlvk_model *model, const char *path) {
     return tlvk__context_fail(model ? model->ctx : NULL, save(model, path, "tlvk_model_save", true));
+}
+
+/* The writers refuse by the model's JSON, before they touch a file. */
+static tlvk_status check_save(const tlvk_model *model, const char *path) {
+    if (!model || !path)
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_check_save: the model or the path is NULL");
+    tlvk_status status;
+    writer write = writer_of(path, true, &status);
+    bool archive = write == tlvk__keras_write_model;
+    if (!status && archive)
+        status = tlvk__zip_there();
+    if (status)
+        return status;
+    char *json = archive ? tlvk__model_to_keras3(model, &status) : tlvk__model_to_config(model, &status);
+    free(json);
+    return status ? tlvk__fail_context(status, "%s", path) : TLVK_OK;
+}
+
+tlvk_status tlvk_model_check_save(const tlvk_model *model, const char *path) {
+    return tlvk__context_fail(model ? model->ctx : NULL, check_save(model, path));
 }
 
 tlvk_status tlvk_model_save_weights(tlvk_model *model, const char *path) {

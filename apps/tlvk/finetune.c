@@ -156,11 +156,18 @@ static int prepare(const cli_command *command, finetune_job *job) {
     }
     cli_labels_free(&labels);
     if (status == CLI_GO_ON) {
+        status = finetune_replace(job->ctx, &o->replace, &job->base);
+    }
+    if (status == CLI_GO_ON) {
         status = finetune_build(job->ctx, o, &job->base, shape, preprocess, tlvk_dataset_class_count(job->train), &job->network);
     }
     if (status == CLI_GO_ON) {
         tlvk_status st = remember_usage(job, &desc);
         status = st ? cli_fail(job->ctx, st, CLI_WORKING) : CLI_GO_ON;
+    }
+    if (status == CLI_GO_ON) {
+        tlvk_status st = tlvk_model_check_save(job->network.model, o->output);
+        status = st ? cli_fail(job->ctx, st, CLI_WRITING) : CLI_GO_ON;
     }
     if (status == CLI_GO_ON && o->augment) {
         status = finetune_augmentation(command, job->ctx, o->augment, shape, desc.preprocess, &job->augmentation);
@@ -507,6 +514,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
         {"head", 0, CLI_TEXT, &o->head_text, "gap|gap-128|flatten-256|FILE.json|none", "new layers (default gap); FILE.json: a model of Keras's to_json()", 0, 0, NULL},
         {"activation", 0, CLI_CHOICE, &o->activation, "softmax|sigmoid", "of the last layer; sigmoid: one unit for two classes", 0, 0, activations},
         {"dropout", 0, CLI_NUMBER, &o->dropout, "RATE", "before the last layer (default 0.2 with gap, else none)", 0, 0.999, NULL},
+        {"replace", 0, CLI_REPEATED, &o->replace, "LAYER=FILE.json|none", "put new layers, of Keras's to_json(), in a layer's place, or take it out; repeatable", 0, 0, NULL},
         {"freeze", 0, CLI_REPEATED, &o->freeze, "SPEC", "base, none, a slice :10 or -3:, a layer's name or glob; ! unfreezes; repeatable (default base)", 0, 0, NULL},
         {"batch-norm", 0, CLI_CHOICE, &o->batch_norm, "inference|train", "mode of the base's BatchNormalization (default inference)", 0, 0, batch_norms},
         {"embed-preprocess", 0, CLI_FLAG, &o->embed_preprocess, NULL, "make the preprocessing a layer of the model", 0, 0, NULL},
@@ -531,7 +539,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
         END,
     };
     const cli_option results[] = {
-        {"output", 0, CLI_TEXT, &o->output, "FILE", "the fine-tuned model (default model.h5)", 0, 0, NULL},
+        {"output", 0, CLI_TEXT, &o->output, "FILE", "the fine-tuned model (default model.keras)", 0, 0, NULL},
         {"save", 0, CLI_CHOICE, &o->save_best, "best|last", "which epoch's weights (default last)", 0, 0, saves},
         {"history", 0, CLI_TEXT, &o->history, "FILE.csv", "loss and accuracy of each epoch", 0, 0, NULL},
         {"checkpoint", 0, CLI_TEXT, &o->checkpoint, "FILE", "written after each epoch (default OUTPUT.checkpoint, which goes at the end)", 0, 0, NULL},
@@ -547,7 +555,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
 
 static int run(const cli_command *command, int argc, char **argv) {
     finetune_options o = {
-        .output = "model.h5", .head_text = "gap", .activation = TLVK_SOFTMAX, .batch_norm = TLVK_CALL_INFERENCE, .epochs = 10, .validation_split = NAN,
+        .output = "model.keras", .head_text = "gap", .activation = TLVK_SOFTMAX, .batch_norm = TLVK_CALL_INFERENCE, .epochs = 10, .validation_split = NAN,
         .learning_rate = NAN, .momentum = NAN, .weight_decay = NAN, .l2 = NAN, .clip_norm = NAN, .label_smoothing = NAN, .dropout = NAN};
     int first;
     int status = parse(command, argc, argv, &o, &first);
@@ -565,6 +573,7 @@ static int run(const cli_command *command, int argc, char **argv) {
         status = finetune(command, &o);
     }
     free(o.freeze.items);
+    free(o.replace.items);
     free(o.then.items);
     return status;
 }
@@ -575,6 +584,6 @@ const cli_command cli_finetune = {
     .summary = "Train a new head, and as much of the network as wanted, on own pictures",
     .details = "An interrupt (Ctrl-C) keeps a checkpoint from which --resume goes on. The model remembers how its pictures are made ready and its classes'\n"
                "names, and OUTPUT.labels.txt has the names too.",
-    .example = "tlvk finetune model.h5 --cut out_relu --train photos/train --validation photos/val --preprocess tf --output mine.h5",
+    .example = "tlvk finetune model.h5 --cut out_relu --train photos/train --validation photos/val --preprocess tf --output mine.keras",
     .run = run,
 };

@@ -17,7 +17,7 @@ static void print_help(void) {
          "Exit status: 0 done, 1 the work failed, 2 wrong usage, 3 no usable Vulkan device, 4 an input file was refused, 130 interrupted.\n"
          "Environment: TLVK_DEVICE chooses the device, TLVK_CACHE_DIR moves the caches, KERAS_HOME the official weights,\n"
          "TLVK_WEIGHTS_URL names a mirror of them.\n\n"
-         "Example:\n  tlvk finetune model.h5 --no-top --train photos/train --validation photos/val --output mine.h5");
+         "Example:\n  tlvk finetune model.h5 --no-top --train photos/train --validation photos/val --output mine.keras");
 }
 
 static int wrong(const char *what, const char *why) {

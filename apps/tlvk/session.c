@@ -100,7 +100,9 @@ static tlvk_status own_size(const char *net, float alpha, int64_t shape[3]) {
     }
     int64_t dims[TLVK_MAX_DIMS] = {0};
     if (!st && tlvk_tensor_shape(tlvk_model_input(whole, 0), dims) == 3) {
-        memcpy(shape, dims, 3 * sizeof *shape);
+        for (int i = 0; i < 3; i++) {
+            shape[i] = dims[i] > 0 ? dims[i] : i < 2 ? 224 : 3; /* MobileNetV3 takes any size; its weights are of 224 */
+        }
     }
     tlvk_model_destroy(whole);
     tlvk_context_destroy(ctx);

@@ -133,6 +133,7 @@ files() {
     expect 2 'no_such' "$tlvk" finetune two.h5 --no-top --freeze no_such --train train "${quick[@]}"
     expect 1 'folder does not exist' "$tlvk" finetune two.h5 --train train --output nowhere/mine.h5
     expect 1 'is a folder' "$tlvk" finetune two.h5 --train train --history val
+    check 'no output after refusals' absent model.keras
     check 'no output after refusals' absent model.h5
 }
 
@@ -190,6 +191,8 @@ results() {
     expect 0 '' "$tlvk" evaluate embedded.h5 val --json
     json loss >/dev/null; cut -c1-6 values >embedded
     check 'a preprocessing inside the model gives the same losses' same plain embedded
+    expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --output two.keras --epochs 1 --preprocess scale
+    expect 0 'across' "$tlvk" predict two.keras val/across/000.bmp
     expect 2 'caffe' "$tlvk" finetune two.h5 --no-top --train train --epochs 1 --preprocess caffe --embed-preprocess
     local dense='{"class_name": "Dense", "config": {"name": "scores", "units": %s, "activation": "%s"}}'
     # shellcheck disable=SC2059
@@ -200,6 +203,10 @@ results() {
     expect 0 '' "$tlvk" finetune two.h5 --cut conv_b --head head.json --train train --validation val --output json.h5 --plot curves.svg "${quick[@]}"
     check 'the curves are drawn' grep -q '<svg' curves.svg
     expect 0 'head (Sequential)' "$tlvk" summary json.h5
+    sed 's/{"class_name": "Flatten"/{"class_name": "Activation", "config": {"name": "a", "activation": "hard_swish"}}, &/' head.json >swish.json
+    expect 1 'hard_swish' "$tlvk" finetune two.h5 --cut conv_b --head swish.json --train train --output swish.h5 "${quick[@]}"
+    check 'what cannot be saved is told before the training' bash -c '! grep -q Epoch err'
+    expect 0 '' "$tlvk" finetune two.h5 --cut conv_b --head swish.json --train train --output swish.keras "${quick[@]}"
     expect 0 '' "$tlvk" finetune two.h5 --cut conv_b --head one.json --train train --output unit.h5 "${quick[@]}"
     expect 4 'three.json has 3 classes' "$tlvk" finetune two.h5 --cut conv_b --head three.json --train train "${quick[@]}"
     expect 4 'nowhere.json' "$tlvk" finetune two.h5 --cut conv_b --head nowhere.json --train train "${quick[@]}"

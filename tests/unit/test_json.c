@@ -97,10 +97,29 @@ static void what_is_no_model_is_refused(void **state) {
     assert_int_equal(tlvk_model_from_json(ctx, head, (int64_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1, 0}, &model), TLVK_ERROR_ARGUMENT);
 }
 
+static void what_cannot_be_saved_is_told_before(void **state) {
+    (void)state;
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){.shape = {4}});
+    tlvk_model *plain, *swish;
+    assert_int_equal(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {in}, .outputs = {tlvk_softmax(in, NULL)}}, &plain), TLVK_OK);
+    assert_int_equal(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {in}, .outputs = {tlvk_activation(in, TLVK_HARD_SWISH, NULL)}}, &swish), TLVK_OK);
+    assert_int_equal(tlvk_model_check_save(plain, "there/a.h5"), TLVK_OK);
+    assert_int_equal(tlvk_model_check_save(swish, "there/a.h5"), TLVK_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(tlvk_last_error(ctx), "hard_swish"));
+    tlvk_status archive = tlvk_model_check_save(swish, "there/a.keras"); /* refused only where the build has no zip */
+    assert_true(archive == TLVK_OK || strstr(tlvk_last_error(ctx), "libarchive"));
+    assert_int_equal(tlvk_model_check_save(plain, "there/a.weights.h5"), TLVK_ERROR_ARGUMENT);
+    assert_int_equal(tlvk_model_check_save(plain, "there/a.onnx"), TLVK_ERROR_UNSUPPORTED);
+    assert_int_equal(tlvk_model_check_save(NULL, "a.h5"), TLVK_ERROR_ARGUMENT);
+    tlvk_model_destroy(plain);
+    tlvk_model_destroy(swish);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back_is_the_same_network), cmocka_unit_test(a_sequential_is_told_its_input),
         cmocka_unit_test(the_generation_is_told_from_the_text), cmocka_unit_test(what_is_no_model_is_refused),
+        cmocka_unit_test(what_cannot_be_saved_is_told_before),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -397,6 +397,8 @@ TLVK_API tlvk_status tlvk_fetch_info(tlvk_context *ctx, const char *net, const t
 /* Whole models: Keras HDF5 (.h5, .hdf5). Class names, preprocessing and resize rule travel with the file. */
 TLVK_API tlvk_status tlvk_model_load(tlvk_context *ctx, const char *path, tlvk_model **out);
 TLVK_API tlvk_status tlvk_model_save(tlvk_model *model, const char *path);
+/* What tlvk_model_save would refuse, without writing: a form of that name, a layer that the form has no word for. To be asked before a long training. */
+TLVK_API tlvk_status tlvk_model_check_save(const tlvk_model *model, const char *path);
 typedef enum tlvk_weights_match { TLVK_BY_ORDER = 0, TLVK_BY_NAME = 1 } tlvk_weights_match;
 TLVK_API tlvk_status tlvk_model_load_weights(tlvk_model *model, const char *path, tlvk_weights_match match);
 /* The architecture alone, as Keras's JSON: model.to_json() and keras.models.model_from_json(). input_shape (without the batch; ends at 0) is for a
@@ -646,7 +648,7 @@ TLVK_API tlvk_status tlvk_model_train_on_arrays(tlvk_model *model, const tlvk_ar
 
 /* Errors of the calls on a history are found under the context of the model that was trained, and under NULL. */
 TLVK_API int tlvk_history_epochs(const tlvk_history *history);
-TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs);
+TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs); /* negative counts from the end: -1 is the last */
 /* One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds, learning_rate. With several outputs as Keras's CSVLogger: OUTPUT_accuracy,
  * OUTPUT_loss, loss, val_... sorted by name, OUTPUT the layer's name, without what was never measured; then seconds and learning_rate. */
 TLVK_API tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path);
