@@ -127,6 +127,7 @@ def main():
     program, lister, folder, chosen = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
     os.makedirs(folder, exist_ok=True)
     os.environ.setdefault("TLVK_CACHE_DIR", os.path.join(folder, "cache"))
+    networks.quick_grouped_convolutions()
     names = oracle.run(lister).split()
     families = [family for family, (net, *_) in networks.FAMILIES.items() if net in names]
     missing = [net for net in names if networks.family_of(net) not in families]

@@ -123,6 +123,22 @@ def compare_layers(net, name, said, theirs, table):
     table.both(net, "summary equal", ok)
 
 
+def quick_grouped_convolutions():
+    """Keras compiles a grouped convolution by XLA anew in every call on a CPU, which takes ConvNeXt minutes. Those with a group per channel are what
+    TensorFlow calls depthwise."""
+    backend = keras.src.backend.tensorflow.nn
+    usual = backend.conv
+
+    def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+        depthwise = len(kernel.shape) == 4 and kernel.shape[2] == 1 and 1 < inputs.shape[-1] == kernel.shape[3]
+        if not depthwise or data_format == "channels_first" or dilation_rate not in (1, (1, 1)):
+            return usual(inputs, kernel, strides, padding, data_format, dilation_rate)
+        strides = (strides, strides) if isinstance(strides, int) else tuple(strides)
+        return tf.nn.depthwise_conv2d(inputs, tf.transpose(kernel, (0, 1, 3, 2)), [1, *strides, 1], padding.upper())
+
+    backend.conv = conv
+
+
 def in_range(model, x):
     """Pictures in -1 to 1 as they are, or in 0 to 255 for a network that begins with its own preprocessing."""
     prepares = any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in inner(model))
@@ -214,8 +230,10 @@ class Gradients:
     def job(self, model, targets):
         """`model`: what makes dump_network build it; `targets`: the file of them."""
         layers = self.answers.model.layers[: self.frozen]
-        # In a file arithmetic between layers stands as Rescaling layers, which a slice counts and Keras's model.layers does not: there, names.
-        frozen = [[layer.name, False] for layer in layers if layer.weights] if "file" in model else [[f":{self.frozen}", False]]
+        # Sums that Keras writes x + y are layers to the library, which slices count and Keras's model.layers does not; so is all arithmetic that comes
+        # from a file. Networks that have such are frozen by name.
+        arithmetic = len(self.answers.model.operations) > len(self.answers.model.layers)
+        frozen = [[layer.name, False] for layer in layers if layer.weights] if arithmetic else [[f":{self.frozen}", False]]
         spec = [["*", True], *frozen] if self.frozen else []
         return {**model, "trainable": spec, "x": self.answers.pictures, "y": targets, "values": self.out,
                 "fit": {"learning_rate": RATE, "batch_norm_inference": self.inference}}
@@ -299,7 +317,7 @@ def draw(runs, answers):
 def opens(name, K, path, answers):
     """Whether a file written here opens in Keras with the same weights and answers."""
     try:
-        model = K.models.load_model(path, compile=False)
+        model = K.models.load_model(path, compile=False, custom_objects={"LayerScale": K.src.applications.convnext.LayerScale})  # ConvNeXt's, unregistered
     except Exception as error:  # whatever it says, it does not open
         return oracle.check_that(name, False, str(error).splitlines()[0])
     same = all(np.array_equal(a, b) for a, b in zip(model.get_weights(), answers.values))
@@ -405,6 +423,7 @@ def main():
     chosen = [] if everything else chosen
     os.makedirs(folder, exist_ok=True)
     os.environ.setdefault("TLVK_CACHE_DIR", os.path.join(folder, "cache"))
+    quick_grouped_convolutions()
     nets = oracle.run(program).split()
     table = Table()
     for net in [net for net in nets if not chosen or net in chosen]:
