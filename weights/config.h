@@ -62,9 +62,10 @@ tlvk_status tlvk__stored_order(const tlvk_layer *layer, tlvk__weight_order order
 /* --- where Keras 3 keeps each layer's state (state.c) --- */
 typedef enum tlvk__state_names {
     TLVK__STATE_LAYERS,      /* Keras 3 and tf_keras: "layers/conv2d", "layers/conv2d_1", counted by class within each model */
+    TLVK__STATE_WRITTEN,     /* the same, and a layer that stands in several models comes in each: how files are written here */
     TLVK__STATE_DEPENDENCIES /* Keras 2.12 and 2.13: the same below "_layer_checkpoint_dependencies", where a layer with weights counts twice */
 } tlvk__state_names;
-/* Calls `visit` for every layer and nested model once, in the order in which Keras saves them, with its path. `path` is the visit's for its time only. */
+/* Calls `visit` for every layer and nested model (WRITTEN aside, once), in the order in which Keras saves them, with its path. `path` is the visit's for its time only. */
 typedef tlvk_status (*tlvk__state_visit)(void *user, const tlvk_layer *layer, const char *path);
 tlvk_status tlvk__state_walk(const tlvk_model *model, tlvk__state_names names, tlvk__state_visit visit, void *user);
 

@@ -1,14 +1,14 @@
 /* config_keras3.c - a model to config.json of a .keras archive.
  *
  * Hides: Keras 3's own dialect (keras/src/saving/serialization_lib.py, keras/src/models/functional.py and sequential.py): every object with the
- * module it is of, tensors as objects that tell where they come from, and one object id for a layer that stands in several models. */
+ * module it is of, and tensors as objects that tell where they come from. A layer that stands in several models is written in each with its weights:
+ * Keras's own sign for it, shared_object_id, makes files that Keras 3.15 itself cannot open again. */
 #include "weights/config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct seen { const tlvk_layer *layer; int times; } seen;
-typedef struct writer { const char *file; tlvk_status status; seen *layers; size_t count, capacity; } writer;
+typedef struct writer { const char *file; tlvk_status status; } writer;
 
 static json_t *model_to_json(writer *w, const tlvk_model *model, const char *name, bool trainable);
 
@@ -21,39 +21,6 @@ static json_t *checked(writer *w, json_t *value) {
     if (!value)
         failed(w, tlvk__fail(TLVK_ERROR_MEMORY, "no memory for config.json"));
     return value;
-}
-
-/* --- layers that stand in several models --- */
-
-static seen *find_seen(const writer *w, const tlvk_layer *layer) {
-    for (size_t i = 0; i < w->count; i++)
-        if (w->layers[i].layer == layer)
-            return &w->layers[i];
-    return NULL;
-}
-
-/* Counts how often each layer will be written. */
-static void count_layers(writer *w, const tlvk_model *model) {
-    for (int i = 0; !w->status && i < model->layer_count; i++) {
-        const tlvk_layer *layer = model->layers[i];
-        seen *s = find_seen(w, layer);
-        seen *grown = s ? w->layers : tlvk__grow(w->layers, &w->capacity, w->count + 1, sizeof *grown);
-        if (!checked(w, grown ? json_true() : NULL))
-            return;
-        w->layers = grown;
-        if (s)
-            s->times++;
-        else
-            grown[w->count++] = (seen){layer, 1};
-        if (layer->model)
-            count_layers(w, layer->model);
-    }
-}
-
-static void add_object_id(writer *w, const tlvk_layer *layer, json_t *entry) {
-    const seen *s = find_seen(w, layer);
-    if (s && s->times > 1)
-        json_object_set_new(entry, "shared_object_id", json_integer(s - w->layers + 1));
 }
 
 /* --- layers --- */
@@ -91,8 +58,6 @@ static json_t *layer_to_json(writer *w, const tlvk_layer *layer) {
         entry = model_to_json(w, layer->model, name, layer->trainable || tlvk__anything_trains(layer));
     else
         entry = operation_to_json(w, layer, name);
-    if (entry)
-        add_object_id(w, layer, entry);
     free(name);
     return entry;
 }
@@ -198,7 +163,6 @@ static json_t *model_to_json(writer *w, const tlvk_model *model, const char *nam
 char *tlvk__model_to_keras3(const tlvk_model *model, tlvk_status *status) {
     writer w = {.file = model->name};
     char *name = tlvk__written_name(model->name), *text = NULL;
-    count_layers(&w, model);
     json_t *root = name && !w.status ? model_to_json(&w, model, name, model->trainable) : NULL;
     json_t *compiled = root && model->compiled.set ? tlvk__compile_config_of(model) : NULL;
     if (compiled)
@@ -209,7 +173,6 @@ char *tlvk__model_to_keras3(const tlvk_model *model, tlvk_status *status) {
         failed(&w, tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory for config.json", model->name));
     json_decref(root);
     free(name);
-    free(w.layers);
     *status = w.status;
     return text;
 }

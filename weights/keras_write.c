@@ -59,7 +59,7 @@ tlvk_status tlvk__h5_write_state(hid_t file, void *user) {
     if (!status)
         status = write_root(file, model);
     if (!status)
-        status = tlvk__state_walk(model, TLVK__STATE_LAYERS, write_layer, &file);
+        status = tlvk__state_walk(model, TLVK__STATE_WRITTEN, write_layer, &file);
     return status ? status : tlvk__h5_write_optimizer(file, "optimizer/vars", true, model);
 }
 

@@ -21,6 +21,8 @@ static const char *class_part(const tlvk_layer *layer) {
 
 static tlvk_status first_time(walk *w, const tlvk_layer *layer, bool *first) {
     *first = true;
+    if (w->names == TLVK__STATE_WRITTEN)
+        return TLVK_OK;
     for (size_t i = 0; i < w->seen_count; i++)
         *first = *first && w->seen[i] != layer;
     if (!*first)
@@ -51,7 +53,8 @@ static int count_before(const walk *w, const tlvk_model *model, int index) {
 }
 
 static tlvk_status walk_model(walk *w, const tlvk_model *model, const char *prefix) {
-    static const char *const containers[] = {[TLVK__STATE_LAYERS] = "layers", [TLVK__STATE_DEPENDENCIES] = "_layer_checkpoint_dependencies"};
+    static const char *const containers[] = {[TLVK__STATE_LAYERS] = "layers", [TLVK__STATE_WRITTEN] = "layers",
+                                             [TLVK__STATE_DEPENDENCIES] = "_layer_checkpoint_dependencies"};
     tlvk_status status = TLVK_OK;
     for (int i = 0; !status && i < model->layer_count; i++) {
         const tlvk_layer *layer = model->layers[i];

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -172,6 +173,16 @@ def compiled(k):
     return m
 
 
+def keras3_activations(k):
+    """What .h5 files cannot say to both Kerases, and .keras can."""
+    L = k.layers
+    i = L.Input((4, 4, 2))
+    x = L.Concatenate()([L.Activation(n)(i) for n in ("hard_sigmoid", "hard_swish")])
+    x = L.Conv2D(3, 1, activation=L.LeakyReLU(negative_slope=0.3))(x)
+    x = L.Conv2D(3, 1, activation=L.ReLU(max_value=6.0, negative_slope=0.1))(x)
+    return k.Model(i, L.Dense(2)(x))
+
+
 MODELS = [sequential, every_layer, activations, nested, nested_frozen, nested_partly_frozen, deep, model_called_twice, layers_shared, branches, arithmetic,
           modes, open_size, compiled]
 
@@ -282,7 +293,7 @@ def compare_model(program, folder, make, kind, form):
     theirs, xs = expected_lines(model), inputs_of(model)
     wanted = outputs_of(model, xs)
     for end in (".h5", ".keras"):
-        if kind == "tf_keras" and form != end:
+        if kind == "tf_keras" and form != end or make is keras3_activations and end == ".h5":
             continue
         copy = os.path.join(folder, "copy" + end)
         ours, why = dump(program, path, copy=copy)
@@ -322,6 +333,77 @@ def compare_weights(program, folder, make, kind, form):
     model.set_weights([np.zeros_like(w) for w in wanted])
     model.load_weights(copy)
     check(name + " written", all(np.array_equal(a, b) for a, b in zip(wanted, model.get_weights())))
+
+
+def compare_gelu(program, folder):
+    """Keras saves keras.ops.gelu, the tanh approximation, as "gelu", which is the exact one when read; as a function with its module it stays itself."""
+    path, copy = os.path.join(folder, "gelu.keras"), os.path.join(folder, "copy.keras")
+    keras.Sequential([keras.layers.Input((4,)), keras.layers.Activation("gelu")]).save(path)
+    with zipfile.ZipFile(path) as z:
+        parts = {n: z.read(n) for n in z.namelist()}
+    function = b'{"module": "keras.ops", "class_name": "function", "config": "gelu", "registered_name": "gelu"}'
+    parts["config.json"] = parts["config.json"].replace(b'"activation": "gelu"', b'"activation": ' + function)
+    with zipfile.ZipFile(path, "w") as z:
+        for n, content in parts.items():
+            z.writestr(n, content)
+    x = np.linspace(-3, 3, 8, dtype="f").reshape(2, 4)
+    ours, why = dump(program, path, copy=copy)
+    check("tanh-approximated gelu read", ours is not None, why)
+    compare_copy("tanh-approximated gelu", copy, [np.asarray(keras.ops.gelu(x))], x)
+
+
+# --- half-width weights, and the paths of Keras 2.12 and 2.13 ---
+
+def compare_half(program, folder, dtype, form):
+    """Weights of half the width are kept as float32, to the bit."""
+    L = keras.layers
+    keras.backend.clear_session()
+    i = L.Input((5,))
+    model = keras.Model(i, L.Dense(3, dtype=dtype)(L.Dropout(0.5, seed=3)(L.Dense(5, dtype=dtype)(i))))
+    randomize(model)
+    path = os.path.join(folder, "half" + form)
+    model.save(path)
+    ours, why = dump(program, path)
+    theirs = expected_lines(model)
+    check("%s in %s read" % (dtype, form), ours is not None and same_lines(ours, theirs), why)
+
+
+def compare_dependencies(program, folder, make):
+    """tf_keras saves as Keras 2.13 did once its list of attributes to leave out is that of then, and layers met again are counted."""
+    lib = tf_keras.src.saving.saving_lib
+    tf_keras.backend.clear_session()
+    model = make(tf_keras)
+    path, weights = os.path.join(folder, "now.h5"), os.path.join(folder, "then.weights.h5")
+    model.save(path)
+    randomize(model)
+
+    def walk(trackable):
+        for name in dir(trackable):
+            if not name.startswith("__") and name not in lib.ATTR_SKIPLIST - {"_layer_checkpoint_dependencies"}:
+                try:
+                    yield name, getattr(trackable, name)
+                except Exception:
+                    continue
+
+    def container(container, weights_store, assets_store, inner_path, visited_trackables):
+        used = {}
+        for trackable in container.values() if isinstance(container, dict) else container:
+            if lib._is_keras_trackable(trackable):
+                name = tf_keras.src.utils.generic_utils.to_snake_case(trackable.__class__.__name__)
+                used[name] = used.get(name, -1) + 1
+                name = "%s_%d" % (name, used[name]) if used[name] else name
+                lib._save_state(trackable, weights_store, assets_store, inner_path + "/" + name, visited_trackables)
+
+    kept = lib._walk_trackable, lib._save_container_state
+    lib._walk_trackable, lib._save_container_state = walk, container
+    try:
+        model.save_weights(weights)
+    finally:
+        lib._walk_trackable, lib._save_container_state = kept
+    with h5py.File(weights) as f:
+        check("the paths of 2.13 are there", "_layer_checkpoint_dependencies" in f and "layers" not in f)
+    ours, why = dump(program, path, weights=weights)
+    check("%s in the paths of 2.13 read" % make.__name__, ours is not None and same_lines(ours, expected_lines(model)), why)
 
 
 # --- the optimizer goes on where it stopped ---
@@ -439,6 +521,13 @@ def main():
             for kind in KERAS:
                 for form in (".h5", ".weights.h5"):
                     compare_weights(program, folder, make, kind, form)
+        compare_model(program, folder, keras3_activations, "keras", ".keras")
+        compare_gelu(program, folder)
+        for dtype in ("float16", "bfloat16", "mixed_float16"):
+            for form in (".h5", ".keras"):
+                compare_half(program, folder, dtype, form)
+        for make in (sequential, nested, deep, branches):
+            compare_dependencies(program, folder, make)
         for name in OPTIMIZERS:
             for kind in KERAS:
                 for form in (".h5", ".keras"):

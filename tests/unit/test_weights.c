@@ -586,6 +586,62 @@ static void optimizer_state_round_trip(void **state) {
     }
 }
 
+/* A layer in two models stands in the file in both, so that every reader finds its weights. */
+static void a_layer_in_two_models(void **state) {
+    (void)state;
+    char *path = temp_path("two_models.keras");
+    tlvk_tensor i = tlvk_input(ctx, &(tlvk_input_desc){.shape = {4}}), j = tlvk_input(ctx, &(tlvk_input_desc){.shape = {4}});
+    tlvk_tensor x = tlvk_dense(i, &(tlvk_dense_desc){.name = "shared", .units = 4}), o = tlvk_input(ctx, &(tlvk_input_desc){.shape = {4}});
+    tlvk_model *one, *two, *m, *again;
+    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.name = "one", .inputs = {i}, .outputs = {x}}, &one));
+    tlvk_tensor y = tlvk_layer_call(tlvk_model_find_layer(one, "shared"), j, TLVK_CALL_DEFAULT);
+    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.name = "two", .inputs = {j}, .outputs = {y}}, &two));
+    tlvk_tensor z = tlvk_model_call(two, tlvk_model_call(one, o, TLVK_CALL_DEFAULT, NULL), TLVK_CALL_DEFAULT, NULL);
+    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {o}, .outputs = {z}}, &m));
+    number_weights(m);
+    assert_ok(tlvk_model_save(m, path));
+    assert_ok(tlvk_model_load(ctx, path, &again));
+    tlvk__variable *v[4], *w[2];
+    assert_int_equal(tlvk__model_variables(m, w, NULL, 2), 2);
+    assert_int_equal(tlvk__model_variables(again, v, NULL, 4), 4);
+    for (int k = 0; k < 4; k++)
+        assert_memory_equal(v[k]->values, w[k % 2]->values, w[k % 2]->elements * sizeof(float));
+    tlvk_model_destroy(again);
+    tlvk_model_destroy(m);
+    tlvk_model_destroy(two);
+    tlvk_model_destroy(one);
+    free(path);
+}
+
+/* Keras 3's weights: what does not fit is told with its place and both shapes, and leaves the model as it was. */
+static void weights_by_place(void **state) {
+    (void)state;
+    char *path = temp_path("place.weights.h5"), *archive = temp_path("place.keras");
+    tlvk_model *a = make_base("a"), *b = make_base("b"), *whole, *narrow;
+    number_weights(a);
+    assert_ok(tlvk_model_save_weights(a, path));
+    assert_ok(tlvk_model_load_weights(b, path, TLVK_BY_ORDER));
+    assert_equal_weights(a, b);
+    assert_fails(tlvk_model_load_weights(b, path, TLVK_BY_NAME), TLVK_ERROR_ARGUMENT, "by name");
+    assert_fails(tlvk_model_load(ctx, path, &whole), TLVK_ERROR_FORMAT, "weights alone");
+    assert_ok(tlvk_model_save(a, archive));
+    number_weights(b);
+    assert_ok(tlvk_model_load_weights(b, archive, TLVK_BY_ORDER)); /* as Keras's load_weights takes a .keras */
+    assert_equal_weights(a, b);
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){.shape = {8, 8, 3}});
+    tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){.name = "wide", .filters = 5, .kernel_size = {3, 3}});
+    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {in}, .outputs = {x}}, &narrow));
+    uint64_t version = tlvk_model_find_layer(narrow, "wide")->variables[0]->version;
+    assert_fails(tlvk_model_load_weights(narrow, path, TLVK_BY_ORDER), TLVK_ERROR_ARGUMENT, "layer 'wide' (Conv2D): its kernel has the shape (3, 3, 3, 5)");
+    assert_non_null(strstr(tlvk_last_error(ctx), "'layers/conv2d/vars/0' has (3, 3, 3, 4)"));
+    assert_true(tlvk_model_find_layer(narrow, "wide")->variables[0]->version == version);
+    tlvk_model_destroy(narrow);
+    tlvk_model_destroy(a);
+    tlvk_model_destroy(b);
+    free(path);
+    free(archive);
+}
+
 /* HDF5 writes the time of creation, in seconds, unless told otherwise. */
 static void bytes_do_not_tell_the_time(void **state) {
     (void)state;
@@ -755,7 +811,7 @@ static void squeezenet_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(optimizer_state_round_trip), cmocka_unit_test(bytes_do_not_tell_the_time),
+        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(optimizer_state_round_trip), cmocka_unit_test(a_layer_in_two_models), cmocka_unit_test(weights_by_place), cmocka_unit_test(bytes_do_not_tell_the_time),
         cmocka_unit_test(partly_frozen_models), cmocka_unit_test(weights_by_order_and_by_name), cmocka_unit_test(names_and_places_refused),
         cmocka_unit_test(odd_forms), cmocka_unit_test(long_lists_are_split), cmocka_unit_test(lies_and_ways_out), cmocka_unit_test(hdf5_printing_is_given_back), cmocka_unit_test(a_reader_that_never_ends_is_ended),
         cmocka_unit_test(truncated_files),
