@@ -461,7 +461,7 @@ static int check_options(const cli_command *command, finetune_options *o) {
     if (ends_with(o->output, ".weights.h5") || (!ends_with(o->output, ".keras") && !ends_with(o->output, ".h5") && !ends_with(o->output, ".hdf5"))) {
         return cli_usage(command, "--output %s: a name ending in .keras or .h5 is wanted, and not in .weights.h5", o->output);
     }
-    return CLI_GO_ON;
+    return finetune_check_replace(command, &o->replace);
 }
 
 static int check_files(const finetune_options *o) {

@@ -19,7 +19,7 @@ typedef struct finetune_options {
     int save_best, class_weight_auto, cache;
     int64_t epochs, early_stopping, seed;
     double validation_split, learning_rate, momentum, weight_decay, l2, clip_norm, label_smoothing, dropout;
-    cli_list freeze, then;
+    cli_list freeze, then, replace;
 } finetune_options;
 
 /* A stretch of training with one trainable set and one optimizer. */
@@ -45,6 +45,12 @@ typedef struct finetune_network {
  * what is trained. CLI_GO_ON or an exit status. */
 int finetune_build(tlvk_context *ctx, const finetune_options *o, tlvk_model **base, const int64_t shape[3], tlvk_preprocess preprocess, int classes,
                    finetune_network *network);
+
+/* Usage errors of --replace's items, LAYER=FILE.json or LAYER=none. CLI_GO_ON or an exit status. */
+int finetune_check_replace(const cli_command *command, const cli_list *items);
+/* Puts new layers in the place of layers of *base, one item after the other; all others keep their weights. *base is another model afterwards.
+ * CLI_GO_ON or an exit status. */
+int finetune_replace(tlvk_context *ctx, const cli_list *items, tlvk_model **base);
 
 /* The model of random picture layers that --augment's words say, for pictures of `shape` behind `preprocess`. CLI_GO_ON or an exit status. */
 int finetune_augmentation(const cli_command *command, tlvk_context *ctx, const char *spec, const int64_t shape[3], tlvk_preprocess preprocess, tlvk_model **model);
