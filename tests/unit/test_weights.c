@@ -16,9 +16,7 @@
 
 #include <cmocka.h>
 
-static tlvk_context *ctx;
-
-#define MAX_VARIABLES 512
+#include "support/weights.h"
 
 static int hdf5_complaints;
 
@@ -38,81 +36,6 @@ static int close_context(void **state) {
     (void)state;
     tlvk_context_destroy(ctx);
     return 0;
-}
-
-/* $TLVK_TEST_TEMP/weights/name; malloc'd. */
-static char *temp_path(const char *name) {
-    const char *temp = tlvk__env("TLVK_TEST_TEMP");
-    char *folder = tlvk__format("%s/weights", temp ? temp : "/tmp/tlvk-test"), *path = tlvk__format("%s/%s", folder, name);
-    assert_int_equal(tlvk__make_folders(folder), TLVK_OK);
-    free(folder);
-    return path;
-}
-
-static void assert_ok(tlvk_status status) {
-    if (status)
-        fail_msg("status %d: %s", status, tlvk__fail_text());
-}
-
-static void assert_fails(tlvk_status status, tlvk_status expected, const char *words) {
-    if (status != expected || !strstr(tlvk_last_error(ctx), words))
-        fail_msg("status %d (expected %d): \"%s\" lacks \"%s\"", status, expected, tlvk_last_error(ctx), words);
-}
-
-/* --- models to write --- */
-
-/* Convolution, BatchNormalization and their like again, so that orders can be mistaken: all vectors have 4 elements. */
-static tlvk_model *make_base(const char *name) {
-    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){.shape = {8, 8, 3}}), x = in;
-    for (int i = 0; i < 2; i++) {
-        x = tlvk_conv2d(x, &(tlvk_conv2d_desc){.filters = 4, .kernel_size = {3, 3}, .padding = TLVK_SAME});
-        x = tlvk_batch_normalization(x, NULL);
-        x = tlvk_relu(x, &(tlvk_relu_desc){.max_value = 6});
-    }
-    tlvk_model *m = NULL;
-    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.name = name, .inputs = {in}, .outputs = {x}}, &m));
-    return m;
-}
-
-/* The base as a layer, in inference mode, and a head. */
-static tlvk_model *make_model(tlvk_model **base) {
-    *base = make_base("base");
-    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){.shape = {8, 8, 3}});
-    tlvk_tensor x = tlvk_model_call(*base, in, TLVK_CALL_INFERENCE, NULL);
-    x = tlvk_global_average_pooling2d(x, NULL);
-    x = tlvk_dropout(x, 0.2f, NULL);
-    x = tlvk_dense(x, &(tlvk_dense_desc){.units = 5, .activation = TLVK_SOFTMAX});
-    tlvk_model *m = NULL;
-    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {in}, .outputs = {x}}, &m));
-    return m;
-}
-
-/* Every value of every variable another number. */
-static void number_weights(tlvk_model *m) {
-    tlvk__variable *v[MAX_VARIABLES];
-    int count = tlvk__model_variables(m, v, NULL, MAX_VARIABLES);
-    float next = 0;
-    for (int i = 0; i < count; i++) {
-        float *values = tlvk__calloc(v[i]->elements, sizeof *values);
-        for (size_t k = 0; k < v[i]->elements; k++)
-            values[k] = next += 0.37f;
-        assert_ok(tlvk__variable_set(v[i], values));
-        free(values);
-    }
-}
-
-static void assert_equal_weights(const tlvk_model *a, const tlvk_model *b) {
-    tlvk__variable *va[MAX_VARIABLES], *vb[MAX_VARIABLES];
-    int count = tlvk__model_variables(a, va, NULL, MAX_VARIABLES);
-    assert_int_equal(tlvk__model_variables(b, vb, NULL, MAX_VARIABLES), count);
-    for (int i = 0; i < count; i++) {
-        const float *x, *y;
-        assert_ok(tlvk__variable_values(va[i], &x));
-        assert_ok(tlvk__variable_values(vb[i], &y));
-        assert_true(tlvk__shape_equal(&va[i]->spec.shape, &vb[i]->spec.shape));
-        assert_string_equal(va[i]->name, vb[i]->name);
-        assert_memory_equal(x, y, va[i]->elements * sizeof *x);
-    }
 }
 
 static void round_trip(void **state) {
@@ -549,99 +472,6 @@ static void load_anything(const char *path) {
     tlvk_model_destroy(m);
 }
 
-/* Adam's memory through every form that has room for it, to the byte; a model that is compiled again starts without. */
-static void optimizer_state_round_trip(void **state) {
-    (void)state;
-    static const char *const names[] = {"optimizer.keras", "optimizer.h5"};
-    for (size_t form = 0; form < TLVK__COUNT(names); form++) {
-        tlvk_model *base, *m = make_model(&base), *again;
-        char *path = temp_path(names[form]);
-        tlvk__variable *all[MAX_VARIABLES], *trained[MAX_VARIABLES];
-        bool trains[MAX_VARIABLES];
-        int count = tlvk__model_variables(m, all, trains, MAX_VARIABLES), kept = 0;
-        for (int i = 0; i < count; i++)
-            if (trains[i])
-                trained[kept++] = all[i];
-        assert_ok(tlvk_model_compile(m, &(tlvk_compile_desc){.optimizer = {.learning_rate = 0.125f}, .loss = {.kind = TLVK_CATEGORICAL_CROSSENTROPY}}));
-        m->optimizer_state = tlvk__optimizer_state_create(trained, kept, 2);
-        m->optimizer_state->iterations = 41;
-        float next = 0;
-        for (int i = 0; i < 2 * kept; i++)
-            for (size_t k = 0; k < trained[i / 2]->elements; k++)
-                m->optimizer_state->values[i][k] = next += 0.01f;
-        assert_ok(tlvk_model_save(m, path));
-        assert_ok(tlvk_model_load(ctx, path, &again));
-        assert_true(again->compiled.set && again->compiled.optimizer.kind == TLVK_ADAM && again->compiled.optimizer.learning_rate == 0.125f);
-        assert_true(again->compiled.losses[0].kind == TLVK_CATEGORICAL_CROSSENTROPY && again->compiled.loss_weights[0] == 1);
-        assert_non_null(again->optimizer_state);
-        assert_true(again->optimizer_state->iterations == 41 && again->optimizer_state->slots == 2 && again->optimizer_state->count == kept);
-        for (int i = 0; i < 2 * kept; i++)
-            assert_memory_equal(again->optimizer_state->values[i], m->optimizer_state->values[i], trained[i / 2]->elements * sizeof(float));
-        assert_ok(tlvk_model_compile(again, &(tlvk_compile_desc){.loss = {.kind = TLVK_CATEGORICAL_CROSSENTROPY}}));
-        assert_null(again->optimizer_state);
-        tlvk_model_destroy(again);
-        tlvk_model_destroy(m);
-        tlvk_model_destroy(base);
-        free(path);
-    }
-}
-
-/* A layer in two models stands in the file in both, so that every reader finds its weights. */
-static void a_layer_in_two_models(void **state) {
-    (void)state;
-    char *path = temp_path("two_models.keras");
-    tlvk_tensor i = tlvk_input(ctx, &(tlvk_input_desc){.shape = {4}}), j = tlvk_input(ctx, &(tlvk_input_desc){.shape = {4}});
-    tlvk_tensor x = tlvk_dense(i, &(tlvk_dense_desc){.name = "shared", .units = 4}), o = tlvk_input(ctx, &(tlvk_input_desc){.shape = {4}});
-    tlvk_model *one, *two, *m, *again;
-    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.name = "one", .inputs = {i}, .outputs = {x}}, &one));
-    tlvk_tensor y = tlvk_layer_call(tlvk_model_find_layer(one, "shared"), j, TLVK_CALL_DEFAULT);
-    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.name = "two", .inputs = {j}, .outputs = {y}}, &two));
-    tlvk_tensor z = tlvk_model_call(two, tlvk_model_call(one, o, TLVK_CALL_DEFAULT, NULL), TLVK_CALL_DEFAULT, NULL);
-    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {o}, .outputs = {z}}, &m));
-    number_weights(m);
-    assert_ok(tlvk_model_save(m, path));
-    assert_ok(tlvk_model_load(ctx, path, &again));
-    tlvk__variable *v[4], *w[2];
-    assert_int_equal(tlvk__model_variables(m, w, NULL, 2), 2);
-    assert_int_equal(tlvk__model_variables(again, v, NULL, 4), 4);
-    for (int k = 0; k < 4; k++)
-        assert_memory_equal(v[k]->values, w[k % 2]->values, w[k % 2]->elements * sizeof(float));
-    tlvk_model_destroy(again);
-    tlvk_model_destroy(m);
-    tlvk_model_destroy(two);
-    tlvk_model_destroy(one);
-    free(path);
-}
-
-/* Keras 3's weights: what does not fit is told with its place and both shapes, and leaves the model as it was. */
-static void weights_by_place(void **state) {
-    (void)state;
-    char *path = temp_path("place.weights.h5"), *archive = temp_path("place.keras");
-    tlvk_model *a = make_base("a"), *b = make_base("b"), *whole, *narrow;
-    number_weights(a);
-    assert_ok(tlvk_model_save_weights(a, path));
-    assert_ok(tlvk_model_load_weights(b, path, TLVK_BY_ORDER));
-    assert_equal_weights(a, b);
-    assert_fails(tlvk_model_load_weights(b, path, TLVK_BY_NAME), TLVK_ERROR_ARGUMENT, "by name");
-    assert_fails(tlvk_model_load(ctx, path, &whole), TLVK_ERROR_FORMAT, "weights alone");
-    assert_ok(tlvk_model_save(a, archive));
-    number_weights(b);
-    assert_ok(tlvk_model_load_weights(b, archive, TLVK_BY_ORDER)); /* as Keras's load_weights takes a .keras */
-    assert_equal_weights(a, b);
-    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){.shape = {8, 8, 3}});
-    tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){.name = "wide", .filters = 5, .kernel_size = {3, 3}});
-    assert_ok(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {in}, .outputs = {x}}, &narrow));
-    uint64_t version = tlvk_model_find_layer(narrow, "wide")->variables[0]->version;
-    assert_fails(tlvk_model_load_weights(narrow, path, TLVK_BY_ORDER), TLVK_ERROR_ARGUMENT, "layer 'wide' (Conv2D): its kernel has the shape (3, 3, 3, 5)");
-    assert_non_null(strstr(tlvk_last_error(ctx), "'layers/conv2d/vars/0' has (3, 3, 3, 4)"));
-    assert_true(tlvk_model_find_layer(narrow, "wide")->variables[0]->version == version);
-    tlvk_model_destroy(narrow);
-    tlvk_model_destroy(a);
-    tlvk_model_destroy(b);
-    free(path);
-    free(archive);
-}
-
 /* HDF5 writes the time of creation, in seconds, unless told otherwise. */
 static void bytes_do_not_tell_the_time(void **state) {
     (void)state;
@@ -811,7 +641,7 @@ static void squeezenet_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(optimizer_state_round_trip), cmocka_unit_test(a_layer_in_two_models), cmocka_unit_test(weights_by_place), cmocka_unit_test(bytes_do_not_tell_the_time),
+        cmocka_unit_test(round_trip), cmocka_unit_test(compile_settings_are_saved), cmocka_unit_test(bytes_do_not_tell_the_time),
         cmocka_unit_test(partly_frozen_models), cmocka_unit_test(weights_by_order_and_by_name), cmocka_unit_test(names_and_places_refused),
         cmocka_unit_test(odd_forms), cmocka_unit_test(long_lists_are_split), cmocka_unit_test(lies_and_ways_out), cmocka_unit_test(hdf5_printing_is_given_back), cmocka_unit_test(a_reader_that_never_ends_is_ended),
         cmocka_unit_test(truncated_files),
