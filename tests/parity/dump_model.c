@@ -93,7 +93,9 @@ static tlvk_status train(tlvk_model *model, const char *path, int64_t samples, i
 static tlvk_status predict(tlvk_context *ctx, tlvk_model *model, const char *path, int64_t samples, const char *output) {
     float *values = read_floats(path);
     tlvk_array_desc data = {.x = values, .x_shape = {samples}, .batch_size = (int)samples, .no_shuffle = true, .borrow = true};
-    tlvk_tensor_shape(tlvk_model_input(model, 0), data.x_shape + 1);
+    int64_t shape[TLVK_MAX_DIMS] = {0};
+    tlvk_tensor_shape(tlvk_model_input(model, 0), shape);
+    memcpy(data.x_shape + 1, shape, sizeof data.x_shape - sizeof data.x_shape[0]);
     size_t count = (size_t)samples * elements_of(tlvk_model_output(model, 0));
     float *scores = calloc(count + 1, sizeof *scores);
     tlvk_dataset *dataset = NULL;
