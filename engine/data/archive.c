@@ -1,7 +1,8 @@
 /* archive.c - see archive.h. Hides libarchive.
  *
- * Limits on what an archive may ask for: ENTRIES and NAME_BYTES for its table of contents; and unpacked, all its files together may be RATIO times the
- * archive or FREE_BYTES, whichever is more. Photographs hardly compress; flat drawings come to 100 : 1; bombs to 1,000 : 1 and far beyond. */
+ * Limits on what an archive may ask for: ENTRIES, NAME_BYTES and PARTS of a name for its table of contents; and unpacked, all that it holds may be RATIO
+ * times the archive or FREE_BYTES, whichever is more. Photographs hardly compress; flat drawings come to 100 : 1; bombs to 1,000 : 1 and far beyond.
+ * Listing a folder spells out its whole path, so that work and memory grow with the square of the depth. */
 #include "data/archive.h"
 
 #include "data/file_list.h"
@@ -14,6 +15,7 @@
 
 #define MAX_ENTRIES ((size_t)1 << 22)
 #define MAX_NAME_BYTES ((size_t)1 << 29)
+#define MAX_PARTS 64
 #define MAX_RATIO 250
 #define FREE_BYTES ((uint64_t)1 << 30)
 #define MAX_REOPENED 32
@@ -143,12 +145,15 @@ static tlvk_status add_name(tlvk__archive *a, const char *raw, size_t *offset, b
     if (raw[0] == '/')
         return tlvk__fail(TLVK_ERROR_FORMAT, "it has a file with an absolute name, \"%.200s\": refused", raw);
     *kept = true;
+    int parts = 0;
     for (const char *p = raw; *p;) {
         size_t part = strcspn(p, "/");
         if (part == 2 && memcmp(p, "..", 2) == 0)
             return tlvk__fail(TLVK_ERROR_FORMAT, "it has a file outside of itself, \"%.200s\": refused", raw);
         *kept = *kept && !(part == 8 && memcmp(p, "__MACOSX", 8) == 0);
         if (part > 0 && !(part == 1 && *p == '.')) {
+            if (++parts > MAX_PARTS)
+                return tlvk__fail(TLVK_ERROR_FORMAT, "\"%.200s...\" lies more than %d folders deep: refused", raw, MAX_PARTS - 1);
             if (end > name)
                 *end++ = '/';
             memcpy(end, p, part);
@@ -181,8 +186,8 @@ static tlvk_status add_entry(tlvk__archive *a, struct archive_entry *e, uint32_t
     tlvk_status st = add_name(a, raw, &offset, &kept);
     bool link = archive_entry_filetype(e) == AE_IFLNK || archive_entry_hardlink(e) != NULL;
     bool folder = archive_entry_filetype(e) == AE_IFDIR, file = archive_entry_filetype(e) == AE_IFREG && !link;
-    if (!st && file)
-        st = add_size(a, raw, archive_entry_size_is_set(e) ? (int64_t)archive_entry_size(e) : -1);
+    if (!st) /* links and folders may have contents too, which are unpacked to get past them */
+        st = add_size(a, raw, archive_entry_size_is_set(e) ? (int64_t)archive_entry_size(e) : file ? -1 : 0);
     if (st || !kept || (!link && !folder && !file))
         return st;
     entry *grown = a->count < MAX_ENTRIES ? tlvk__grow(a->entries, &a->capacity, a->count + 1, sizeof *grown) : NULL;

@@ -405,6 +405,50 @@ static void refuses_bombs(void **state) {
     free(zeros);
 }
 
+/* What is no file may have contents too, and these are unpacked to get behind them: GNU tar's list of a folder ('D'), of 2 GiB. */
+static void refuses_bombs_beside_files(void **state) {
+    (void)state;
+    char *path = archive_path(kinds[1]), tar[1536] = "a/list";
+    unsigned sum = 0;
+    snprintf(tar + 100, 8, "0000644");
+    snprintf(tar + 124, 12, "%011o", 1u << 31);
+    snprintf(tar + 136, 12, "%011o", 0u);
+    memset(tar + 148, ' ', 8);
+    tar[156] = 'D';
+    memcpy(tar + 257, "ustar  ", 8);
+    for (int i = 0; i < 512; i++)
+        sum += (unsigned char)tar[i];
+    snprintf(tar + 148, 8, "%06o", sum);
+    write_archive(path, tar, sizeof tar);
+    assert_refused(path, TLVK_ERROR_FORMAT, "refused as a bomb");
+    free(path);
+}
+
+static void refuses_deep_folders(void **state) {
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        char *path = archive_path(kinds[k]), name[300] = "";
+        for (int i = 0; i < 63; i++)
+            strcat(name, "d/");
+        strcat(name, "1.png");
+        for (int deeper = 0; deeper < 2; deeper++) {
+            packer p = pack_begin(path);
+            pack_picture(&p, "a/1.png", 1);
+            pack_picture(&p, name, 1);
+            pack_end(&p);
+            if (deeper) {
+                assert_refused(path, TLVK_ERROR_FORMAT, "more than 63 folders deep");
+            } else {
+                tlvk_dataset *d = open_set(small, path);
+                assert_int_equal(tlvk_dataset_size(d), 2);
+                tlvk_dataset_destroy(d);
+            }
+            memmove(name + 2, name, strlen(name) + 1);
+        }
+        free(path);
+    }
+}
+
 static void keeps_the_last_of_one_name(void **state) {
     (void)state;
     char *path = archive_path("twice.tar"), *folder = test_folder("archive-picture"), *file = tlvk__format("%s/9.bmp", folder);
@@ -565,6 +609,7 @@ int main(void) {
         cmocka_unit_test(equals_the_folder), cmocka_unit_test(takes_the_root), cmocka_unit_test(takes_single_pictures), cmocka_unit_test(spills_to_a_file),
         cmocka_unit_test(workers_share_it), cmocka_unit_test(suggests_the_folder_inside), cmocka_unit_test(names_what_is_not_there),
         cmocka_unit_test(refuses_names_outside), cmocka_unit_test(follows_no_links), cmocka_unit_test(refuses_bombs),
+        cmocka_unit_test(refuses_bombs_beside_files), cmocka_unit_test(refuses_deep_folders),
         cmocka_unit_test(keeps_the_last_of_one_name), cmocka_unit_test(refuses_encrypted_entries), cmocka_unit_test(leaves_a_damaged_picture_out),
         cmocka_unit_test(refuses_cut_archives), cmocka_unit_test(survives_mutation),
     };
