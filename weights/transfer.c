@@ -30,12 +30,12 @@ typedef struct download {
     tlvk__transfer *t;
     CURL *curl;
     FILE *file;
-    int64_t start, have;          /* bytes of the part: asked to go on from, and in it now */
+    int64_t start, have, farthest; /* bytes of the part: asked to go on from, in it now, and in it at most so far */
     int64_t range_start, range_total; /* of Content-Range; -1: not said */
     char etag[256];               /* strong; "" where there is none */
     char error[CURL_ERROR_SIZE];
     bool begun;                   /* the answer's body has begun and belongs into the file */
-    bool moved, received;         /* this try, and any try, brought bytes */
+    bool moved, received;         /* this try brought bytes that no try had brought before; any try brought bytes */
     bool mismatch;                /* the answer does not go on where the part ends */
     int write_errno;
 } download;
@@ -143,7 +143,11 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *user) {
         return 0;
     }
     d->have += (int64_t)length;
-    d->moved = d->received = true;
+    d->received = true;
+    if (d->have > d->farthest) { /* a server without ranges that breaks off at the same place each time gets nowhere */
+        d->farthest = d->have;
+        d->moved = true;
+    }
     return length;
 }
 

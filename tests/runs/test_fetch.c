@@ -277,6 +277,16 @@ static void starts_again_without_ranges(void **state) {
     assert_string_equal(s->server.range[1], " bytes=70000-");
 }
 
+/* It sends the same beginning each time: that is no progress, though each try brings bytes. */
+static void leaves_a_server_that_gets_nowhere(void **state) {
+    scene *s = *state;
+    s->server.cuts = SERVER_MAX_REQUESTS;
+    s->server.cut_at = 70000;
+    s->server.no_range = true;
+    assert_refused(s, TLVK_ERROR_FILE, "remaining to read");
+    assert_int_equal(s->server.requests, hasty.tries);
+}
+
 static void starts_again_when_the_file_changed(void **state) {
     scene *s = *state;
     uint8_t *old = malloc(SIZE);
@@ -574,7 +584,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(fetches_once), CASE(follows_redirects), CASE(ends_redirect_loops), CASE(takes_a_length_that_nobody_told), CASE(refuses_a_wrong_hash),
         CASE(checks_sha256), CASE(looks_at_files_without_a_hash), CASE(replaces_a_damaged_file), CASE(says_where_the_file_belongs),
-        CASE(goes_on_after_a_cut), CASE(starts_again_without_ranges), CASE(starts_again_when_the_file_changed), CASE(starts_again_when_ranges_lie),
+        CASE(goes_on_after_a_cut), CASE(starts_again_without_ranges), CASE(leaves_a_server_that_gets_nowhere),
+        CASE(starts_again_when_the_file_changed), CASE(starts_again_when_ranges_lie),
         CASE(goes_on_with_an_earlier_part), CASE(completes_a_part_that_lacks_nothing), CASE(drops_a_part_of_another_file),
         CASE(never_goes_on_without_a_hash), CASE(tries_again_a_few_times), CASE(takes_404_for_an_answer), CASE(leaves_a_server_that_stands_still),
         CASE(keeps_the_part_when_cancelled), CASE(says_that_the_disk_is_full), CASE(threads_wait_for_each_other), CASE(processes_wait_for_each_other),
