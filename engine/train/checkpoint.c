@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '2' };
+static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '3' };
 #define CHECKPOINT_LIMIT ((size_t)1 << 36)
 
 typedef struct bytes { unsigned char *data; size_t size, capacity, at; bool failed; } bytes;
@@ -34,6 +34,8 @@ static void get(bytes *b, void *data, size_t size) {
     memcpy(data, b->data + b->at, size);
     b->at += size;
 }
+
+static uint32_t output_count(const tlvk__session *s) { return (uint32_t)tlvk__session_flat(s, TLVK__WHOLE)->output_count; }
 
 /* Variables of a checkpoint: all that move, in the flat graph's order, trained ones and statistics alike. */
 static int moving_variables(const tlvk__session *s, const tlvk__variable **list, int capacity) {
@@ -77,12 +79,13 @@ static void put_variables(bytes *b, const tlvk__session *s, float *const *best) 
 tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, const tlvk__training *training, const tlvk__progress *p, const tlvk_history *h, float *const *best) {
     bytes b = { 0 };
     tlvk_status st = tlvk__session_read(session);
-    uint32_t slots = (uint32_t)tlvk__optimizer_slots(&training->optimizer);
+    uint32_t slots = (uint32_t)tlvk__optimizer_slots(&training->optimizer), outputs = output_count(session);
     uint64_t epochs = h->count;
     put(&b, checkpoint_magic, sizeof checkpoint_magic);
     put(&b, p, sizeof *p);
     put(&b, &training->optimizer, sizeof training->optimizer);
     put(&b, &slots, sizeof slots);
+    put(&b, &outputs, sizeof outputs);
     put(&b, &epochs, sizeof epochs);
     put(&b, h->logs, h->count * sizeof *h->logs);
     if (!st) put_variables(&b, session, best);
@@ -111,18 +114,38 @@ static tlvk_status check_file(const char *path, bytes *b) {
     return TLVK_OK;
 }
 
-static tlvk_status get_variables(bytes *b, const char *path, tlvk__session *s, float **best) {
+static void skip(bytes *b, uint64_t count, size_t size) {
+    if (b->failed || (b->size - b->at) / size < count) b->failed = true;
+    else b->at += (size_t)count * size;
+}
+
+/* Do the variables from here on fit this training's? Nothing is taken. */
+static tlvk_status check_variables(bytes b, const char *path, const tlvk__session *s) {
+    uint32_t count, has_best;
+    get(&b, &count, sizeof count);
+    get(&b, &has_best, sizeof has_best);
+    int wanted = moving_variables(s, NULL, 0);
+    if (!b.failed && (int)count != wanted) return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s holds %u variables, this training has %d: another model or other frozen layers", path, count, wanted);
+    for (int i = 0; i < wanted; i++) {
+        const tlvk__variable *v = tlvk__session_moving(s, i);
+        uint64_t elements;
+        get(&b, &elements, sizeof elements);
+        if (b.failed || elements != v->elements) return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: variable %d (%s) has another size", path, i, v->name);
+        skip(&b, elements, sizeof(float));
+        if (has_best) skip(&b, elements, sizeof(float));
+    }
+    return b.failed ? tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path) : TLVK_OK;
+}
+
+static tlvk_status get_variables(bytes *b, tlvk__session *s, float **best) {
     uint32_t count, has_best;
     get(b, &count, sizeof count);
     get(b, &has_best, sizeof has_best);
-    int wanted = moving_variables(s, NULL, 0);
-    if (!b->failed && (int)count != wanted) return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s holds %u variables, this training has %d: another model or other frozen layers", path, count, wanted);
     tlvk_status st = TLVK_OK;
-    for (int i = 0; !st && i < wanted; i++) {
+    for (int i = 0; !st && i < (int)count; i++) {
         tlvk__variable *v = tlvk__session_moving(s, i);
         uint64_t elements;
         get(b, &elements, sizeof elements);
-        if (b->failed || elements != v->elements) return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: variable %d (%s) has another size", path, i, v->name);
         float *values = tlvk__calloc(v->elements, sizeof *values);
         if (!values) return tlvk__fail(TLVK_ERROR_MEMORY, "checkpoint: no memory");
         get(b, values, v->elements * sizeof *values);
@@ -155,15 +178,18 @@ tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, cons
     b.data = data;
     if (!st) st = check_file(path, &b);
     tlvk_optimizer optimizer;
-    uint32_t slots = 0;
+    uint32_t slots = 0, outputs = 0;
     uint64_t epochs = 0;
     if (!st) {
         get(&b, p, sizeof *p);
         get(&b, &optimizer, sizeof optimizer);
         get(&b, &slots, sizeof slots);
+        get(&b, &outputs, sizeof outputs);
         get(&b, &epochs, sizeof epochs);
         if (b.failed || optimizer.kind != training->optimizer.kind || (int)slots != tlvk__optimizer_slots(&training->optimizer)) {
             st = tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written with another optimizer", path);
+        } else if (outputs != output_count(session)) {
+            st = tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written by a model with %u outputs, this one has %u", path, outputs, output_count(session));
         }
     }
     h->count = 0;
@@ -173,7 +199,8 @@ tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, cons
         st = b.failed ? TLVK_OK : tlvk__history_add(h, &logs);
         if (b.failed) break;
     }
-    if (!st) st = get_variables(&b, path, session, best);
+    if (!st) st = check_variables(b, path, session);
+    if (!st) st = get_variables(&b, session, best);
     if (!st) st = tlvk__session_upload(session);
     if (!st) st = get_slots(&b, session, (int)slots);
     if (!st && b.failed) st = tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path);

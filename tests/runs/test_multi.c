@@ -355,6 +355,55 @@ static void test_resumed_equals_unbroken(void **state) {
     free(path);
 }
 
+static tlvk_model *two_dense(tlvk_context *ctx, int units, int outputs) {
+    tlvk_tensor x = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { 4 } }), y = tlvk_dense(tlvk_dense(x, &(tlvk_dense_desc){ .units = 3 }), &(tlvk_dense_desc){ .units = units });
+    tlvk_model_desc d = { .inputs = { x }, .outputs = { y } };
+    if (outputs == 2) d.outputs[1] = tlvk_softmax(y, NULL);
+    tlvk_model *model = NULL;
+    assert_api(ctx, tlvk_model_create(ctx, &d, &model));
+    assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .loss = { .kind = TLVK_MEAN_SQUARED_ERROR } }));
+    return model;
+}
+
+static tlvk_status fit_dense(tlvk_context *ctx, tlvk_model *model, const tlvk_fit_desc *fit) {
+    static const float x[8 * 4], y[8 * 5];
+    tlvk_array_desc d = { .inputs = { { x, { 8, 4 } } } };
+    for (int i = 0; i < tlvk_model_output_count(model); i++) {
+        int64_t shape[TLVK_MAX_DIMS];
+        tlvk_tensor_shape(tlvk_model_output(model, i), shape);
+        d.targets[i] = (tlvk_array){ y, { 8, shape[0] } };
+    }
+    tlvk_dataset *data = NULL;
+    assert_api(ctx, tlvk_dataset_from_arrays(ctx, &d, &data));
+    tlvk_status st = tlvk_model_fit(model, data, fit, NULL);
+    tlvk_dataset_destroy(data);
+    return st;
+}
+
+/* A checkpoint of a model with one more output, or with another head, is refused by name and leaves every weight as it was. */
+static void test_checkpoints_of_other_models(void **state) {
+    (void)state;
+    char *path = temp_path("other.checkpoint");
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_model *writer = two_dense(ctx, 5, 1), *others[2] = { two_dense(ctx, 5, 2), two_dense(ctx, 4, 1) };
+    static const char *const words[2] = { "a model with 1 outputs, this one has 2", "has another size" };
+    assert_api(ctx, fit_dense(ctx, writer, &(tlvk_fit_desc){ .checkpoint = path }));
+    for (int i = 0; i < 2; i++) {
+        float before[12], after[12];
+        tlvk_layer *first = tlvk_model_layer(others[i], 1);
+        assert_api(ctx, tlvk_layer_get_weight(first, 0, before, 12));
+        assert_int_equal(fit_dense(ctx, others[i], &(tlvk_fit_desc){ .resume = path }), TLVK_ERROR_ARGUMENT);
+        if (!strstr(tlvk_last_error(ctx), words[i])) fail_msg("\"%s\" does not say \"%s\"", tlvk_last_error(ctx), words[i]);
+        assert_api(ctx, tlvk_layer_get_weight(first, 0, after, 12));
+        assert_memory_equal(before, after, sizeof before);
+        tlvk_model_destroy(others[i]);
+    }
+    tlvk_model_destroy(writer);
+    tlvk_context_destroy(ctx);
+    tlvk__file_remove(path);
+    free(path);
+}
+
 static void test_history_as_csv(void **state) {
     (void)state;
     run_result r = run(&(run_desc){ .weights = { 0 } });
@@ -512,7 +561,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_loss_is_the_weighted_sum), cmocka_unit_test(test_predict_outputs), cmocka_unit_test(test_gradients_of_two_heads),
         cmocka_unit_test(test_gradient_of_an_output_that_others_read), cmocka_unit_test(test_gradient_of_one_tensor_twice), cmocka_unit_test(test_weight_zero_is_measured_alone),
-        cmocka_unit_test(test_cached_outputs_change_nothing), cmocka_unit_test(test_resumed_equals_unbroken), cmocka_unit_test(test_history_as_csv),
+        cmocka_unit_test(test_cached_outputs_change_nothing), cmocka_unit_test(test_resumed_equals_unbroken), cmocka_unit_test(test_checkpoints_of_other_models),
+        cmocka_unit_test(test_history_as_csv),
         cmocka_unit_test(test_a_step_on_arrays_is_a_step_of_fit), cmocka_unit_test(test_what_does_not_fit_is_refused), cmocka_unit_test(test_open_height_and_width),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
