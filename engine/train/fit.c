@@ -313,6 +313,7 @@ tlvk_status tlvk_model_fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fi
     static const tlvk_fit_desc defaults;
     tlvk_history *h = tlvk__calloc(1, sizeof *h);
     if (!h) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_MEMORY, "fit: no memory"));
+    h->ctx = tlvk__context_retain(ctx);
     tlvk_status st = fit(model, train, desc ? desc : &defaults, h);
     if (history && (!st || st == TLVK_ERROR_CANCELLED)) *history = h;
     else tlvk_history_destroy(h);

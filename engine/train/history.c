@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+tlvk_status tlvk__history_fail(const tlvk_history *history, tlvk_status status) {
+    if (history && history->ctx) (void)tlvk__context_fail(history->ctx, status);
+    return tlvk__context_fail(NULL, status);
+}
+
 tlvk_status tlvk__history_add(tlvk_history *h, const tlvk_logs *logs) {
     tlvk_logs *grown = tlvk__grow(h->logs, &h->capacity, h->count + 1, sizeof *h->logs);
     if (!grown) return tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory");
@@ -30,17 +35,18 @@ tlvk_status tlvk__history_name(tlvk_history *h, const tlvk_model *model) {
 int tlvk_history_epochs(const tlvk_history *history) { return history ? (int)history->count : 0; }
 
 tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs) {
-    if (!history || !logs || epoch < 0 || (size_t)epoch >= history->count) {
-        return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_logs: epoch %d of %d", epoch, tlvk_history_epochs(history)));
+    const int epochs = tlvk_history_epochs(history), index = epoch < 0 ? epoch + epochs : epoch;
+    if (!history || !logs || index < 0 || index >= epochs) {
+        return tlvk__history_fail(history, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_logs: epoch %d of %d", epoch, epochs));
     }
-    *logs = history->logs[epoch];
+    *logs = history->logs[index];
     return TLVK_OK;
 }
 
 tlvk_status tlvk_history_append(tlvk_history *history, const tlvk_history *more) {
     tlvk_status st = history && more ? TLVK_OK : tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_append: no history");
     for (size_t i = 0; !st && i < more->count; i++) st = tlvk__history_add(history, &more->logs[i]);
-    return tlvk__context_fail(NULL, st);
+    return tlvk__history_fail(history, st);
 }
 
 /* --- CSV --------------------------------------------------------------------------------------------------------------------------------- */
@@ -110,7 +116,7 @@ static int find_columns(const tlvk_history *h, column columns[COLUMNS], bool *ok
 }
 
 tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path) {
-    if (!history || !path) return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_save_csv: no history or no path"));
+    if (!history || !path) return tlvk__history_fail(history, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_save_csv: no history or no path"));
     column columns[COLUMNS];
     text t = { 0 };
     bool ok = true;
@@ -131,12 +137,13 @@ tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path)
     tlvk_status st = ok && !t.failed ? tlvk__file_replace(path, t.at, t.size) : tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory");
     for (int k = 0; k < count; k++) free(columns[k].name);
     free(t.at);
-    return tlvk__context_fail(NULL, st);
+    return tlvk__history_fail(history, st);
 }
 
 void tlvk_history_destroy(tlvk_history *history) {
     if (!history) return;
     for (int i = 0; i < TLVK_MAX_IO; i++) free(history->names[i]);
     free(history->logs);
+    tlvk__context_release(history->ctx);
     free(history);
 }

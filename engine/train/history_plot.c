@@ -39,14 +39,14 @@ static void add_line(tlvk__plot_panel *p, const tlvk_history *h, int output, boo
 
 tlvk_status tlvk_history_plot(const tlvk_history *history, const char *path) {
     if (!history || !path)
-        return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_plot: no history or no path"));
+        return tlvk__history_fail(history, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_plot: no history or no path"));
     if (history->count == 0)
-        return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_plot: the history has no epochs"));
+        return tlvk__history_fail(history, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_plot: the history has no epochs"));
     tlvk__plot_panel panels[2] = {{.title = "Accuracy", .x_label = "epoch", .limit = 1.0}, {.title = "Loss", .x_label = "epoch", .limit = INFINITY}};
     char names[2][TLVK__PLOT_MAX_LINES][48];
     double *values = tlvk__calloc(history->count, (4 + 4 * TLVK_MAX_IO) * sizeof *values), *y = values;
     if (!values)
-        return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory for the curves"));
+        return tlvk__history_fail(history, tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory for the curves"));
     int outputs = history->logs[0].outputs > 1 ? history->logs[0].outputs : 0;
     int panel_count = 0;
     for (int loss = 0; loss < 2; loss++) {
@@ -61,5 +61,5 @@ tlvk_status tlvk_history_plot(const tlvk_history *history, const char *path) {
     panel_count = TLVK__MAX(panel_count, 1); /* every loss was NaN: the empty axes say so */
     tlvk_status st = tlvk__plot_write(panels, panel_count, (int)TLVK__MIN(history->count, (size_t)INT32_MAX), path);
     free(values);
-    return tlvk__context_fail(NULL, st);
+    return tlvk__history_fail(history, st);
 }

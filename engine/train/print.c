@@ -1,5 +1,5 @@
-/* print.c - a ready callback for programs that want Keras's line for each epoch. */
-#include "core/core.h"
+/* print.c - hides how programs print what Keras prints by itself: the table of a model, and a line for each epoch. */
+#include "core/context.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,4 +18,13 @@ tlvk_verdict tlvk_print_epoch(const tlvk_event *event, void *file) {
     (void)fputc('\n', to);
     (void)fflush(to);
     return TLVK_CONTINUE;
+}
+
+tlvk_status tlvk_print_summary(const tlvk_model *model, void *file) {
+    char *text = NULL;
+    tlvk_status st = tlvk_model_summary(model, &text);
+    if (!st && fputs(text, file ? file : stdout) < 0)
+        st = tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_FILE, "tlvk_print_summary: the table could not be written"));
+    tlvk_free(text);
+    return st;
 }

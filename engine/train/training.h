@@ -86,7 +86,14 @@ tlvk_context *tlvk__model_context(const tlvk_model *model);
 tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bool timestamps, tlvk__session **session, tlvk__runner **runner);
 
 /* --- history and checkpoints ------------------------------------------------------------------------------------------------------------------ */
-struct tlvk_history { tlvk_logs *logs; size_t count, capacity; char *names[TLVK_MAX_IO]; /* of the outputs where there are several */ };
+struct tlvk_history {
+    tlvk_logs *logs;
+    size_t count, capacity;
+    char *names[TLVK_MAX_IO]; /* of the outputs where there are several */
+    tlvk_context *ctx;        /* of the model that was trained, kept; NULL for a history that no fit made */
+};
+/* Publishes the pending fail text under the history's context and under none, so that a program finds it where it looks. `history` may be NULL. */
+tlvk_status tlvk__history_fail(const tlvk_history *history, tlvk_status status);
 tlvk_status tlvk__history_add(tlvk_history *h, const tlvk_logs *logs);
 /* Takes Keras's output names, those of the layers that make the outputs. */
 tlvk_status tlvk__history_name(tlvk_history *h, const tlvk_model *model);

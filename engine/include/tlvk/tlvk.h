@@ -108,7 +108,8 @@ TLVK_API tlvk_status tlvk_devices(const tlvk_context *ctx, tlvk_device_info *inf
 #define TLVK_ANY (-1)              /* a dimension left open, Keras's None */
 #define TLVK_ZERO (-1.17549435e-38f)    /* an explicit zero for a number whose zero means "the default" */
 
-/* A symbolic tensor: a small value that may be copied; it belongs to the context. `node` NULL: an error, or nothing. */
+/* A symbolic tensor: a small value that may be copied; it belongs to the context. Its layers live as long as a model that has them: build on it and make
+ * the new model before the last such model is destroyed. `node` NULL: an error, or nothing. */
 typedef struct tlvk_tensor { struct tlvk_node *node; int index; } tlvk_tensor;
 
 typedef enum tlvk_activation_kind {
@@ -183,7 +184,7 @@ typedef struct tlvk_padding2d_desc { const char *name; int top, bottom, left, ri
 typedef struct tlvk_normalization_desc {
     const char *name;
     int axis;                     /* 0: the last, the only one there is */
-    const float *mean, *variance; /* `count` numbers each: one for everything, or one per channel; NULL: weights of the layer, 0 and 1 */
+    const float *mean, *variance; /* `count` numbers each: one for everything, or one per channel, 8 at most; NULL: weights of the layer, 0 and 1 */
     int count;
     bool invert;                  /* x * deviation + mean */
 } tlvk_normalization_desc;
@@ -263,12 +264,12 @@ TLVK_API tlvk_tensor tlvk_flatten(tlvk_tensor x, const char *name);
 TLVK_API tlvk_tensor tlvk_reshape(tlvk_tensor x, const int64_t *shape, int rank, const char *name); /* without the batch; one -1 allowed */
 TLVK_API tlvk_tensor tlvk_permute(tlvk_tensor x, const int *dims, int rank, const char *name); /* Keras's dims: axes from 1, without the batch */
 TLVK_API tlvk_tensor tlvk_upsampling2d(tlvk_tensor x, const tlvk_upsampling2d_desc *desc); /* desc NULL: twice the size, nearest */
-TLVK_API tlvk_tensor tlvk_dropout(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_rescaling(tlvk_tensor x, float scale, float offset, const char *name); /* x*scale + offset */
-/* With `count` numbers each, one per channel; offset NULL: 0. */
+/* With `count` numbers each, one per channel, 8 at most; offset NULL: 0. */
 TLVK_API tlvk_tensor tlvk_rescaling_channels(tlvk_tensor x, const float *scale, const float *offset, int count, const char *name);
 TLVK_API tlvk_tensor tlvk_normalization(tlvk_tensor x, const tlvk_normalization_desc *desc); /* desc NULL: defaults */
-TLVK_API tlvk_tensor tlvk_dropout_noise(tlvk_tensor x, const tlvk_dropout_desc *desc);
+TLVK_API tlvk_tensor tlvk_dropout(tlvk_tensor x, float rate, const char *name);
+TLVK_API tlvk_tensor tlvk_dropout_noise(tlvk_tensor x, const tlvk_dropout_desc *desc); /* Dropout with a noise_shape */
 TLVK_API tlvk_tensor tlvk_spatial_dropout2d(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_alpha_dropout(tlvk_tensor x, float rate, const char *name);
 TLVK_API tlvk_tensor tlvk_stochastic_depth(tlvk_tensor x, float rate, const char *name); /* of keras.applications' ConvNeXt: drops whole samples */
@@ -394,18 +395,19 @@ typedef struct tlvk_official_file {
 } tlvk_official_file;
 TLVK_API tlvk_status tlvk_fetch_info(tlvk_context *ctx, const char *net, const tlvk_fetch_desc *desc, tlvk_official_file *file);
 
-/* Whole models: Keras HDF5 (.h5, .hdf5). Class names, preprocessing and resize rule travel with the file. */
+/* Whole models: .keras (Keras 3), .h5 and .hdf5 (Keras's HDF5). Class names, preprocessing and resize rule travel with the file. */
 TLVK_API tlvk_status tlvk_model_load(tlvk_context *ctx, const char *path, tlvk_model **out);
 TLVK_API tlvk_status tlvk_model_save(tlvk_model *model, const char *path);
 /* What tlvk_model_save would refuse, without writing: a form of that name, a layer that the form has no word for. To be asked before a long training. */
 TLVK_API tlvk_status tlvk_model_check_save(const tlvk_model *model, const char *path);
+/* Weights alone: .weights.h5 (Keras 3), other .h5 and .hdf5; reading takes those of whole models too. */
 typedef enum tlvk_weights_match { TLVK_BY_ORDER = 0, TLVK_BY_NAME = 1 } tlvk_weights_match;
 TLVK_API tlvk_status tlvk_model_load_weights(tlvk_model *model, const char *path, tlvk_weights_match match);
+TLVK_API tlvk_status tlvk_model_save_weights(tlvk_model *model, const char *path);
 /* The architecture alone, as Keras's JSON: model.to_json() and keras.models.model_from_json(). input_shape (without the batch; ends at 0) is for a
  * Sequential whose text does not say its input's, and may be NULL. The caller frees *json with tlvk_free. */
 TLVK_API tlvk_status tlvk_model_from_json(tlvk_context *ctx, const char *json, const int64_t *input_shape, tlvk_model **out);
 TLVK_API tlvk_status tlvk_model_to_json(const tlvk_model *model, char **json);
-TLVK_API tlvk_status tlvk_model_save_weights(tlvk_model *model, const char *path);
 
 TLVK_API const char *tlvk_model_name(const tlvk_model *model);
 TLVK_API int tlvk_model_input_count(const tlvk_model *model);
@@ -602,6 +604,8 @@ typedef struct tlvk_event {
     tlvk_logs logs;              /* running means within the epoch, as Keras's progress bar */
 } tlvk_event;
 typedef enum tlvk_verdict { TLVK_CONTINUE = 0, TLVK_STOP = 1 } tlvk_verdict;
+/* Called by fit between steps. It may predict with, evaluate and save the model; compiling, training, popping or destroying it, and destroying the data,
+ * have to wait until fit has returned. */
 typedef tlvk_verdict (*tlvk_callback_fn)(const tlvk_event *event, void *user);
 
 /* A callback for programs that want a line for each epoch, as Keras prints; `file` is a FILE *, or NULL for the standard output. */
@@ -618,7 +622,7 @@ typedef struct tlvk_fit_desc {
     int early_stopping_patience;   /* epochs without a better val_loss (loss without validation); 0: off */
     bool restore_best_weights;     /* at the end, the epoch with the best val_accuracy (else val_loss, else loss) */
     const char *checkpoint;        /* written after each epoch and on cancel; NULL: none */
-    const char *resume;            /* a checkpoint to go on from */
+    const char *resume;            /* a checkpoint to go on from, of the same model, optimizer, frozen layers and data; another model's changes nothing */
     bool batch_norm_inference;     /* every BatchNormalization stays in inference mode, also where its gamma and beta are trained: base(x, training=False) */
     tlvk_callback_fn callback; void *callback_user;
     /* A model of picture layers (tlvk_random_flip, ...) through which every training batch goes before the model, anew in each epoch, on the device;
