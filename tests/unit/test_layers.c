@@ -65,6 +65,41 @@ static void shapes(void **state) {
     has_shape(tlvk_average(pair, 2, NULL), "(None, 6, 8, 12)");
 }
 
+static void shapes_of_activations_and_noise(void **state) {
+    (void)state;
+    tlvk_tensor x = picture(6, 8, 12), pair[2] = {x, picture(6, 8, 12)};
+    const tlvk_tensor same[] = {
+        tlvk_multiply(pair, 2, NULL), tlvk_leaky_relu(x, 0.1f, NULL), tlvk_elu(x, 1, NULL), tlvk_dropout_noise(x, &(tlvk_dropout_desc){.rate = 0.5f}),
+        tlvk_spatial_dropout2d(x, 0.5f, NULL), tlvk_alpha_dropout(x, 0.5f, NULL), tlvk_stochastic_depth(x, 0.5f, NULL),
+        tlvk_gaussian_noise(x, 0.5f, NULL), tlvk_gaussian_dropout(x, 0.5f, NULL), tlvk_layer_scale(x, 1e-6f, NULL), tlvk_normalization(x, NULL),
+    };
+    for (size_t i = 0; i < TLVK__COUNT(same); i++)
+        has_shape(same[i], "(None, 6, 8, 12)");
+    has_shape(tlvk_reshape(x, (int64_t[]){4, -1}, 2, NULL), "(None, 4, 144)");
+    const tlvk_padding2d_desc around = {.top = 1, .bottom = 2, .left = 3, .right = 0};
+    has_shape(tlvk_zero_padding2d(x, &around), "(None, 9, 11, 12)");
+    has_shape(tlvk_cropping2d(x, &around), "(None, 3, 5, 12)");
+}
+
+static void shapes_of_pictures(void **state) {
+    (void)state;
+    static const float numbers[3] = {1, 2, 3};
+    tlvk_tensor x = picture(6, 8, 3), open = picture(TLVK_ANY, TLVK_ANY, 3);
+    const tlvk_tensor same[] = {
+        tlvk_rescaling_channels(x, numbers, NULL, 3, NULL), tlvk_normalization(x, &(tlvk_normalization_desc){.mean = numbers, .variance = numbers, .count = 3}),
+        tlvk_random_flip(x, TLVK_FLIP_HORIZONTAL, NULL), tlvk_random_rotation(x, &(tlvk_random_rotation_desc){.factor = {0.1f}}),
+        tlvk_random_zoom(x, &(tlvk_random_zoom_desc){.height_factor = {-0.2f, 0.3f}}),
+        tlvk_random_translation(x, &(tlvk_random_translation_desc){.height_factor = {0.1f}, .width_factor = {0.2f}}),
+        tlvk_random_contrast(x, &(tlvk_random_color_desc){.factor = {0.2f}}), tlvk_random_brightness(x, &(tlvk_random_color_desc){.factor = {0.2f}}),
+    };
+    for (size_t i = 0; i < TLVK__COUNT(same); i++)
+        has_shape(same[i], "(None, 6, 8, 3)");
+    has_shape(tlvk_resizing(open, &(tlvk_resizing_desc){.height = 5, .width = 7}), "(None, 5, 7, 3)");
+    has_shape(tlvk_center_crop(open, 5, 7, NULL), "(None, 5, 7, 3)");
+    has_shape(tlvk_random_crop(x, 5, 7, NULL), "(None, 5, 7, 3)");
+    has_shape(tlvk_random_flip(open, TLVK_FLIP_VERTICAL, NULL), "(None, None, None, 3)");
+}
+
 static void parameters(void **state) {
     (void)state;
     tlvk_tensor x = picture(6, 8, 12), y = tlvk_conv2d(x, &(tlvk_conv2d_desc){.filters = 8, .kernel_size = {3}, .groups = 4});
@@ -96,10 +131,20 @@ static void refusals(void **state) {
     refused(tlvk_concatenate_axis((tlvk_tensor[]){x, other}, 2, 1, NULL), "all other axes must be equal");
     refused(tlvk_concatenate_axis((tlvk_tensor[]){x, other}, 2, 0, NULL), "axes 1 to 3 can be");
     refused(tlvk_subtract(x, other, NULL), "each axis must be equal");
+    refused(tlvk_layer_scale(picture(2, 2, TLVK_ANY), 1, NULL), "LayerScale");
+    refused(tlvk_normalization(x, &(tlvk_normalization_desc){.mean = (float[9]){0}, .variance = (float[9]){0}, .count = 9}), "1 to 8 numbers");
+    refused(tlvk_rescaling_channels(x, (float[3]){0}, NULL, 3, NULL), "one for each channel");
+    refused(tlvk_gaussian_dropout(x, 1, NULL), "below 1");
+    refused(tlvk_dropout_noise(x, &(tlvk_dropout_desc){.rate = 0.5f, .noise_shape = {TLVK_ANY, 2, 1, 1}}), "noise shape");
+    refused(tlvk_reshape(x, (int64_t[]){5, -1}, 2, NULL), "Reshape");
+    refused(tlvk_cropping2d(x, &(tlvk_padding2d_desc){.top = 6}), "Cropping2D");
+    refused(tlvk_center_crop(x, 0, 4, NULL), "must be at least 1");
+    refused(tlvk_random_translation(x, &(tlvk_random_translation_desc){.height_factor = {0.1f}, .width_factor = {-3, 1}}), "from -1 to 1");
     refused(tlvk_upsampling2d(x, &(tlvk_upsampling2d_desc){.size = {-1}}), "must be at least 1");
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(parameters), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(shapes_of_activations_and_noise), cmocka_unit_test(shapes_of_pictures),
+                                       cmocka_unit_test(parameters), cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
