@@ -103,8 +103,15 @@ tlvk_status tlvk_layer_set_activation(tlvk_layer *layer, tlvk_activation_kind ac
 
 /* --- a Sequential's last layer -------------------------------------------------------------------------------------------------- */
 
+tlvk_status tlvk__model_check_idle(const tlvk_model *m) {
+    return m->fitting ? tlvk__fail(TLVK_ERROR_ARGUMENT, "%s is being trained; this has to wait until fit has returned", m->name) : TLVK_OK;
+}
+
 /* A Sequential's nodes are one chain, so that the last of them is the last layer's. */
 static tlvk_status pop(tlvk_model *model) {
+    tlvk_status idle = tlvk__model_check_idle(model);
+    if (idle)
+        return idle;
     if (!model->sequential)
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s is no Sequential; make a new model that ends at an earlier layer's output", model->name);
     if (model->layer_count < 2)

@@ -75,8 +75,9 @@ static tlvk_status train_step(tlvk_model *model, tlvk_dataset *data, tlvk_logs *
 
 /* Each loss must be named: it tells what the targets hold. */
 static tlvk_status check_compiled(tlvk_model *model) {
-    tlvk_status adopted = tlvk__training_adopt(model);
-    if (adopted) return adopted;
+    tlvk_status st = tlvk__model_check_idle(model);
+    if (!st) st = tlvk__training_adopt(model);
+    if (st) return st;
     if (!model->training) return tlvk__fail(TLVK_ERROR_ARGUMENT, "train_on_batch: model %s is not compiled; call tlvk_model_compile first", model->name);
     for (int i = 0; i < model->output_count; i++) {
         if (model->training->objectives[i].loss.kind == TLVK_LOSS_AUTO) {

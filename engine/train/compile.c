@@ -93,6 +93,8 @@ static void attach(tlvk_model *model, tlvk__training *t) {
 }
 
 static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
+    tlvk_status idle = tlvk__model_check_idle(model);
+    if (idle) return tlvk__fail_context(idle, "compile");
     tlvk__training *t = tlvk__calloc(1, sizeof *t);
     if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
     tlvk_status st = tlvk__optimizer_resolve(&desc->optimizer, &t->optimizer);

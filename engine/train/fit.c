@@ -288,13 +288,16 @@ static void clean_up(fit_state *f) {
 }
 
 static tlvk_status fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history *history) {
-    tlvk_status adopted = tlvk__training_adopt(model);
-    if (adopted) return adopted;
+    tlvk_status st = tlvk__model_check_idle(model);
+    if (!st) st = tlvk__training_adopt(model);
+    if (st) return tlvk__fail_context(st, "fit");
     if (!model->training) return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: model %s is not compiled; call tlvk_model_compile first", model->name);
     fit_state f = { .model = model, .train = train, .desc = desc, .training = model->training, .history = history };
     tlvk__context_clear_cancel(model->ctx);
-    tlvk_status st = set_up(&f);
+    model->fitting = true;
+    st = set_up(&f);
     if (!st) st = run_epochs(&f);
+    model->fitting = false;
     if (!st) st = tlvk__session_read(f.session);
     if (!st) st = restore_best(&f);
     clean_up(&f);

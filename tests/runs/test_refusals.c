@@ -37,6 +37,39 @@ static void assert_still_works(tlvk_context *ctx) {
     tlvk_model_destroy(model);
 }
 
+/* --- calls that a running fit cannot stand ------------------------------------------------------------------------------------------------- */
+
+typedef struct meddler { tlvk_context *ctx; tlvk_model *model; tlvk_dataset *data; int asked; } meddler;
+
+static tlvk_verdict meddle(const tlvk_event *event, void *user) {
+    meddler *m = user;
+    tlvk_logs logs;
+    static const float x[NET_SIDE * NET_SIDE * 3], y[1];
+    (void)event;
+    assert_said(m->ctx, tlvk_model_compile(m->model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }), TLVK_ERROR_ARGUMENT, "is being trained");
+    assert_said(m->ctx, tlvk_model_fit(m->model, m->data, NULL, NULL), TLVK_ERROR_ARGUMENT, "is being trained");
+    assert_said(m->ctx, tlvk_model_train_on_batch(m->model, x, y, 1, &logs), TLVK_ERROR_ARGUMENT, "is being trained");
+    assert_said(m->ctx, tlvk_model_pop(m->model), TLVK_ERROR_ARGUMENT, "is being trained");
+    assert_api(m->ctx, tlvk_model_evaluate(m->model, m->data, &logs));
+    m->asked++;
+    return TLVK_CONTINUE;
+}
+
+/* A callback may look at the model; what would take the fit's own things away is refused, and the fit goes on. */
+static void test_callbacks_that_change_the_model(void **state) {
+    (void)state;
+    meddler m = { .ctx = net_context(NULL) };
+    m.model = small_network(m.ctx, 3);
+    m.data = small_data(m.ctx, 8, 4, 1);
+    assert_api(m.ctx, tlvk_model_compile(m.model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
+    assert_api(m.ctx, tlvk_model_fit(m.model, m.data, &(tlvk_fit_desc){ .callback = meddle, .callback_user = &m }, NULL));
+    assert_true(m.asked >= 4);
+    assert_api(m.ctx, tlvk_model_fit(m.model, m.data, NULL, NULL));
+    tlvk_dataset_destroy(m.data);
+    tlvk_model_destroy(m.model);
+    tlvk_context_destroy(m.ctx);
+}
+
 /* --- models larger than any memory ------------------------------------------------------------------------------------------------------- */
 
 static void ignore_entry(const tlvk_trace_entry *e, void *user) {
@@ -360,6 +393,7 @@ static void test_full_disk_at_the_pipeline_cache(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_callbacks_that_change_the_model),
         cmocka_unit_test(test_models_beyond_any_memory), cmocka_unit_test(test_every_allocation_may_be_refused), cmocka_unit_test(test_smaller_batches_go_on),
         cmocka_unit_test(test_full_disk_at_a_checkpoint), cmocka_unit_test(test_full_disk_at_features), cmocka_unit_test(test_full_disk_at_results),
         cmocka_unit_test(test_full_disk_at_the_pipeline_cache),
