@@ -14,12 +14,12 @@ mkdir -p "$work"
 cd "$work" || exit 1
 failures=0
 
-# The first six pictures of each class.
+# The first four pictures of each class.
 for part in train val; do
     for class in ants bees; do
         to=few/${part/val/validation}/$class
         mkdir -p "$to"
-        for file in $(cd "$photos/$part/$class" && printf '%s\n' *.jpg | head -n 6); do cp "$photos/$part/$class/$file" "$to"; done
+        for file in $(cd "$photos/$part/$class" && printf '%s\n' *.jpg | head -n 4); do cp "$photos/$part/$class/$file" "$to"; done
     done
 done
 (cd few && "$cmake" -E tar cf ../ants_bees.zip --format=zip train validation)
