@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
     if (!st) st = tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { tlvk_model_input(base, 0) }, .outputs = { x } }, &model);
 
     /* T1.3: training; the optimizer is Adam where none is named. */
-    const tlvk_compile_desc compile = { .loss = { TLVK_CATEGORICAL_CROSSENTROPY }, .metrics = { TLVK_ACCURACY } };
+    const tlvk_compile_desc compile = { .loss = { .kind = TLVK_CATEGORICAL_CROSSENTROPY }, .metrics = { TLVK_ACCURACY } };
     if (!st) st = tlvk_model_compile(model, &compile);
     const tlvk_fit_desc fit = { .epochs = atoi(argv[4]), .validation = test, .callback = tlvk_print_epoch };
     if (!st) st = tlvk_model_fit(model, train, &fit, &history);

@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
         x = tlvk_dense(x, &classifier);
         st = tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { input }, .outputs = { x }, .sequential = true }, &model);
     }
-    tlvk_compile_desc compile = { .loss = { TLVK_CATEGORICAL_CROSSENTROPY }, .metrics = { TLVK_ACCURACY } };
+    tlvk_compile_desc compile = { .loss = { .kind = TLVK_CATEGORICAL_CROSSENTROPY }, .metrics = { TLVK_ACCURACY } };
     if (!st) st = tlvk_model_compile(model, &compile);
     if (!st) st = tlvk_model_fit(model, train, &fit, NULL);
 
@@ -74,7 +74,7 @@ int main(int argc, char **argv) {
         x = tlvk_dense(x, &classifier);
         st = tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { input }, .outputs = { x }, .sequential = true }, &pooled);
     }
-    compile.optimizer = (tlvk_optimizer){ .kind = TLVK_ADAMW, .weight_decay = 1e-4f, .schedule = { TLVK_SCHEDULE_COSINE } };
+    compile.optimizer = (tlvk_optimizer){ .kind = TLVK_ADAMW, .weight_decay = 1e-4f, .schedule = { .kind = TLVK_SCHEDULE_COSINE } };
     if (!st) st = tlvk_model_compile(pooled, &compile);
     if (!st) st = tlvk_model_fit(pooled, train, &fit, NULL);
     if (!st) st = report(pooled, test, "GlobalAveragePooling2D");

@@ -39,7 +39,7 @@ int main(int argc, char **argv) {
 
     const tlvk_tensor input = tlvk_model_input(vgg, 0);
     const tlvk_dense_desc classifier = { .units = tlvk_dataset_class_count(train), .activation = TLVK_SOFTMAX };
-    const tlvk_compile_desc compile = { .optimizer = { TLVK_RMSPROP }, .metrics = { TLVK_ACCURACY } };
+    const tlvk_compile_desc compile = { .optimizer = { .kind = TLVK_RMSPROP }, .metrics = { TLVK_ACCURACY } };
     const tlvk_fit_desc fit = { .epochs = atoi(argv[4]), .validation = test, .callback = tlvk_print_epoch };
 
     /* T3.2: new layers on block2_pool. */

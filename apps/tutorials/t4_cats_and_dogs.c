@@ -63,7 +63,7 @@ static tlvk_status run(const tutorial *t, const char *name, bool augmented, bool
     snprintf(plot, sizeof plot, "%s/%s.png", t->folder, name);
     snprintf(file, sizeof file, "%s/%s.keras", t->folder, name);
     const tlvk_compile_desc compile = {
-        .optimizer = { .learning_rate = tuned ? 1e-5f : 1e-3f }, .loss = { TLVK_BINARY_CROSSENTROPY }, .metrics = { TLVK_ACCURACY }
+        .optimizer = { .learning_rate = tuned ? 1e-5f : 1e-3f }, .loss = { .kind = TLVK_BINARY_CROSSENTROPY }, .metrics = { TLVK_ACCURACY }
     };
     const tlvk_fit_desc fit = {
         .epochs = t->epochs, .validation = t->validation, .augmentation = augmented ? t->augmentation : NULL, .callback = tlvk_print_epoch
