@@ -85,5 +85,7 @@ json_t *tlvk__compile_config_of(const tlvk_model *model); /* NULL while a loss i
 bool tlvk__optimizer_parse(const char *class_name, tlvk_optimizer_kind *kind);
 /* The layer's name as it stands in files; malloc'd, NULL without memory. Keras 3 refuses names with a slash, which Keras 1 allowed. */
 char *tlvk__written_name(const char *name);
+/* TLVK_ERROR_UNSUPPORTED where two layers of one model, at any depth, would have the same name in a file. */
+tlvk_status tlvk__written_names_differ(const tlvk_model *model);
 
 #endif

@@ -161,7 +161,7 @@ static json_t *model_to_json(writer *w, const tlvk_model *model, const char *nam
 }
 
 char *tlvk__model_to_keras3(const tlvk_model *model, tlvk_status *status) {
-    writer w = {.file = model->name};
+    writer w = {.file = model->name, .status = tlvk__written_names_differ(model)};
     char *name = tlvk__written_name(model->name), *text = NULL;
     json_t *root = name && !w.status ? model_to_json(&w, model, name, model->trainable) : NULL;
     json_t *compiled = root && model->compiled.set ? tlvk__compile_config_of(model) : NULL;

@@ -32,6 +32,31 @@ char *tlvk__written_name(const char *name) {
     return copy;
 }
 
+static bool same_when_written(const char *a, const char *b) {
+    for (; *a && *b; a++, b++) {
+        if ((*a == '/' ? '_' : *a) != (*b == '/' ? '_' : *b))
+            return false;
+    }
+    return *a == *b;
+}
+
+tlvk_status tlvk__written_names_differ(const tlvk_model *model) {
+    for (int i = 0; i < model->layer_count; i++) {
+        const tlvk_layer *layer = model->layers[i];
+        tlvk_status status = layer->model ? tlvk__written_names_differ(layer->model) : TLVK_OK;
+        bool changes = strchr(layer->name, '/') != NULL;
+        for (int k = 0; !status && changes && k < model->layer_count; k++) {
+            if (k != i && same_when_written(layer->name, model->layers[k]->name))
+                status = tlvk__fail(TLVK_ERROR_UNSUPPORTED, "model %s: layers '%s' and '%s' would both be named '%s' in the file, as Keras 3 allows no slash; "
+                                    "rename one (tlvk_layer_set_name)", model->name, layer->name, model->layers[k]->name,
+                                    strchr(model->layers[k]->name, '/') ? "with _ for /" : model->layers[k]->name);
+        }
+        if (status)
+            return status;
+    }
+    return TLVK_OK;
+}
+
 bool tlvk__anything_trains(const tlvk_layer *layer) {
     if (!layer->model)
         return layer->trainable && layer->variable_count > 0;
@@ -161,9 +186,9 @@ static json_t *model_to_json(writer *w, const tlvk_model *model, const char *nam
 }
 
 char *tlvk__model_to_config(const tlvk_model *model, tlvk_status *status) {
-    writer w = {.file = model->name};
+    writer w = {.file = model->name, .status = tlvk__written_names_differ(model)};
     char *name = tlvk__written_name(model->name), *text = NULL;
-    json_t *root = name ? model_to_json(&w, model, name, model->trainable) : NULL;
+    json_t *root = name && !w.status ? model_to_json(&w, model, name, model->trainable) : NULL;
     free(name);
     if (root && !w.status)
         text = json_dumps(root, JSON_REAL_PRECISION(9));

@@ -211,7 +211,7 @@ static bool test_case(int index, tlvk__op_case *c) {
     else
         case_epilogue(index, c);
     tlvk__kernel_window window = window_of(&a);
-    char text[64], groups[24] = "";
+    char text[64], groups[32] = "";
     tlvk__window_text(&window, text, sizeof text);
     if (a.groups > 1)
         snprintf(groups, sizeof groups, " groups %d", a.groups);

@@ -111,8 +111,17 @@ static void what_cannot_be_saved_is_told_before(void **state) {
     assert_int_equal(tlvk_model_check_save(plain, "there/a.weights.h5"), TLVK_ERROR_ARGUMENT);
     assert_int_equal(tlvk_model_check_save(plain, "there/a.onnx"), TLVK_ERROR_UNSUPPORTED);
     assert_int_equal(tlvk_model_check_save(NULL, "a.h5"), TLVK_ERROR_ARGUMENT);
+    tlvk_tensor slash = tlvk_activation(tlvk_activation(in, TLVK_RELU, "x/y"), TLVK_RELU, "x_y");
+    tlvk_model *alike;
+    assert_int_equal(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {in}, .outputs = {slash}}, &alike), TLVK_OK);
+    static const char *const forms[] = {"a.h5", "a.keras"};
+    for (size_t i = 0; i < TLVK__COUNT(forms); i++) {
+        assert_int_equal(tlvk_model_check_save(alike, forms[i]), TLVK_ERROR_UNSUPPORTED);
+        assert_true(strstr(tlvk_last_error(ctx), "x/y") || strstr(tlvk_last_error(ctx), "libarchive"));
+    }
     tlvk_model_destroy(plain);
     tlvk_model_destroy(swish);
+    tlvk_model_destroy(alike);
 }
 
 int main(void) {
