@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READ_BYTES_PER_SECOND ((uint64_t)10 << 20) /* of processor time; a slow machine reads ten times as fast */
-
 /* --- the form of Keras 1 and 2 --- */
 
 /* The weights that a group lists, in that order; `shown` names the group. */
@@ -144,7 +142,7 @@ static tlvk_status read_file(const char *path, hid_t file_access, const tlvk__ke
         status = tlvk__fail(TLVK_ERROR_INTERNAL, "HDF5 refused its own settings");
     if (!status) {
         r.file_bytes = bytes;
-        tlvk__guard_limit_seconds(10 + r.file_bytes / READ_BYTES_PER_SECOND);
+        tlvk__guard_limit_seconds(TLVK__READ_SECONDS(r.file_bytes));
         /* float16 doubles in memory; attributes are small. What would take more is compressed, which Keras never writes, or a lie. */
         r.budget = 2 * r.file_bytes + ((uint64_t)16 << 20);
         status = put_file(&r, file, given);
@@ -170,7 +168,7 @@ tlvk_status tlvk__h5_child(void *path, FILE *out) {
     tlvk__h5_quiet quiet;
     tlvk__h5_quiet_begin(&quiet);
     H5PLset_loading_state(0); /* no filter plugin named by the file is loaded */
-    tlvk__guard_limit_seconds(10 + size_on_disk(path) / READ_BYTES_PER_SECOND);
+    tlvk__guard_limit_seconds(TLVK__READ_SECONDS(size_on_disk(path)));
     tlvk__guard_limit_memory(2 * size_on_disk(path) + TLVK__SPARE_BYTES);
     tlvk_status status = read_file(path, H5P_DEFAULT, NULL, out);
     tlvk__h5_quiet_end(&quiet);

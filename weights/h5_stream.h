@@ -26,6 +26,8 @@ typedef struct tlvk__keras_parts { char *config, *keras_version; void *weights; 
 /* Writes the stream of those parts, in the child. */
 tlvk_status tlvk__h5_put_parts(tlvk__keras_parts *parts, FILE *out);
 
+/* Processor time that the child may take: a small file takes milliseconds, and a slow machine reads ten times as fast. */
+#define TLVK__READ_SECONDS(bytes) (3 + (uint64_t)(bytes) / ((uint64_t)10 << 20))
 #define TLVK__SPARE_BYTES ((uint64_t)64 << 20) /* memory that the child may take above twice what the file states */
 
 #endif

@@ -193,7 +193,7 @@ tlvk_status tlvk__keras_child(void *path, FILE *out) {
         status = tlvk__fail(TLVK_ERROR_FILE, "cannot read \"%s\"", (const char *)path);
     if (f)
         fclose(f);
-    tlvk__guard_limit_seconds(10 + z.file_bytes / ((uint64_t)10 << 20));
+    tlvk__guard_limit_seconds(TLVK__READ_SECONDS(z.file_bytes));
     tlvk__guard_limit_memory(2 * z.file_bytes + TLVK__SPARE_BYTES);
     if (!status)
         status = walk(&z, false);

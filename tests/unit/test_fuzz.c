@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#define MAX_SECONDS 15.0 /* of processor time for one file; its reader is ended after 10 */
+#define MAX_SECONDS 15.0 /* of processor time for one file; its reader is ended after 3 */
 
 typedef struct bytes { unsigned char *data; size_t size, capacity; } bytes;
 
