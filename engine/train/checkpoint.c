@@ -2,14 +2,18 @@
  * epoch stands, its sums, the history, and the best weights so far.
  *
  * Form: magic, then length-prefixed parts in a fixed order, then a 128-bit hash of all before it. Numbers are little-endian as the machine
- * writes them; a file from elsewhere, cut short or changed fails the hash and is refused before anything is touched. */
+ * writes them; a file from elsewhere, cut short or changed fails the hash. The hash has no key, so that what it covers is checked all the same, and
+ * whole, before anything is touched. */
 #include "train/training.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '3' };
+static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '4' };
 #define CHECKPOINT_LIMIT ((size_t)1 << 36)
+#define COUNT_LIMIT (INT64_C(1) << 53) /* of samples and steps; a double tells them apart up to here */
+#define WAIT_LIMIT (1 << 30)
 
 typedef struct bytes { unsigned char *data; size_t size, capacity, at; bool failed; } bytes;
 
@@ -119,13 +123,56 @@ static void skip(bytes *b, uint64_t count, size_t size) {
     else b->at += (size_t)count * size;
 }
 
-/* Do the variables from here on fit this training's? Nothing is taken. */
-static tlvk_status check_variables(bytes b, const char *path, const tlvk__session *s) {
+/* Can a fit have stood there, and does this one go on with the same data where that matters? */
+static tlvk_status check_progress(const char *path, const tlvk__progress *p, const tlvk__progress *own, uint64_t epochs, int outputs) {
+    const int64_t done = p->samples_done;
+    const bool sized = p->data_size > 0 && p->data_size <= COUNT_LIMIT && p->data_unreadable >= 0 && p->data_unreadable <= p->data_size;
+    /* Batches are full but for the last of an epoch, which ends where no readable picture is left. */
+    const bool whole = sized && p->batch > 0 && (done % p->batch == 0 || done >= p->data_size - p->data_unreadable);
+    const struct { const char *name; bool good; } parts[] = {
+        { "epoch", p->epoch >= 0 },
+        { "history", epochs <= (uint64_t)TLVK__MAX(p->epoch, 0) },
+        { "count of epochs without a better value", p->wait >= 0 && p->wait <= p->epoch },
+        { "number of steps", p->steps >= 0 && p->steps <= COUNT_LIMIT },
+        { "number of samples", sized },
+        { "batch size", p->batch > 0 && p->batch <= INT32_MAX },
+        { "number of samples done", done >= 0 && done <= p->data_size && whole },
+        { "sum of losses", p->sums.samples == done && p->sums.outputs == (done ? outputs : 0) },
+        { "learning rate", isfinite(p->rate) && p->rate >= 0 },
+        { "plateau", isfinite(p->plateau.rate) && p->plateau.rate >= 0 && p->plateau.wait >= 0 && p->plateau.wait <= WAIT_LIMIT },
+    };
+    for (size_t i = 0; i < TLVK__COUNT(parts); i++) {
+        if (!parts[i].good) return tlvk__fail(TLVK_ERROR_FORMAT, "%s is damaged: its %s is none that a training can have", path, parts[i].name);
+    }
+    if (done == 0 || (p->data_size == own->data_size && p->batch == own->batch)) return TLVK_OK;
+    return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s stands at sample %lld of an epoch of %lld in batches of %lld, this training has %lld in batches of %lld: "
+                      "only a checkpoint from between two epochs goes on with other data", path, (long long)done, (long long)p->data_size,
+                      (long long)p->batch, (long long)own->data_size, (long long)own->batch);
+}
+
+static tlvk_status get_history(bytes *b, const char *path, tlvk_history *h, uint64_t epochs, int outputs) {
+    tlvk_status st = TLVK_OK;
+    h->count = 0;
+    for (uint64_t i = 0; !st && i < epochs; i++) {
+        tlvk_logs logs;
+        get(b, &logs, sizeof logs);
+        if (b->failed) return tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path);
+        /* One output has no parts of its own, and neither has an epoch without samples. */
+        const bool good = logs.samples >= 0 && (logs.outputs == 0 || (outputs > 1 && logs.outputs == outputs));
+        st = good ? tlvk__history_add(h, &logs) : tlvk__fail(TLVK_ERROR_FORMAT, "%s is damaged: epoch %llu of its history is none of %d outputs", path,
+                                                             (unsigned long long)i, outputs);
+    }
+    return st;
+}
+
+/* Do the variables and slots from here to the end fit this training's? Nothing is taken. */
+static tlvk_status check_rest(bytes b, const char *path, const tlvk__session *s, uint32_t slots) {
     uint32_t count, has_best;
+    tlvk__variable *trained;
     get(&b, &count, sizeof count);
     get(&b, &has_best, sizeof has_best);
     int wanted = moving_variables(s, NULL, 0);
-    if (!b.failed && (int)count != wanted) return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s holds %u variables, this training has %d: another model or other frozen layers", path, count, wanted);
+    if (!b.failed && count != (uint32_t)wanted) return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s holds %u variables, this training has %d: another model or other frozen layers", path, count, wanted);
     for (int i = 0; i < wanted; i++) {
         const tlvk__variable *v = tlvk__session_moving(s, i);
         uint64_t elements;
@@ -134,13 +181,18 @@ static tlvk_status check_variables(bytes b, const char *path, const tlvk__sessio
         skip(&b, elements, sizeof(float));
         if (has_best) skip(&b, elements, sizeof(float));
     }
-    return b.failed ? tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path) : TLVK_OK;
+    for (int i = 0; tlvk__session_trained(s, i, &trained); i++) {
+        for (uint32_t k = 0; k < slots; k++) skip(&b, trained->elements, sizeof(float));
+    }
+    if (b.failed) return tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path);
+    return b.at == b.size ? TLVK_OK : tlvk__fail(TLVK_ERROR_FORMAT, "%s goes on behind its end", path);
 }
 
-static tlvk_status get_variables(bytes *b, tlvk__session *s, float **best) {
+static tlvk_status get_variables(bytes *b, tlvk__session *s, float **best, bool *best_there) {
     uint32_t count, has_best;
     get(b, &count, sizeof count);
     get(b, &has_best, sizeof has_best);
+    *best_there = has_best;
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < (int)count; i++) {
         tlvk__variable *v = tlvk__session_moving(s, i);
@@ -171,39 +223,45 @@ static tlvk_status get_slots(bytes *b, tlvk__session *s, int slots) {
     return st;
 }
 
+/* What stands before the variables. The hash was right, so that what ends early here was never whole. */
+static tlvk_status get_head(bytes *b, const char *path, const tlvk__session *session, const tlvk__training *training, const tlvk__progress *own,
+                            tlvk__progress *p, tlvk_history *h) {
+    tlvk_optimizer optimizer;
+    uint32_t slots, outputs, wanted = output_count(session);
+    uint64_t epochs;
+    get(b, p, sizeof *p);
+    get(b, &optimizer, sizeof optimizer);
+    get(b, &slots, sizeof slots);
+    get(b, &outputs, sizeof outputs);
+    get(b, &epochs, sizeof epochs);
+    if (b->failed) return tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path);
+    if (optimizer.kind != training->optimizer.kind || slots != (uint32_t)tlvk__optimizer_slots(&training->optimizer)) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written with another optimizer", path);
+    }
+    if (outputs != wanted) return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written by a model with %u outputs, this one has %u", path, outputs, wanted);
+    tlvk_status st = check_progress(path, p, own, epochs, (int)outputs);
+    return st ? st : get_history(b, path, h, epochs, (int)outputs);
+}
+
 tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, const tlvk__training *training, tlvk__progress *p, tlvk_history *h, float **best) {
     bytes b = { 0 };
     void *data = NULL;
+    int slots = tlvk__optimizer_slots(&training->optimizer);
+    bool best_there = false;
+    tlvk__progress stored;
     tlvk_status st = tlvk__file_read(path, &data, &b.size, CHECKPOINT_LIMIT);
     b.data = data;
     if (!st) st = check_file(path, &b);
-    tlvk_optimizer optimizer;
-    uint32_t slots = 0, outputs = 0;
-    uint64_t epochs = 0;
-    if (!st) {
-        get(&b, p, sizeof *p);
-        get(&b, &optimizer, sizeof optimizer);
-        get(&b, &slots, sizeof slots);
-        get(&b, &outputs, sizeof outputs);
-        get(&b, &epochs, sizeof epochs);
-        if (b.failed || optimizer.kind != training->optimizer.kind || (int)slots != tlvk__optimizer_slots(&training->optimizer)) {
-            st = tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written with another optimizer", path);
-        } else if (outputs != output_count(session)) {
-            st = tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written by a model with %u outputs, this one has %u", path, outputs, output_count(session));
-        }
-    }
-    h->count = 0;
-    for (uint64_t i = 0; !st && i < epochs; i++) {
-        tlvk_logs logs;
-        get(&b, &logs, sizeof logs);
-        st = b.failed ? TLVK_OK : tlvk__history_add(h, &logs);
-        if (b.failed) break;
-    }
-    if (!st) st = check_variables(b, path, session);
-    if (!st) st = get_variables(&b, session, best);
+    if (!st) st = get_head(&b, path, session, training, p, &stored, h);
+    if (!st) st = check_rest(b, path, session, (uint32_t)slots);
+    if (!st) st = get_variables(&b, session, best, &best_there);
     if (!st) st = tlvk__session_upload(session);
-    if (!st) st = get_slots(&b, session, (int)slots);
-    if (!st && b.failed) st = tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path);
+    if (!st) st = get_slots(&b, session, slots);
     free(data);
-    return st;
+    if (st) return st;
+    stored.data_size = p->data_size;
+    stored.batch = p->batch;
+    if (!best_there) stored.best_score = (double)NAN; /* a fit that did not keep the best weights has written this */
+    *p = stored;
+    return TLVK_OK;
 }

@@ -109,6 +109,7 @@ static tlvk_verdict end_step(void *user, const tlvk__sums *sums, int64_t samples
 static tlvk_status write_checkpoint(fit_state *f) {
     if (!f->desc->checkpoint) return TLVK_OK;
     f->progress.steps = f->training->steps;
+    f->progress.data_unreadable = tlvk_dataset_failed_count(f->train);
     return tlvk__checkpoint_write(f->desc->checkpoint, f->session, f->training, &f->progress, f->history, f->best);
 }
 
@@ -249,7 +250,7 @@ static tlvk_status set_up(fit_state *f) {
     f->epochs = d->epochs ? d->epochs : 1;
     f->steps_per_epoch = tlvk__div_up(tlvk_dataset_size(f->train), f->batch);
     f->progress = (tlvk__progress){ .epoch = d->initial_epoch, .seed = d->seed, .best = (double)NAN, .best_score = (double)NAN,
-                                    .plateau = f->training->plateau };
+                                    .plateau = f->training->plateau, .data_size = tlvk_dataset_size(f->train), .batch = f->batch };
     st = tlvk__training_session(f->model, &f->task, f->batch, d->batch_norm_inference, d->augmentation, &f->session);
     if (!st) st = allocate_best(f);
     if (!st && d->resume) {

@@ -109,8 +109,12 @@ typedef struct tlvk__progress {    /* where a fit stands; written to checkpoints
     double best;                   /* early stopping */
     double best_score;             /* of the kept best weights; NaN: none yet */
     tlvk__plateau plateau;
+    int64_t data_size, batch;      /* of the training data: samples_done means a place in these alone */
+    int64_t data_unreadable;       /* pictures of it found unreadable when the checkpoint was written */
 } tlvk__progress;
 tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, const tlvk__training *training, const tlvk__progress *p, const tlvk_history *h, float *const *best);
+/* `p` comes with the fit's own data_size and batch. What the file says is checked whole before `p`, a weight or a slot is changed: TLVK_ERROR_FORMAT for a
+ * file that no fit can have written, TLVK_ERROR_ARGUMENT for one of another model, optimizer or, within an epoch, other data. */
 tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, const tlvk__training *training, tlvk__progress *p, tlvk_history *h, float **best);
 
 #endif
