@@ -14,6 +14,7 @@
 struct tlvk_context {
     atomic_int references;
     atomic_bool cancelled;
+    int fits; /* that run now, one within the callback of another */
     tlvk_context_desc desc;
     char *device_name;
     char *cache_folder;
@@ -98,7 +99,14 @@ void tlvk_cancel(tlvk_context *ctx) {
 }
 
 bool tlvk__context_cancelled(const tlvk_context *ctx) { return ctx && atomic_load(&ctx->cancelled); }
-void tlvk__context_clear_cancel(tlvk_context *ctx) { atomic_store(&ctx->cancelled, false); }
+void tlvk__context_clear_cancel(tlvk_context *ctx) {
+    if (ctx->fits == 0) atomic_store(&ctx->cancelled, false);
+}
+void tlvk__context_begin_fit(tlvk_context *ctx) {
+    tlvk__context_clear_cancel(ctx);
+    ctx->fits++;
+}
+void tlvk__context_end_fit(tlvk_context *ctx) { ctx->fits--; }
 int tlvk__context_workers(const tlvk_context *ctx) { return ctx ? ctx->workers : 1; }
 const tlvk_context_desc *tlvk__context_desc(const tlvk_context *ctx) { return &ctx->desc; }
 const char *tlvk__context_cache_folder(const tlvk_context *ctx) { return ctx->cache_folder; }

@@ -20,7 +20,11 @@ int tlvk__context_workers(const tlvk_context *ctx);           /* threads for dec
 const tlvk_context_desc *tlvk__context_desc(const tlvk_context *ctx);
 const char *tlvk__context_cache_folder(const tlvk_context *ctx); /* "" : none */
 bool tlvk__context_cancelled(const tlvk_context *ctx);
+/* What a cancellable call begins with; leaves the flag alone while a fit runs, for a call from its callback must not swallow what is meant for the fit. */
 void tlvk__context_clear_cancel(tlvk_context *ctx);
+/* Around each fit, which may begin another in its callback; the outermost clears the flag. */
+void tlvk__context_begin_fit(tlvk_context *ctx);
+void tlvk__context_end_fit(tlvk_context *ctx);
 void tlvk__context_log(const tlvk_context *ctx, tlvk_log_level level, const char *format, ...) TLVK__PRINTF(3, 4);
 
 uint64_t tlvk__context_seed(const tlvk_context *ctx);          /* of tlvk_set_random_seed */

@@ -104,7 +104,7 @@ tlvk_status tlvk_layer_set_activation(tlvk_layer *layer, tlvk_activation_kind ac
 /* --- a Sequential's last layer -------------------------------------------------------------------------------------------------- */
 
 tlvk_status tlvk__model_check_idle(const tlvk_model *m) {
-    return m->fitting ? tlvk__fail(TLVK_ERROR_ARGUMENT, "%s is being trained; this has to wait until fit has returned", m->name) : TLVK_OK;
+    return m->fitting ? tlvk__fail(TLVK_ERROR_ARGUMENT, "%s is being trained or augments a training; this has to wait until fit has returned", m->name) : TLVK_OK;
 }
 
 /* A Sequential's nodes are one chain, so that the last of them is the last layer's. */

@@ -90,7 +90,7 @@ struct tlvk_model {
     struct { bool set; tlvk_optimizer optimizer; tlvk_loss loss; tlvk_loss losses[TLVK_MAX_IO]; float loss_weights[TLVK_MAX_IO]; tlvk_metric_kind metrics[TLVK_MAX_IO]; } compiled;
     char *optimizer_config;        /* JSON text of training_config as read, or NULL; kept for saving until the model is compiled anew */
     tlvk__training *training; void (*training_destroy)(tlvk__training *);
-    bool fitting;                  /* a fit runs, which needs `training` as it is; its callback may make calls meanwhile */
+    bool fitting;                  /* a fit runs, which needs `training` as it is, or the model as its augmentation; its callback may make calls meanwhile */
     /* Of the optimizer in `compiled`: as a file held it, or as optimizer_read last brought it from the device. Compiling starts without one. Saving asks
      * optimizer_read (set by engine/train; NULL: never compiled here) to bring it up to date. */
     tlvk__optimizer_state *optimizer_state; tlvk_status (*optimizer_read)(tlvk_model *model);

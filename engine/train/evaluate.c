@@ -104,8 +104,14 @@ static tlvk_status clear_scores(predict_state *s, const size_t *room) {
     int64_t size = tlvk_dataset_size(s->data);
     for (int i = 0; i < s->task.output_count; i++) {
         size_t count = 0;
-        if (!tlvk__shape_elements(&s->task.outputs[i], &s->elements[i])) {
-            return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s: the shape of output %d is open", s->model->name, i);
+        const tlvk__shape *shape = &s->task.outputs[i];
+        for (int k = 0; k < shape->rank; k++) {
+            if (shape->dim[k] < 0) return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s: the shape of output %d is open", s->model->name, i);
+        }
+        if (!tlvk__shape_elements(shape, &s->elements[i])) {
+            char text[96];
+            return tlvk__fail(TLVK_ERROR_ARGUMENT, "model %s: output %d of shape %s has more scores than can be counted", s->model->name, i,
+                              tlvk__shape_text(shape, text, sizeof text));
         }
         if (!s->scores[i]) continue;
         if (!tlvk__mul_size((size_t)size, (size_t)s->elements[i], &count) || room[i] < count) {
@@ -124,7 +130,10 @@ static tlvk_status allocate(predict_state *s) {
         s->x[i] = tlvk__calloc(batch * (size_t)tlvk__dataset_sample_elements(s->data, i), sizeof(float));
         ok = s->x[i] != NULL;
     }
-    for (int i = 0; i < s->task.output_count; i++) ok = ok && (s->y[i] = tlvk__calloc(batch * (size_t)s->elements[i], sizeof(float))) != NULL;
+    for (int i = 0; i < s->task.output_count; i++) {
+        /* clear_scores has counted what is wanted for all samples, which are no fewer. */
+        if (s->scores[i]) ok = ok && (s->y[i] = tlvk__calloc(batch * (size_t)s->elements[i], sizeof(float))) != NULL;
+    }
     for (int i = 0; i < TLVK__SLOTS; i++) ok = ok && (s->ids[i] = tlvk__calloc(batch, sizeof *s->ids[i])) != NULL;
     return ok ? TLVK_OK : tlvk__fail(TLVK_ERROR_MEMORY, "predict: no memory for a batch of %d", s->batch);
 }

@@ -288,17 +288,28 @@ static void clean_up(fit_state *f) {
     free(f->val_order);
 }
 
+/* Meanwhile callbacks leave the model and its augmentation as they are. An augmentation may be at work in an outer fit already. */
+static tlvk_status run(fit_state *f) {
+    tlvk_model *augmentation = f->desc->augmentation;
+    const bool at_work = augmentation && augmentation->fitting;
+    tlvk__context_begin_fit(f->model->ctx);
+    f->model->fitting = true;
+    if (augmentation) augmentation->fitting = true;
+    tlvk_status st = set_up(f);
+    if (!st) st = run_epochs(f);
+    if (augmentation) augmentation->fitting = at_work;
+    f->model->fitting = false;
+    tlvk__context_end_fit(f->model->ctx);
+    return st;
+}
+
 static tlvk_status fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history *history) {
     tlvk_status st = tlvk__model_check_idle(model);
     if (!st) st = tlvk__training_adopt(model);
     if (st) return tlvk__fail_context(st, "fit");
     if (!model->training) return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: model %s is not compiled; call tlvk_model_compile first", model->name);
     fit_state f = { .model = model, .train = train, .desc = desc, .training = model->training, .history = history };
-    tlvk__context_clear_cancel(model->ctx);
-    model->fitting = true;
-    st = set_up(&f);
-    if (!st) st = run_epochs(&f);
-    model->fitting = false;
+    st = run(&f);
     if (!st) st = tlvk__session_read(f.session);
     if (!st) st = restore_best(&f);
     clean_up(&f);

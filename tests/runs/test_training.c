@@ -337,12 +337,100 @@ static void test_a_picture_alone_has_the_same_bits(void **state) {
     tlvk_context_destroy(ctx);
 }
 
+/* --- calls within a callback ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct looker { tlvk_context *ctx; tlvk_model *model; tlvk_dataset *data; bool predicts; int steps; } looker;
+
+/* Cancels at the first step, and then looks at the model all the same. */
+static tlvk_verdict cancel_and_look(const tlvk_event *event, void *user) {
+    looker *l = user;
+    if (event->kind != TLVK_EVENT_STEP_END || l->steps++ > 0) return TLVK_CONTINUE;
+    float scores[SAMPLES * NET_CLASSES];
+    tlvk_logs logs;
+    tlvk_cancel(l->ctx);
+    const tlvk_status st = l->predicts ? tlvk_model_predict(l->model, l->data, scores, TLVK__COUNT(scores)) : tlvk_model_evaluate(l->model, l->data, &logs);
+    assert_int_equal(st, TLVK_ERROR_CANCELLED);
+    return TLVK_CONTINUE;
+}
+
+/* What a callback calls does not swallow a tlvk_cancel that is meant for the fit; the next call from outside starts afresh. */
+static void test_a_callback_swallows_no_cancel(void **state) {
+    (void)state;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_model *model = small_network(ctx, 3);
+    tlvk_dataset *data = small_data(ctx, SAMPLES, BATCH, 1);
+    tlvk_logs logs;
+    assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
+    for (int predicts = 0; predicts < 2; predicts++) {
+        looker l = { .ctx = ctx, .model = model, .data = data, .predicts = predicts };
+        assert_int_equal(tlvk_model_fit(model, data, &(tlvk_fit_desc){ .epochs = 2, .callback = cancel_and_look, .callback_user = &l }, NULL), TLVK_ERROR_CANCELLED);
+        assert_int_equal(l.steps, 2); /* one was under way */
+        assert_api(ctx, tlvk_model_evaluate(model, data, &logs));
+    }
+    assert_api(ctx, tlvk_model_fit(model, data, NULL, NULL));
+    tlvk_dataset_destroy(data);
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+}
+
+static tlvk_verdict pop_augmentation(const tlvk_event *event, void *user) {
+    looker *l = user;
+    (void)event;
+    assert_int_equal(tlvk_model_pop(l->model), TLVK_ERROR_ARGUMENT);
+    assert_non_null(strstr(tlvk_last_error(l->ctx), "augments a training"));
+    l->steps++;
+    return TLVK_CONTINUE;
+}
+
+/* The augmentation is the fit's while it runs, and may be changed again behind it. */
+static void test_augmentation_stays_while_it_is_used(void **state) {
+    (void)state;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 } });
+    tlvk_tensor x = tlvk_random_flip(tlvk_random_flip(in, TLVK_FLIP_HORIZONTAL, NULL), TLVK_FLIP_VERTICAL, NULL);
+    tlvk_model *model = small_network(ctx, 3), *augmentation = NULL;
+    tlvk_dataset *data = small_data(ctx, SAMPLES, BATCH, 1);
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .sequential = true, .inputs = { in }, .outputs = { x } }, &augmentation));
+    assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
+    looker l = { .ctx = ctx, .model = augmentation };
+    tlvk_fit_desc fit = { .augmentation = augmentation, .callback = pop_augmentation, .callback_user = &l };
+    assert_api(ctx, tlvk_model_fit(model, data, &fit, NULL));
+    assert_int_equal(l.steps, 5); /* begin, three steps, end */
+    assert_api(ctx, tlvk_model_pop(augmentation));
+    fit.callback = NULL;
+    assert_api(ctx, tlvk_model_fit(model, data, &fit, NULL));
+    tlvk_dataset_destroy(data);
+    tlvk_model_destroy(model);
+    tlvk_model_destroy(augmentation);
+    tlvk_context_destroy(ctx);
+}
+
+/* 2^64 scores for each sample: said as what it is, and not as an open shape. */
+static void test_more_scores_than_can_be_counted(void **state) {
+    (void)state;
+    static const int large = 2147483647;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 } });
+    tlvk_tensor x = tlvk_zero_padding2d(in, &(tlvk_padding2d_desc){ .top = large, .bottom = large, .left = large, .right = large });
+    tlvk_model *model = NULL;
+    tlvk_dataset *data = small_data(ctx, 2, 2, 1);
+    float score;
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x } }, &model));
+    assert_int_equal(tlvk_model_predict(model, data, &score, 1), TLVK_ERROR_ARGUMENT);
+    if (!strstr(tlvk_last_error(ctx), "(1, 4294967306, 4294967306, 3) has more scores than can be counted")) fail_msg("%s", tlvk_last_error(ctx));
+    tlvk_dataset_destroy(data);
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_falls), cmocka_unit_test(test_same_run_same_bits), cmocka_unit_test(test_other_seed_other_bits),
         cmocka_unit_test(test_frozen_keeps_its_bytes), cmocka_unit_test(test_cache_changes_nothing), cmocka_unit_test(test_resumed_equals_unbroken),
         cmocka_unit_test(test_damaged_checkpoint_is_refused), cmocka_unit_test(test_recompiling_keeps_weights),
         cmocka_unit_test(test_evaluate_agrees_with_validation), cmocka_unit_test(test_batch_norm_inference), cmocka_unit_test(test_norm_taken_in), cmocka_unit_test(test_a_picture_alone_has_the_same_bits),
+        cmocka_unit_test(test_a_callback_swallows_no_cancel), cmocka_unit_test(test_augmentation_stays_while_it_is_used),
+        cmocka_unit_test(test_more_scores_than_can_be_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -604,8 +604,8 @@ typedef struct tlvk_event {
     tlvk_logs logs;              /* running means within the epoch, as Keras's progress bar */
 } tlvk_event;
 typedef enum tlvk_verdict { TLVK_CONTINUE = 0, TLVK_STOP = 1 } tlvk_verdict;
-/* Called by fit between steps. It may predict with, evaluate and save the model. Compiling, training or popping it is TLVK_ERROR_ARGUMENT until fit has
- * returned, and neither the model nor its data may be destroyed. */
+/* Called by fit between steps. It may predict with, evaluate and save the model. Compiling, training or popping it or its augmentation is
+ * TLVK_ERROR_ARGUMENT until fit has returned, and neither the model nor its data may be destroyed. After tlvk_cancel its calls are cancelled as fit is. */
 typedef tlvk_verdict (*tlvk_callback_fn)(const tlvk_event *event, void *user);
 
 /* A callback for programs that want a line for each epoch, as Keras prints; `file` is a FILE *, or NULL for the standard output. */
