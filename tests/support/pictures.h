@@ -149,7 +149,7 @@ static const uint8_t test_gif[55] = {0x47, 0x49, 0x46, 0x38, 0x37, 0x61, 0x04, 0
 /* $TLVK_TEST_TEMP/name, made; malloc'd. */
 static inline char *test_folder(const char *name) {
     const char *temp = tlvk__env("TLVK_TEST_TEMP");
-    char *path = tlvk__format("%s/%s", temp ? temp : ".", name);
+    char *path = tlvk__format("%s/%s", temp ? temp : "/tmp/tlvk-test", name);
     if (!path || tlvk__make_folders(path)) {
         abort();
     }
