@@ -18,11 +18,11 @@ typedef struct row {
 } row;
 
 static const tlvk__official_widths mobilenet_widths = {
-    .alpha = {{0.25f, "2_5"}, {0.5f, "5_0"}, {0.75f, "7_5"}, {1.0f, "1_0"}},
+    .alpha = {{0.25f, "2_5", {NULL}}, {0.5f, "5_0", {NULL}}, {0.75f, "7_5", {NULL}}, {1.0f, "1_0", {NULL}}},
     .size = {128, 160, 192, 224},
 };
 static const tlvk__official_widths mobilenet_v2_widths = {
-    .alpha = {{0.35f, "0.35"}, {0.5f, "0.5"}, {0.75f, "0.75"}, {1.0f, "1.0"}, {1.3f, "1.3"}, {1.4f, "1.4"}},
+    .alpha = {{0.35f, "0.35", {NULL}}, {0.5f, "0.5", {NULL}}, {0.75f, "0.75", {NULL}}, {1.0f, "1.0", {NULL}}, {1.3f, "1.3", {NULL}}, {1.4f, "1.4", {NULL}}},
     .size = {96, 128, 160, 192, 224},
 };
 static const tlvk__official_widths mobilenet_v3_large_widths = {

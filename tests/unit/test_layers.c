@@ -12,7 +12,7 @@ static tlvk_context *ctx;
 
 static int setup(void **state) {
     (void)state;
-    return tlvk_context_create(&(tlvk_context_desc){.cache_folder = ""}, &ctx);
+    return (tlvk_context_create(&(tlvk_context_desc){.cache_folder = ""}, &ctx)) != TLVK_OK;
 }
 
 static int teardown(void **state) {
