@@ -236,15 +236,15 @@ pictures() {
     expect 1 '' "$tlvk" predict vgg16:random val --image-size 1000000000x1000000000 --preprocess scale
 }
 
-# A disk that gets full during the run, as a limit on the size of files. It is set once the driver has its memory, which newer software drivers
-# take from a file: the next checkpoint cannot be written, the message says so, and only what was whole before stays.
+# A disk that gets full during the run, as a limit on the size of files. It is set after the first checkpoint, when the driver has its memory too,
+# which newer software drivers take from a file: the next checkpoint cannot be written, the message says so, and only what was whole before stays.
 disk() {
     make_inputs
     trap '' XFSZ
     "$tlvk" finetune two.h5 --no-top --head flatten-256 --train train --output full.h5 --epochs 5000 --preprocess scale --json >out 2>err </dev/null &
     local pid=$! status
     for _ in $(seq 600); do
-        [[ -s out ]] && break
+        [[ -s full.h5.checkpoint ]] && break
         sleep 0.1
     done
     prlimit --pid "$pid" --fsize=4096
