@@ -415,7 +415,7 @@ static tlvk_status reference_epilogue(check *k) {
 }
 
 static void fill_ref(check *k, tlvk__ref_call *call, tlvk__ref_tensor room[2 * TLVK__MAX_INPUTS + 3 * TLVK__MAX_VARIABLES]) {
-    *call = (tlvk__ref_call){.attrs = &k->c->attrs, .training = k->c->training, .stream = 3, .step = &k->step, .inputs = k->c->inputs};
+    *call = (tlvk__ref_call){.attrs = &k->c->attrs, .training = k->c->training, .stream = 3, .step = &k->step, .caps = tlvk__device_caps(k->d), .inputs = k->c->inputs};
     for (int i = 0; i < k->c->inputs; i++) {
         *room = tlvk__value_ref(&k->x[i], false);
         call->x[i] = room++;

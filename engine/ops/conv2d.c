@@ -4,6 +4,7 @@
 #include "ops/conv2d.h"
 
 #include "ops/grouped.h"
+#include "ops/winograd.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -84,24 +85,48 @@ static double flops(const tlvk__op_call *call) {
 static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
     tlvk__gemm_call g = gemm_call_of(call);
     tlvk__grouped_call several = grouped_call_of(call);
-    return grouped(call) ? tlvk__grouped_needs(caps, &several, want_dw, out) : tlvk__gemm_needs(caps, &g, want_dx, want_dw, out);
+    if (grouped(call))
+        return tlvk__grouped_needs(caps, &several, want_dw, out);
+    tlvk_status s = tlvk__gemm_needs(caps, &g, want_dx, want_dw, out);
+    if (!s && tlvk__winograd_chosen(caps, &g.shape, TLVK__GEMM_FORWARD))
+        tlvk__winograd_forward_needs(caps, &g, out);
+    if (!s && want_dx && tlvk__winograd_chosen(caps, &g.shape, TLVK__GEMM_DATA))
+        out->backward_scratch_bytes = TLVK__MAX(out->backward_scratch_bytes, tlvk__winograd_data_scratch(caps, &g));
+    return s;
+}
+
+static bool by_winograd(tlvk__recorder *r, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+    return tlvk__winograd_chosen(tlvk__device_caps(tlvk__recorder_device(r)), &g->shape, pass);
 }
 
 static tlvk_status pack(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__gemm_call g = gemm_call_of(call);
-    return grouped(call) ? TLVK_OK : tlvk__gemm_pack(r, &g);
+    if (grouped(call))
+        return TLVK_OK;
+    return by_winograd(r, &g, TLVK__GEMM_FORWARD) ? tlvk__winograd_pack(r, &g) : tlvk__gemm_pack(r, &g);
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__gemm_call g = gemm_call_of(call);
     tlvk__grouped_call several = grouped_call_of(call);
-    return grouped(call) ? tlvk__grouped_forward(r, &several) : tlvk__gemm_forward(r, &g);
+    if (grouped(call))
+        return tlvk__grouped_forward(r, &several);
+    return by_winograd(r, &g, TLVK__GEMM_FORWARD) ? tlvk__winograd_forward(r, &g) : tlvk__gemm_forward(r, &g);
 }
 
 static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__gemm_call g = gemm_call_of(call);
     tlvk__grouped_call several = grouped_call_of(call);
-    return grouped(call) ? tlvk__grouped_backward(r, &several) : tlvk__gemm_backward(r, &g);
+    if (grouped(call))
+        return tlvk__grouped_backward(r, &several);
+    if (!call->dx[0] || !by_winograd(r, &g, TLVK__GEMM_DATA))
+        return tlvk__gemm_backward(r, &g);
+    tlvk__op_call variables = *call;
+    variables.dx[0] = NULL;
+    g.call = &variables;
+    tlvk_status s = tlvk__gemm_backward(r, &g);
+    g.call = call;
+    return s ? s : tlvk__winograd_backward_data(r, &g);
 }
 
 /* --- cases: edges of every rule first, then layers of published networks ------------------------------------------------------------------- */

@@ -2,6 +2,8 @@
  * With groups, c runs over the channels of o's group: x[..., (o / of) * in + c], where a group has `in` channels of x and `of` of y. */
 #include "ops/conv2d.h"
 
+#include "ops/winograd.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,13 @@ static numbers numbers_of(const tlvk__conv2d_attrs *a, const tlvk__shape *x, con
     return (numbers){x->dim[0], x->dim[1], x->dim[2], x->dim[3], y->dim[1], y->dim[2], y->dim[3], a->kernel_size[0], a->kernel_size[1], a->strides, a->dilation_rate,
                      {tlvk__window_pad(&k, 0, x->dim[1], y->dim[1]), tlvk__window_pad(&k, 1, x->dim[2], y->dim[2])},
                      x->dim[3] / a->groups, y->dim[3] / a->groups};
+}
+
+static bool by_winograd(const tlvk__ref_call *call, const numbers *s, enum tlvk__gemm_pass pass) {
+    tlvk__conv_shape shape = {.h = s->h, .w = s->w, .oh = s->oh, .ow = s->ow, .kh = s->kh, .kw = s->kw, .stride = {s->stride[0], s->stride[1]},
+                              .dilation = {s->dilation[0], s->dilation[1]}, .pad = {s->pad[0], s->pad[1]}, .cin_vecs = tlvk__pitch(s->c) / TLVK__LANES,
+                              .cout_vecs = tlvk__pitch(s->o) / TLVK__LANES, .cout = s->o};
+    return call->caps && s->in == s->c && tlvk__winograd_chosen(call->caps, &shape, pass);
 }
 
 /* Calls visit(user, x pixel, y pixel, tap) for every meeting of an input pixel and an output pixel. */
@@ -43,6 +52,16 @@ static void forward_visit(void *user, const numbers *s, int64_t x_pixel, int64_t
         }
 }
 
+/* The bound of the products, and one rounding each of the bias and of the sum with it. */
+static tlvk_status forward_winograd_bound(const tlvk__ref_call *call, const numbers *s) {
+    tlvk__winograd_sizes sizes = {s->n, s->h, s->w, s->c, s->oh, s->ow, s->o, {-s->pad[0], -s->pad[1]}, call->x[0]->v, call->w[0]->v, s->c * s->o, s->o, 1};
+    tlvk_status status = tlvk__winograd_bound(&sizes, call->y->e);
+    size_t count = tlvk__ref_count(call->y);
+    for (size_t i = 0; i < count; i++)
+        call->y->e[i] += TLVK__U * (fabs(call->y->v[i]) + (call->w[1] ? fabs(call->w[1]->v[i % (size_t)s->o]) : 0));
+    return status;
+}
+
 tlvk_status tlvk__conv2d_reference_forward(const tlvk__ref_call *call) {
     numbers s = numbers_of(call->attrs, &call->x[0]->shape, &call->y->shape);
     const tlvk__ref_tensor *bias = call->w[1];
@@ -53,6 +72,8 @@ tlvk_status tlvk__conv2d_reference_forward(const tlvk__ref_call *call) {
             call->y->e[i] = fabs(call->y->v[i]);
     }
     each_meeting(&s, forward_visit, (void *)call);
+    if (call->y->e && by_winograd(call, &s, TLVK__GEMM_FORWARD))
+        return forward_winograd_bound(call, &s);
     for (size_t i = 0; call->y->e && i < count; i++)
         call->y->e[i] = tlvk__dot_bound((double)(s.kh * s.kw * s.in), call->y->e[i]);
     return TLVK_OK;
@@ -103,12 +124,24 @@ static void weights_visit(void *user, const numbers *s, int64_t x_pixel, int64_t
         }
 }
 
+/* dx is the convolution of dy with the weights turned by half a turn: tap 8 - t, channels and columns exchanged. */
+static tlvk_status data_winograd_bound(const tlvk__ref_call *call, const numbers *s) {
+    int64_t taps = s->kh * s->kw, tap_step = s->c * s->o;
+    tlvk__winograd_sizes sizes = {s->n, s->oh, s->ow, s->o, s->h, s->w, s->c, {s->pad[0] - (s->kh - 1), s->pad[1] - (s->kw - 1)}, call->dy->v,
+                                  call->w[0]->v + (taps - 1) * tap_step, -tap_step, 1, s->o};
+    return tlvk__winograd_bound(&sizes, call->dx[0]->e);
+}
+
 tlvk_status tlvk__conv2d_reference_backward(const tlvk__ref_call *call) {
     numbers s = numbers_of(call->attrs, &call->x[0]->shape, &call->dy->shape);
+    tlvk_status status;
     if (call->dx[0]) {
         zero(call->dx[0]);
         each_meeting(&s, data_visit, (void *)call);
-        bound(call->dx[0], (double)(s.kh * s.kw * s.of));
+        if (!call->dx[0]->e || !by_winograd(call, &s, TLVK__GEMM_DATA))
+            bound(call->dx[0], (double)(s.kh * s.kw * s.of));
+        else if ((status = data_winograd_bound(call, &s)))
+            return status;
     }
     if (call->dw[0]) {
         zero(call->dw[0]);

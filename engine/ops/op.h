@@ -117,6 +117,7 @@ typedef struct tlvk__op_call {
 typedef struct tlvk__op_needs {    /* bytes, asked before anything is allocated; tensors in the call have sizes but no storage then */
     uint64_t aux_bytes[TLVK__MAX_AUX]; /* only when training and a backward will be recorded, or forward itself needs them kept */
     uint64_t forward_scratch_bytes, backward_scratch_bytes, packed_bytes;
+    uint32_t packed_form;              /* 0 or 1: the order of packed weights, for a variable whose calls pack it differently */
 } tlvk__op_needs;
 
 enum { TLVK__READS_X = 1, TLVK__READS_Y = 2 };
@@ -136,6 +137,7 @@ typedef struct tlvk__ref_tensor {
 } tlvk__ref_tensor;
 typedef struct tlvk__ref_call {
     const void *attrs; bool training; uint32_t stream; const tlvk__step_params *step;
+    const tlvk__caps *caps; /* the device whose error the bounds are for; NULL: kernels without shortcuts */
     int inputs; const tlvk__ref_tensor *x[TLVK__MAX_INPUTS]; const tlvk__ref_tensor *w[TLVK__MAX_VARIABLES];
     tlvk__ref_tensor *y;
     tlvk__ref_tensor *w_after[TLVK__MAX_VARIABLES]; /* state after a training forward; NULL where not state */

@@ -230,4 +230,6 @@ void tlvk__caps_limit(tlvk__caps *caps, const tlvk__caps *limit) {
     caps->fp16_storage = caps->fp16_storage && limit->fp16_storage;
     caps->fp16_arithmetic = caps->fp16_arithmetic && limit->fp16_arithmetic;
     caps->cooperative_matrix = caps->cooperative_matrix && limit->cooperative_matrix;
+    if (limit->winograd != TLVK__WINOGRAD_BY_SHAPE)
+        caps->winograd = limit->winograd;
 }

@@ -8,6 +8,9 @@
 
 #include "core/core.h"
 
+/* Which convolutions go by Winograd (ops/winograd.h): a choice, kept beside the facts it is made from. */
+typedef enum tlvk__winograd { TLVK__WINOGRAD_BY_SHAPE, TLVK__WINOGRAD_ALWAYS, TLVK__WINOGRAD_NEVER } tlvk__winograd; /* all that can; none */
+
 /* --- caps: the only source of device facts ---------------------------------------------------------------------------------- */
 typedef struct tlvk__caps {
     char name[256], driver[256], api[32], type[32];
@@ -26,6 +29,7 @@ typedef struct tlvk__caps {
     bool unified;                    /* device-local memory is host-visible */
     bool fp16_storage, fp16_arithmetic; /* enabled where the device has them */
     bool cooperative_matrix;         /* the device offers VK_KHR_cooperative_matrix; nothing here enables it */
+    tlvk__winograd winograd;         /* set by tests and options; by shape unless told */
 } tlvk__caps;
 
 typedef struct tlvk__device tlvk__device;

@@ -1,6 +1,6 @@
 /* bench_ops.c - speed of every operation's cases that are layers of published networks: forward, gradient of the input, of the variables.
  *
- *   bench_ops [--floor] [--all] [--cpu] [--batch N] [--seconds S] [FILTER]
+ *   bench_ops [--floor] [--all] [--cpu] [--winograd always|never] [--batch N] [--seconds S] [FILTER]
  *
  * FILTER is part of "Class case". --floor: the device with Vulkan 1.1 alone. --all: edge cases too. Each is recorded once and replayed for
  * S seconds (0.5), the fastest run is printed in ms and GFLOP/s; GB/s counts inputs and outputs once. --cpu: time is this process's processor
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-typedef struct options { bool floor, all, cpu; int64_t batch; double seconds; const char *filter; } options;
+typedef struct options { bool floor, all, cpu; tlvk__winograd winograd; int64_t batch; double seconds; const char *filter; } options;
 
 /* A tensor with storage, filled with numbers in (-1, 1). */
 typedef struct stored { tlvk__tensor t; tlvk__span *segments; } stored;
@@ -207,6 +207,8 @@ static options options_of(int argc, char **argv) {
             o.all = true;
         else if (strcmp(argv[i], "--cpu") == 0)
             o.cpu = true;
+        else if (strcmp(argv[i], "--winograd") == 0 && i + 1 < argc)
+            o.winograd = strcmp(argv[++i], "always") == 0 ? TLVK__WINOGRAD_ALWAYS : TLVK__WINOGRAD_NEVER;
         else if (strcmp(argv[i], "--batch") == 0 && i + 1 < argc)
             o.batch = atoll(argv[++i]);
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
@@ -226,6 +228,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bench_ops: %s\n", tlvk__fail_text());
         return 1;
     }
+    ((tlvk__caps *)tlvk__device_caps(d))->winograd = o.winograd;
     printf("%s, %s\n", tlvk__device_caps(d)->name, tlvk__device_caps(d)->driver);
     const tlvk__op *op;
     for (int k = 0; (op = tlvk__op_at(k)); k++) {

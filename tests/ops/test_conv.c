@@ -339,7 +339,9 @@ static void bits_of_a_sample(void **state) {
 
 /* --- the shuffle core without texel buffers -------------------------------------------------------------------------------------------------------- */
 
-static void small_cases(tlvk__device *d, const tlvk__op *op, int64_t pieces) {
+/* The worst error as a part of its bound. */
+static double small_cases(tlvk__device *d, const tlvk__op *op, int64_t pieces) {
+    double worst = 0;
     tlvk__op_case c = {.epilogue = tlvk__activation_of(TLVK_LINEAR)};
     for (int i = 0; op->test_case(i, &c); i++, c = (tlvk__op_case){.epilogue = tlvk__activation_of(TLVK_LINEAR)}) {
         tlvk__check result;
@@ -348,7 +350,9 @@ static void small_cases(tlvk__device *d, const tlvk__op *op, int64_t pieces) {
         assert_ok(tlvk__check_case(d, op, &c, 21 + (uint64_t)i, pieces, &result));
         if (!result.ok)
             fail_msg("%s \"%s\", pieces of %d: %s", op->class_name, c.name, (int)pieces, result.message);
+        worst = fmax(worst, result.worst);
     }
+    return worst;
 }
 
 /* A device whose texel buffers are too small for its bindings reads storage buffers. */
@@ -363,6 +367,30 @@ static void storage_buffers(void **state) {
         for (int64_t pieces = 0; pieces <= 2; pieces += 2)
             small_cases(d, ops[i], pieces);
     caps->max_texels = texels;
+}
+
+/* --- Winograd -------------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Every 3x3 convolution of stride 1 by Winograd, and none: each against bounds of its own, whole and in pieces. */
+static void winograd_forced(tlvk__device *d) {
+    tlvk__caps *caps = (tlvk__caps *)tlvk__device_caps(d);
+    static const tlvk__winograd choices[] = {TLVK__WINOGRAD_ALWAYS, TLVK__WINOGRAD_NEVER};
+    double worst = 0;
+    for (size_t i = 0; i < TLVK__COUNT(choices); i++) {
+        caps->winograd = choices[i];
+        for (int64_t pieces = 0; pieces <= 2; pieces += 2)
+            worst = fmax(worst, small_cases(d, &tlvk__op_conv2d, pieces));
+        if (i == 0)
+            print_message("winograd: worst error %.3f of its bound\n", worst);
+    }
+    caps->winograd = TLVK__WINOGRAD_BY_SHAPE;
+}
+
+static void winograd(void **state) {
+    (void)state;
+    winograd_forced(test_device());
+    if (floor_device)
+        winograd_forced(floor_device);
 }
 
 /* --- shapes ---------------------------------------------------------------------------------------------------------------------------------------- */
@@ -409,7 +437,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(padding_of_tensorflow), cmocka_unit_test(refusals), cmocka_unit_test(adjoints), cmocka_unit_test(adjoints_portable),
         cmocka_unit_test(weights_beyond_a_binding), cmocka_unit_test(transposed_weights_in_parts),
-        cmocka_unit_test(bits_of_a_sample), cmocka_unit_test(storage_buffers),
+        cmocka_unit_test(bits_of_a_sample), cmocka_unit_test(storage_buffers), cmocka_unit_test(winograd),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

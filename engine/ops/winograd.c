@@ -1,0 +1,243 @@
+/* winograd.c - recording 3x3 convolutions by F(4x4, 3x3) in three steps: inputs into 36 planes, one product per plane, outputs from 36 planes.
+ * Hides: where this pays; that tiles are done some at a time, so that the planes take bounded room. Backward-data is the convolution of dy
+ * with the weights turned by half a turn, inputs and outputs exchanged. Shaders: winograd_input, winograd_gemm, winograd_output, winograd_weights. */
+#include "ops/winograd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { POSITIONS = 36, TILE = 4, LANES_OF_KERNEL = 64 };
+static const uint64_t most_plane_bytes = 64u << 20; /* of inputs and products together */
+
+/* One direction: forward, or backward-data as a convolution of its own. */
+typedef struct pass {
+    const tlvk__gemm_call *g;
+    bool data;
+    const tlvk__tensor *in, *out;  /* x and y, or dy and dx */
+    int64_t h, w, in_vecs;         /* of one sample of `in` */
+    int64_t oh, ow, out_vecs, columns;
+    int64_t offset[2];             /* position of `in` that output 0 meets through tap 0 */
+    int64_t tiles_y, tiles_x;
+    int64_t k_vecs, panels;        /* of the products: k padded to whole chunks; panels of columns */
+    tlvk__tile tile;
+    char operation[48];
+} pass;
+
+static pass numbers_of(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass which) {
+    pass p = {.data = which == TLVK__GEMM_DATA, .tile = tlvk__gemm_tile(caps, &(tlvk__gemm_call){.shape = *s, .packs = true}, which)};
+    if (p.data) {
+        p.h = s->oh, p.w = s->ow, p.in_vecs = s->cout_vecs;
+        p.oh = s->h, p.ow = s->w, p.out_vecs = s->cin_vecs, p.columns = s->cin_vecs * TLVK__LANES;
+        p.offset[0] = s->pad[0] - (s->kh - 1), p.offset[1] = s->pad[1] - (s->kw - 1);
+    } else {
+        p.h = s->h, p.w = s->w, p.in_vecs = s->cin_vecs;
+        p.oh = s->oh, p.ow = s->ow, p.out_vecs = s->cout_vecs, p.columns = s->cout;
+        p.offset[0] = -s->pad[0], p.offset[1] = -s->pad[1];
+    }
+    p.tiles_y = tlvk__div_up(p.oh, TILE);
+    p.tiles_x = tlvk__div_up(p.ow, TILE);
+    int64_t chunk = p.tile.kc / TLVK__LANES;
+    p.k_vecs = tlvk__div_up(p.in_vecs, chunk) * chunk;
+    p.panels = tlvk__div_up(p.out_vecs, p.tile.vecs);
+    return p;
+}
+
+static pass pass_of(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass which) {
+    pass p = numbers_of(caps, &g->shape, which);
+    p.g = g;
+    p.in = p.data ? g->call->dy : g->call->x[0];
+    p.out = p.data ? g->call->dx[0] : g->call->y;
+    snprintf(p.operation, sizeof p.operation, "%s%s", g->operation, p.data ? "_backward_data" : "");
+    return p;
+}
+
+static uint64_t weight_bytes(const pass *p) {
+    return (uint64_t)(POSITIONS * p->panels * p->k_vecs * TLVK__LANES * p->tile.vecs) * 16;
+}
+
+/* Bytes of one tile in all planes of one tensor of `vecs` vec4 per row. */
+static uint64_t row_bytes(int64_t vecs) { return (uint64_t)(POSITIONS * vecs) * 16; }
+
+/* Tiles done at a time: whole groups of rows of the products, as many as most_plane_bytes and a binding hold. */
+static int64_t tiles_at_once(const tlvk__caps *caps, const pass *p) {
+    uint64_t binding = (caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, caps->storage_align)) / row_bytes(TLVK__MAX(p->k_vecs, p->out_vecs));
+    int64_t tiles = (int64_t)TLVK__MIN(binding, most_plane_bytes / row_bytes(p->k_vecs + p->out_vecs));
+    return tiles > p->tile.rows_per_group ? tiles / p->tile.rows_per_group * p->tile.rows_per_group : tiles;
+}
+
+static uint64_t plane_bytes(const tlvk__caps *caps, const pass *p) {
+    int64_t tiles = TLVK__MIN(tiles_at_once(caps, p), p->g->call->y->n * p->tiles_y * p->tiles_x);
+    return tlvk__round_up((uint64_t)tiles * row_bytes(p->k_vecs), 256) + (uint64_t)tiles * row_bytes(p->out_vecs);
+}
+
+/* --- the choice ----------------------------------------------------------------------------------------------------------------------------- */
+
+static bool possible(const tlvk__caps *caps, const tlvk__conv_shape *s, const pass *p) {
+    uint64_t room = caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, caps->storage_align);
+    if (s->kh != 3 || s->kw != 3 || s->stride[0] != 1 || s->stride[1] != 1 || s->dilation[0] != 1 || s->dilation[1] != 1)
+        return false;
+    return weight_bytes(p) <= room && (uint64_t)(POSITIONS * p->panels) <= caps->max_groups[1] && tiles_at_once(caps, p) > 0;
+}
+
+bool tlvk__winograd_chosen(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass which) {
+    pass p = numbers_of(caps, s, which);
+    if (caps->winograd == TLVK__WINOGRAD_NEVER || !possible(caps, s, &p))
+        return false;
+    return caps->winograd == TLVK__WINOGRAD_ALWAYS;
+}
+
+/* --- room ------------------------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t joined_bytes(const tlvk__gemm_call *g) {
+    return g->call->epilogue.scale ? tlvk__round_up((uint64_t)g->shape.cout_vecs * 32, 256) : 0;
+}
+
+void tlvk__winograd_forward_needs(const tlvk__caps *caps, const tlvk__gemm_call *g, tlvk__op_needs *needs) {
+    pass p = pass_of(caps, g, TLVK__GEMM_FORWARD);
+    needs->packed_bytes = weight_bytes(&p);
+    needs->packed_form = 1;
+    needs->forward_scratch_bytes = joined_bytes(g) + plane_bytes(caps, &p);
+}
+
+uint64_t tlvk__winograd_data_scratch(const tlvk__caps *caps, const tlvk__gemm_call *g) {
+    pass p = pass_of(caps, g, TLVK__GEMM_DATA);
+    return tlvk__round_up(weight_bytes(&p), 256) + plane_bytes(caps, &p);
+}
+
+/* --- the steps ------------------------------------------------------------------------------------------------------------------------------- */
+
+static tlvk_status transform_weights(tlvk__recorder *r, const pass *p, tlvk__span to) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__conv_shape *s = &p->g->shape;
+    const tlvk__tensor *w = p->g->call->w[0];
+    if (w->segment_count != 1)
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "%s: the weights of a convolution by Winograd lie in several segments", p->g->call->layer);
+    int64_t items = p->panels * p->k_vecs * p->tile.vecs;
+    struct { uint32_t w_base, to_base; int32_t cin_vecs, cout_vecs, k_vecs, panel_vecs, panels; } push = {
+        0, 0, (int32_t)s->cin_vecs, (int32_t)s->cout_vecs, (int32_t)p->k_vecs, (int32_t)p->tile.vecs, (int32_t)p->panels};
+    tlvk__dispatch d = {.shader = p->data ? "winograd_weights_data" : "winograd_weights_forward", .specs = {{"WG", LANES_OF_KERNEL}}, .binding_count = 2,
+                        .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)}, .flops = 16 * 90.0 * (double)items,
+                        .bytes = (double)weight_bytes(p) * 1.25, .operation = p->operation, .layer = p->g->call->layer};
+    to.bytes = weight_bytes(p);
+    d.bindings[0] = tlvk__tensor_window(caps, w, 0, w->n, TLVK__READ, &push.w_base);
+    d.bindings[1] = tlvk__span_window(caps, to, TLVK__WRITE, &push.to_base);
+    return tlvk__record_dispatch(r, &d);
+}
+
+/* Some tiles of a piece of samples, and where their planes lie. */
+typedef struct part {
+    tlvk__piece piece;
+    int64_t first, count;
+    tlvk__span inputs, products;
+} part;
+
+static tlvk_status transform_inputs(tlvk__recorder *r, const pass *p, const part *at) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    struct { uint32_t x_base, to_base; int32_t h, w, x_pitch, tiles_y, tiles_x, offset_y, offset_x, tile_first, tile_count, k_vecs, plane; } push = {
+        0, 0, (int32_t)p->h, (int32_t)p->w, (int32_t)p->in_vecs, (int32_t)p->tiles_y, (int32_t)p->tiles_x, (int32_t)p->offset[0], (int32_t)p->offset[1],
+        (int32_t)at->first, (int32_t)at->count, (int32_t)p->k_vecs, (int32_t)(at->count * p->k_vecs)};
+    int64_t items = at->count * p->k_vecs;
+    tlvk__dispatch d = {.shader = tlvk__texel_operands(caps) ? "winograd_input_texel" : "winograd_input_storage", .specs = {{"WG", LANES_OF_KERNEL}},
+                        .binding_count = 2, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)},
+                        .flops = 4 * 216.0 * (double)items, .bytes = 16 * 72.0 * (double)items, .operation = p->operation, .layer = p->g->call->layer};
+    d.bindings[0] = tlvk__tensor_window(caps, p->in, at->piece.n0, at->piece.n1, TLVK__READ, &push.x_base);
+    d.bindings[1] = tlvk__span_window(caps, at->inputs, TLVK__WRITE, &push.to_base);
+    return tlvk__record_dispatch(r, &d);
+}
+
+static tlvk_status multiply(tlvk__recorder *r, const pass *p, const part *at, tlvk__span weights) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    struct { uint32_t a_base, b_base, c_base; int32_t rows, k_vecs, c_vecs, panels, a_plane, c_plane; } push = {
+        0, 0, 0, (int32_t)at->count, (int32_t)p->k_vecs, (int32_t)p->out_vecs, (int32_t)p->panels, (int32_t)(at->count * p->k_vecs), (int32_t)(at->count * p->out_vecs)};
+    char name[64];
+    tlvk__dispatch d = {.binding_count = 3, .push = &push, .push_bytes = sizeof push, .operation = p->operation, .layer = p->g->call->layer,
+                        .groups = {(uint64_t)tlvk__div_up(at->count, p->tile.rows_per_group), (uint64_t)(POSITIONS * p->panels)}};
+    tlvk__gemm_dispatch(caps, &p->tile, "winograd_gemm", "", name, &d);
+    d.flops = 32.0 * POSITIONS * (double)at->count * (double)p->k_vecs * (double)p->out_vecs;
+    d.bytes = (double)at->inputs.bytes + (double)at->products.bytes + (double)weight_bytes(p);
+    weights.bytes = weight_bytes(p);
+    d.bindings[0] = tlvk__span_window(caps, at->inputs, TLVK__READ, &push.a_base);
+    d.bindings[1] = tlvk__span_window(caps, weights, TLVK__READ, &push.b_base);
+    d.bindings[2] = tlvk__span_window(caps, at->products, TLVK__WRITE, &push.c_base);
+    return tlvk__record_dispatch(r, &d);
+}
+
+/* What stands behind the product: bound once per pass. */
+typedef struct behind { tlvk__binding vectors; tlvk__epilogue_push push; uint32_t activation; bool accumulate; } behind;
+
+static tlvk_status transform_outputs(tlvk__recorder *r, const pass *p, const part *at, const behind *b) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    struct { uint32_t m_base, y_base; int32_t h, w, c_vecs, tiles_y, tiles_x, tile_first, tile_count, plane; tlvk__epilogue_push epilogue; } push = {
+        0, 0, (int32_t)p->oh, (int32_t)p->ow, (int32_t)p->out_vecs, (int32_t)p->tiles_y, (int32_t)p->tiles_x, (int32_t)at->first, (int32_t)at->count,
+        (int32_t)(at->count * p->out_vecs), b->push};
+    int64_t items = at->count * p->out_vecs;
+    tlvk__dispatch d = {.shader = tlvk__texel_operands(caps) ? "winograd_output_texel" : "winograd_output_storage",
+                        .specs = {{"WG", LANES_OF_KERNEL}, {"ACCUMULATE", b->accumulate}, {"ACTIVATION", b->activation}}, .bindings[2] = b->vectors,
+                        .binding_count = 3, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)},
+                        .flops = 4 * 170.0 * (double)items, .bytes = 16 * 52.0 * (double)items, .operation = p->operation, .layer = p->g->call->layer};
+    d.bindings[0] = tlvk__span_window(caps, at->products, TLVK__READ, &push.m_base);
+    d.bindings[1] = tlvk__tensor_window(caps, p->out, at->piece.n0, at->piece.n1, b->accumulate ? TLVK__READ_WRITE : TLVK__WRITE, &push.y_base);
+    return tlvk__record_dispatch(r, &d);
+}
+
+/* All tiles, some at a time, with their planes in `room`. */
+static tlvk_status convolve(tlvk__recorder *r, const pass *p, tlvk__span weights, tlvk__span room, const behind *b) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__tensor *walked[] = {p->in, p->out};
+    int64_t most = tiles_at_once(caps, p);
+    part at = {.first = 0};
+    bool more;
+    for (;;) {
+        tlvk_status s = tlvk__next_piece(caps, walked, 2, p->out->n, &at.piece, &more);
+        if (s || !more)
+            return s;
+        int64_t tiles = (at.piece.n1 - at.piece.n0) * p->tiles_y * p->tiles_x;
+        for (at.first = 0; !s && at.first < tiles; at.first += at.count) {
+            at.count = TLVK__MIN(most, tiles - at.first);
+            at.inputs = (tlvk__span){room.buffer, room.offset, (uint64_t)at.count * row_bytes(p->k_vecs)};
+            at.products = (tlvk__span){room.buffer, room.offset + tlvk__round_up(at.inputs.bytes, 256), (uint64_t)at.count * row_bytes(p->out_vecs)};
+            s = transform_inputs(r, p, &at);
+            if (!s)
+                s = multiply(r, p, &at, weights);
+            if (!s)
+                s = transform_outputs(r, p, &at, b);
+        }
+        if (s)
+            return s;
+    }
+}
+
+/* --- the passes ------------------------------------------------------------------------------------------------------------------------------ */
+
+tlvk_status tlvk__winograd_pack(tlvk__recorder *r, const tlvk__gemm_call *g) {
+    pass p = pass_of(tlvk__device_caps(tlvk__recorder_device(r)), g, TLVK__GEMM_FORWARD);
+    return transform_weights(r, &p, g->call->packed);
+}
+
+tlvk_status tlvk__winograd_forward(tlvk__recorder *r, const tlvk__gemm_call *g) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__op_call *call = g->call;
+    pass p = pass_of(caps, g, TLVK__GEMM_FORWARD);
+    behind b = {.accumulate = false};
+    uint32_t any_base;
+    tlvk__binding any = tlvk__tensor_window(caps, call->w[0], 0, 1, TLVK__READ, &any_base);
+    tlvk_status s = tlvk__epilogue_bind(r, call, call->w[1], g->shape.cout, call->scratch, any, g->operation, &b.vectors, &b.push, &b.activation);
+    if (s)
+        return s;
+    uint64_t joined = joined_bytes(g);
+    tlvk__span room = {call->scratch.buffer, call->scratch.offset + joined, call->scratch.bytes - joined};
+    return convolve(r, &p, call->packed, room, &b);
+}
+
+tlvk_status tlvk__winograd_backward_data(tlvk__recorder *r, const tlvk__gemm_call *g) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__op_call *call = g->call;
+    pass p = pass_of(caps, g, TLVK__GEMM_DATA);
+    uint32_t any_base;
+    behind b = {.accumulate = call->dx_accumulate[0], .vectors = tlvk__tensor_window(caps, call->w[0], 0, 1, TLVK__READ, &any_base)};
+    tlvk__epilogue_none(p.columns, &b.push);
+    tlvk_status s = transform_weights(r, &p, call->scratch);
+    uint64_t weights = tlvk__round_up(weight_bytes(&p), 256);
+    tlvk__span room = {call->scratch.buffer, call->scratch.offset + weights, call->scratch.bytes - weights};
+    return s ? s : convolve(r, &p, call->scratch, room, &b);
+}

@@ -1,0 +1,57 @@
+#version 450
+// winograd_input.comp - 6 x 6 inputs of every tile of 4 x 4 outputs into B' d B: plane p, tile, channel; zeros outside the picture and from the last
+// channel to the end of the planes' rows. One invocation makes four channels of a tile. Recorded by engine/ops/winograd.c.
+//@ variant texel -DTEXEL
+//@ variant storage
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "buffers.glsl"
+#include "winograd.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const int WG = 64;
+
+layout(push_constant) uniform Push {
+    int x_base, to_base;             // vec4
+    int h, w, x_pitch;               // of the picture; vec4 per pixel
+    int tiles_y, tiles_x;            // per picture
+    int offset_y, offset_x;          // picture position that output 0 meets through tap 0
+    int tile_first, tile_count;
+    int k_vecs, plane;               // vec4 per row, per plane
+} push;
+
+TLVK_READ_BUFFER(0, x);
+layout(binding = 1, std430) writeonly restrict buffer To { vec4 to[]; };
+
+void main() {
+    int i = int(tlvk_group_x()) * WG + int(gl_LocalInvocationID.x);
+    int row = i / push.k_vecs, k = i - row * push.k_vecs;
+    if (row >= push.tile_count)
+        return;
+    int tile = push.tile_first + row, line = tile / push.tiles_x, n = line / push.tiles_y;
+    int y0 = (line - n * push.tiles_y) * WINOGRAD_OUT + push.offset_y, x0 = (tile - line * push.tiles_x) * WINOGRAD_OUT + push.offset_x;
+    bool filled = k < push.x_pitch;
+    int at = push.x_base + ((n * push.h + y0) * push.w + x0) * push.x_pitch + k;
+    vec4 along_x[WINOGRAD_IN * WINOGRAD_IN];
+    [[unroll]] for (int r = 0; r < WINOGRAD_IN; r++) {
+        vec4 d[WINOGRAD_IN], v[WINOGRAD_IN];
+        bool in_row = filled && uint(y0 + r) < uint(push.h);
+        [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++) {
+            bool inside = in_row && uint(x0 + c) < uint(push.w);
+            vec4 value = TLVK_READ(x, inside ? at + (r * push.w + c) * push.x_pitch : push.x_base);
+            d[c] = inside ? value : vec4(0.0);
+        }
+        winograd_input(d, v);
+        [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++)
+            along_x[r * WINOGRAD_IN + c] = v[c];
+    }
+    int to_at = push.to_base + row * push.k_vecs + k;
+    [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++) {
+        vec4 d[WINOGRAD_IN], v[WINOGRAD_IN];
+        [[unroll]] for (int r = 0; r < WINOGRAD_IN; r++)
+            d[r] = along_x[r * WINOGRAD_IN + c];
+        winograd_input(d, v);
+        [[unroll]] for (int r = 0; r < WINOGRAD_IN; r++)
+            to[to_at + (r * WINOGRAD_IN + c) * push.plane] = v[r];
+    }
+}
