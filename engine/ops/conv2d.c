@@ -177,6 +177,15 @@ static const conv_case cases[] = {
     {2, 17, 17, 160, 192, {1, 7}, {1, 1}, {1, 1}, TLVK_SAME, true, "InceptionV3 1x7"},
     {2, 17, 17, 160, 192, {7, 1}, {1, 1}, {1, 1}, TLVK_SAME, true, "InceptionV3 7x1"},
     {1, 149, 149, 32, 32, {3, 3}, {1, 1}, {1, 1}, TLVK_VALID, true, "InceptionV3 stem"},
+    {1, 147, 147, 32, 64, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, true, "InceptionV3 stem 2"},
+    {1, 73, 73, 80, 192, {3, 3}, {1, 1}, {1, 1}, TLVK_VALID, true, "InceptionV3 stem 4"},
+    {1, 35, 35, 96, 96, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, true, "InceptionV3 35"},
+    {1, 8, 8, 448, 384, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, true, "InceptionV3 8"},
+    {1, 56, 56, 64, 64, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "ResNet50 conv2"},
+    {1, 28, 28, 128, 128, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "ResNet50 conv3"},
+    {1, 14, 14, 256, 256, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "ResNet50 conv4"},
+    {1, 7, 7, 512, 512, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, false, "ResNet50 conv5"},
+    {1, 28, 28, 128, 32, {3, 3}, {1, 1}, {1, 1}, TLVK_SAME, true, "DenseNet121 block 2"},
 };
 
 /* A ZeroPadding2D taken in by the planner. */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POSITIONS = 36, TILE = 4, LANES_OF_KERNEL = 64 };
+enum { POSITIONS = 36, TILE = 4, LANES_OF_KERNEL = 64, CACHED_TILES = 96 };
 static const uint64_t most_plane_bytes = 64u << 20; /* of inputs and products together */
 
 /* One direction: forward, or backward-data as a convolution of its own. */
@@ -58,16 +58,33 @@ static uint64_t weight_bytes(const pass *p) {
 /* Bytes of one tile in all planes of one tensor of `vecs` vec4 per row. */
 static uint64_t row_bytes(int64_t vecs) { return (uint64_t)(POSITIONS * vecs) * 16; }
 
-/* Tiles done at a time: whole groups of rows of the products, as many as most_plane_bytes and a binding hold. */
-static int64_t tiles_at_once(const tlvk__caps *caps, const pass *p) {
+/* The most tiles done at a time: whole groups of rows of the products, as many as most_plane_bytes and a binding hold. */
+static int64_t most_tiles(const tlvk__caps *caps, const pass *p) {
     uint64_t binding = (caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, caps->storage_align)) / row_bytes(TLVK__MAX(p->k_vecs, p->out_vecs));
     int64_t tiles = (int64_t)TLVK__MIN(binding, most_plane_bytes / row_bytes(p->k_vecs + p->out_vecs));
     return tiles > p->tile.rows_per_group ? tiles / p->tile.rows_per_group * p->tile.rows_per_group : tiles;
 }
 
-static uint64_t plane_bytes(const tlvk__caps *caps, const pass *p) {
-    int64_t tiles = TLVK__MIN(tiles_at_once(caps, p), p->g->call->y->n * p->tiles_y * p->tiles_x);
+/* Tiles done at a time, of `tiles`. On a processor the three steps hand the planes over in its caches where these are few: between CACHED_TILES and twice
+ * as many, in even parts (lavapipe on 2 cores with 1 MiB of second level each and 32 MiB of third: 64 channels at 224x224 take 21 ms in parts of 128
+ * tiles, 32 ms with all 3136 at once). Other devices want work for all their units instead. */
+static int64_t tiles_at_once(const tlvk__caps *caps, const pass *p, int64_t tiles) {
+    int64_t most = TLVK__MIN(most_tiles(caps, p), tiles), parts = TLVK__MAX(tiles / CACHED_TILES, 1);
+    if (strcmp(caps->type, "cpu") != 0)
+        return most;
+    return TLVK__MIN(most, (int64_t)tlvk__round_up((uint64_t)tlvk__div_up(tiles, parts), (uint64_t)p->tile.rows));
+}
+
+static uint64_t planes_of(const pass *p, int64_t tiles) {
     return tlvk__round_up((uint64_t)tiles * row_bytes(p->k_vecs), 256) + (uint64_t)tiles * row_bytes(p->out_vecs);
+}
+
+/* Room for the planes, however the batch is cut into pieces. */
+static uint64_t plane_bytes(const tlvk__caps *caps, const pass *p) {
+    int64_t tiles = TLVK__MIN(most_tiles(caps, p), p->g->call->y->n * p->tiles_y * p->tiles_x);
+    if (strcmp(caps->type, "cpu") == 0)
+        tiles = TLVK__MIN(tiles, (int64_t)tlvk__round_up(2 * CACHED_TILES, (uint64_t)p->tile.rows));
+    return planes_of(p, tiles);
 }
 
 /* --- the choice ----------------------------------------------------------------------------------------------------------------------------- */
@@ -76,14 +93,22 @@ static bool possible(const tlvk__caps *caps, const tlvk__conv_shape *s, const pa
     uint64_t room = caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, caps->storage_align);
     if (s->kh != 3 || s->kw != 3 || s->stride[0] != 1 || s->stride[1] != 1 || s->dilation[0] != 1 || s->dilation[1] != 1)
         return false;
-    return weight_bytes(p) <= room && (uint64_t)(POSITIONS * p->panels) <= caps->max_groups[1] && tiles_at_once(caps, p) > 0;
+    return weight_bytes(p) <= room && (uint64_t)(POSITIONS * p->panels) <= caps->max_groups[1] && most_tiles(caps, p) > 0;
+}
+
+/* Where it measured faster at 8 samples at a time (docs/kernels.md): enough channels on both sides that the products outweigh the transforms, and
+ * enough tiles in a sample that 36 products read their weights for more than a few rows. Backward-data transforms its weights in every step,
+ * which asks for more. */
+static bool pays(const tlvk__conv_shape *s, const pass *p) {
+    int64_t least_vecs = 8, sum_vecs = 24, least_tiles = p->data ? 16 : 4;
+    return s->cin_vecs >= least_vecs && s->cout_vecs >= least_vecs && s->cin_vecs + s->cout_vecs >= sum_vecs && p->tiles_y * p->tiles_x >= least_tiles;
 }
 
 bool tlvk__winograd_chosen(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass which) {
     pass p = numbers_of(caps, s, which);
     if (caps->winograd == TLVK__WINOGRAD_NEVER || !possible(caps, s, &p))
         return false;
-    return caps->winograd == TLVK__WINOGRAD_ALWAYS;
+    return caps->winograd == TLVK__WINOGRAD_ALWAYS || pays(s, &p);
 }
 
 /* --- room ------------------------------------------------------------------------------------------------------------------------------------- */
@@ -184,14 +209,13 @@ static tlvk_status transform_outputs(tlvk__recorder *r, const pass *p, const par
 static tlvk_status convolve(tlvk__recorder *r, const pass *p, tlvk__span weights, tlvk__span room, const behind *b) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *walked[] = {p->in, p->out};
-    int64_t most = tiles_at_once(caps, p);
     part at = {.first = 0};
     bool more;
     for (;;) {
         tlvk_status s = tlvk__next_piece(caps, walked, 2, p->out->n, &at.piece, &more);
         if (s || !more)
             return s;
-        int64_t tiles = (at.piece.n1 - at.piece.n0) * p->tiles_y * p->tiles_x;
+        int64_t tiles = (at.piece.n1 - at.piece.n0) * p->tiles_y * p->tiles_x, most = tiles_at_once(caps, p, tiles);
         for (at.first = 0; !s && at.first < tiles; at.first += at.count) {
             at.count = TLVK__MIN(most, tiles - at.first);
             at.inputs = (tlvk__span){room.buffer, room.offset, (uint64_t)at.count * row_bytes(p->k_vecs)};

@@ -7,6 +7,7 @@
 
 #include "ops/attrs.h"
 #include "ops/convolution.h"
+#include "ops/winograd.h"
 #include "support/device.h"
 
 static tlvk__device *floor_device;
@@ -371,19 +372,90 @@ static void storage_buffers(void **state) {
 
 /* --- Winograd -------------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Every 3x3 convolution of stride 1 by Winograd, and none: each against bounds of its own, whole and in pieces. */
+/* Heights and widths around multiples of the tile, channels around those of a vec4, a chunk and a panel; padding of every kind. */
+static const struct { int n, h, w, c, filters; tlvk_padding padding; int around[4]; } winograd_sizes[] = {
+    {2, 1, 1, 1, 1, TLVK_SAME, {0}},       {1, 3, 3, 3, 5, TLVK_VALID, {0}},      {3, 4, 9, 4, 4, TLVK_SAME, {0}},    {2, 6, 6, 5, 33, TLVK_VALID, {0}},
+    {1, 13, 7, 17, 31, TLVK_SAME, {0}},    {2, 8, 11, 32, 40, TLVK_SAME, {0}},    {1, 5, 6, 9, 8, TLVK_VALID, {1, 0, 0, 1}}, {2, 7, 4, 6, 7, TLVK_VALID, {3, 2, 4, 0}},
+    {1, 20, 19, 36, 68, TLVK_SAME, {0}},   {9, 17, 18, 12, 12, TLVK_SAME, {0}},
+};
+
+static double winograd_cases(tlvk__device *d, int64_t pieces) {
+    double worst = 0;
+    for (size_t i = 0; i < TLVK__COUNT(winograd_sizes); i++) {
+        tlvk__conv2d_attrs a = {0};
+        tlvk__op_conv2d.defaults(&a);
+        a.filters = winograd_sizes[i].filters;
+        a.kernel_size[0] = a.kernel_size[1] = 3;
+        a.padding = winograd_sizes[i].padding;
+        a.use_bias = i % 2;
+        memcpy(a.zero_padding, winograd_sizes[i].around, sizeof a.zero_padding);
+        tlvk__op_case c = {.inputs = 1, .x = {{4, {winograd_sizes[i].n, winograd_sizes[i].h, winograd_sizes[i].w, winograd_sizes[i].c}}},
+                           .epilogue = tlvk__activation_of(i % 3 ? TLVK_RELU : TLVK_SIGMOID), .scale_shift = i % 4 > 1};
+        snprintf(c.name, sizeof c.name, "Winograd case %d", (int)i);
+        memcpy(c.attrs.bytes, &a, sizeof a);
+        tlvk__check result;
+        assert_ok(tlvk__check_case(d, &tlvk__op_conv2d, &c, 31 + i, pieces, &result));
+        if (!result.ok)
+            fail_msg("\"%s\", pieces of %d: %s", c.name, (int)pieces, result.message);
+        worst = fmax(worst, result.worst);
+    }
+    return worst;
+}
+
+/* Every 3x3 convolution of stride 1 by Winograd, and none: each against bounds of its own, whole and in pieces; then the same bits in any batch,
+ * and the adjoint identity. */
 static void winograd_forced(tlvk__device *d) {
     tlvk__caps *caps = (tlvk__caps *)tlvk__device_caps(d);
     static const tlvk__winograd choices[] = {TLVK__WINOGRAD_ALWAYS, TLVK__WINOGRAD_NEVER};
-    double worst = 0;
+    tlvk__conv2d_attrs a = {0};
+    tlvk__op_conv2d.defaults(&a);
+    a.filters = 48;
+    a.kernel_size[0] = a.kernel_size[1] = 3;
+    a.padding = TLVK_SAME;
+    a.use_bias = false;
     for (size_t i = 0; i < TLVK__COUNT(choices); i++) {
+        double worst = 0;
         caps->winograd = choices[i];
-        for (int64_t pieces = 0; pieces <= 2; pieces += 2)
-            worst = fmax(worst, small_cases(d, &tlvk__op_conv2d, pieces));
-        if (i == 0)
-            print_message("winograd: worst error %.3f of its bound\n", worst);
+        for (int64_t pieces = 0; pieces <= 2; pieces += 2) {
+            worst = fmax(worst, winograd_cases(d, pieces));
+            small_cases(d, &tlvk__op_conv2d, pieces);
+        }
+        print_message("%s Winograd: worst error %.3f of its bound\n", i ? "without" : "by", worst);
+        same_bits(d, &tlvk__op_conv2d, &a, (tlvk__shape){4, {1, 23, 22, 20}});
+        adjoint(d, &tlvk__op_conv2d, &a, (tlvk__shape){4, {2, 57, 30, 36}});
     }
     caps->winograd = TLVK__WINOGRAD_BY_SHAPE;
+}
+
+/* Tiles in several parts, also where a device is no processor and its bindings hold few of them. */
+static void winograd_in_parts(void **state) {
+    (void)state;
+    tlvk__device *d = test_device();
+    tlvk__caps *caps = (tlvk__caps *)tlvk__device_caps(d), kept = *caps;
+    caps->winograd = TLVK__WINOGRAD_ALWAYS;
+    snprintf(caps->type, sizeof caps->type, "other");
+    caps->max_binding_bytes = 200000;
+    double worst = winograd_cases(d, 0);
+    *caps = kept;
+    print_message("worst error %.3f of its bound\n", worst);
+}
+
+/* What the rule takes: by shape alone, never by the batch. */
+static void winograd_rule(void **state) {
+    (void)state;
+    static const struct { int h, w, cin, cout; bool forward, data; } rows[] = {
+        {224, 224, 3, 64, false, false}, {224, 224, 64, 64, true, true}, {56, 56, 32, 32, false, false}, {28, 28, 128, 32, true, true},
+        {14, 14, 512, 512, true, true},  {7, 7, 512, 512, true, false},  {4, 4, 512, 512, false, false}};
+    tlvk__caps caps;
+    tlvk__caps_fixed(&caps);
+    for (size_t i = 0; i < TLVK__COUNT(rows); i++) {
+        tlvk__conv_shape s = {.h = rows[i].h, .w = rows[i].w, .oh = rows[i].h, .ow = rows[i].w, .kh = 3, .kw = 3, .stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 1},
+                              .cin_vecs = tlvk__pitch(rows[i].cin) / 4, .cout_vecs = rows[i].cout / 4, .cout = rows[i].cout};
+        assert_int_equal(tlvk__winograd_chosen(&caps, &s, TLVK__GEMM_FORWARD), rows[i].forward);
+        assert_int_equal(tlvk__winograd_chosen(&caps, &s, TLVK__GEMM_DATA), rows[i].data);
+        s.stride[1] = 2;
+        assert_false(tlvk__winograd_chosen(&caps, &s, TLVK__GEMM_FORWARD));
+    }
 }
 
 static void winograd(void **state) {
@@ -438,6 +510,7 @@ int main(void) {
         cmocka_unit_test(padding_of_tensorflow), cmocka_unit_test(refusals), cmocka_unit_test(adjoints), cmocka_unit_test(adjoints_portable),
         cmocka_unit_test(weights_beyond_a_binding), cmocka_unit_test(transposed_weights_in_parts),
         cmocka_unit_test(bits_of_a_sample), cmocka_unit_test(storage_buffers), cmocka_unit_test(winograd),
+        cmocka_unit_test(winograd_in_parts), cmocka_unit_test(winograd_rule),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
