@@ -1,0 +1,83 @@
+/* test_winograd.c - whole networks with 3x3 convolutions by Winograd against the same without: a kernel that two calls share, one on pictures large
+ * enough for Winograd and one on pictures that are not, frozen (packed once) and trained (packed in every step). */
+#include "support/nets.h"
+
+enum { SIDE = 16, CHANNELS = 52, SAMPLES = 6, BATCH = 4, CLASSES = 3 };
+
+typedef struct outcome { float scores[SAMPLES * CLASSES]; double loss; } outcome;
+
+static tlvk_model *shared_network(tlvk_context *ctx) {
+    tlvk_set_random_seed(ctx, 5);
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { SIDE, SIDE, CHANNELS } });
+    tlvk_tensor x = tlvk_conv2d(in, &(tlvk_conv2d_desc){ .filters = CHANNELS, .kernel_size = { 3 }, .padding = TLVK_SAME, .activation = TLVK_RELU, .name = "shared" });
+    tlvk_model *model = NULL, *first = NULL;
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x } }, &first));
+    tlvk_layer *layer = tlvk_model_find_layer(first, "shared");
+    x = tlvk_layer_call(layer, x, TLVK_CALL_DEFAULT);
+    x = tlvk_max_pooling2d(x, &(tlvk_pooling2d_desc){ .pool_size = { 4 } });
+    x = tlvk_layer_call(layer, x, TLVK_CALL_DEFAULT);
+    x = tlvk_dense(tlvk_flatten(x, NULL), &(tlvk_dense_desc){ .units = CLASSES, .activation = TLVK_SOFTMAX, .name = "head" });
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x } }, &model));
+    tlvk_model_destroy(first);
+    return model;
+}
+
+static tlvk_dataset *random_data(tlvk_context *ctx) {
+    static float pictures[SAMPLES * SIDE * SIDE * CHANNELS], labels[SAMPLES];
+    tlvk__rng rng;
+    tlvk__rng_seed(&rng, 3, 0);
+    for (size_t i = 0; i < TLVK__COUNT(pictures); i++) pictures[i] = (float)tlvk__rng_uniform(&rng) - 0.5f;
+    for (size_t i = 0; i < TLVK__COUNT(labels); i++) labels[i] = (float)(i % CLASSES);
+    tlvk_dataset *data = NULL;
+    assert_api(ctx, tlvk_dataset_from_arrays(ctx, &(tlvk_array_desc){ .batch_size = BATCH, .inputs = { { pictures, { SAMPLES, SIDE, SIDE, CHANNELS } } },
+                                                                       .targets = { { labels, { SAMPLES } } } }, &data));
+    return data;
+}
+
+/* Predictions of the frozen network, or the loss and the predictions after three epochs of training. */
+static outcome run(tlvk__winograd choice, bool train) {
+    outcome o = { .loss = 0 };
+    tlvk_context *ctx = net_context(NULL);
+    ((tlvk__caps *)tlvk__device_caps(net_device(ctx)))->winograd = choice;
+    tlvk_model *model = shared_network(ctx);
+    tlvk_dataset *data = random_data(ctx);
+    tlvk_history *history = NULL;
+    tlvk_logs logs;
+    if (train) {
+        assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .optimizer = { .kind = TLVK_SGD, .learning_rate = 0.01f } }));
+        assert_api(ctx, tlvk_model_fit(model, data, &(tlvk_fit_desc){ .epochs = 3 }, &history));
+        assert_int_equal(tlvk_history_logs(history, 2, &logs), TLVK_OK);
+        o.loss = logs.loss;
+    } else
+        assert_api(ctx, tlvk_model_set_trainable(model, "*", false));
+    assert_api(ctx, tlvk_model_predict(model, data, o.scores, TLVK__COUNT(o.scores)));
+    tlvk_history_destroy(history);
+    tlvk_dataset_destroy(data);
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+    return o;
+}
+
+/* The same numbers but for rounding, and not the same bits: both kernels were at work. */
+static void compare(bool train) {
+    outcome with = run(TLVK__WINOGRAD_BY_SHAPE, train), without = run(TLVK__WINOGRAD_NEVER, train);
+    for (size_t i = 0; i < TLVK__COUNT(with.scores); i++)
+        if (!(fabsf(with.scores[i] - without.scores[i]) < 2e-5f)) fail_msg("score %zu: %.8g by Winograd, %.8g without", i, (double)with.scores[i], (double)without.scores[i]);
+    assert_true(fabs(with.loss - without.loss) <= 1e-5);
+    assert_memory_not_equal(with.scores, without.scores, sizeof with.scores);
+}
+
+static void test_shared_kernel_frozen(void **state) {
+    (void)state;
+    compare(false);
+}
+
+static void test_shared_kernel_trained(void **state) {
+    (void)state;
+    compare(true);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_shared_kernel_frozen), cmocka_unit_test(test_shared_kernel_trained) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
