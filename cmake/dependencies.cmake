@@ -35,6 +35,7 @@ tlvk_need_file(TLVK_VOLK_INCLUDE volk.h volk libvulkan-volk-dev)
 tlvk_need_file(TLVK_VOLK_SOURCE volk.c volk libvulkan-volk-dev)
 tlvk_need_file(TLVK_STB_INCLUDE stb/stb_image.h "" libstb-dev)
 tlvk_need_module(TLVK_HDF5 libhdf5-dev hdf5-serial hdf5)
+target_compile_definitions(PkgConfig::TLVK_HDF5 INTERFACE H5_USE_110_API) # the calls of Debian 12's HDF5 in later ones too
 tlvk_need_module(TLVK_JANSSON libjansson-dev jansson)
 
 

@@ -135,6 +135,7 @@ static inline void server_answer(test_server *t, int s) {
     server_header(request, "\r\nRange:", t->range[number], sizeof t->range[number]);
     server_header(request, "\r\nIf-Range:", t->if_range[number], sizeof t->if_range[number]);
     sscanf(request, "%*s %127s", t->path[number]);
+    atomic_store(&t->requests, number + 1); /* before the answer, after which the client may ask */
     if (t->loop)
         server_answer_status(s, 302, t->path[number]);
     else if (t->redirect && strcmp(t->path[number], "/moved") != 0)
@@ -143,7 +144,6 @@ static inline void server_answer(test_server *t, int s) {
         server_answer_status(s, t->status, NULL);
     else
         server_answer_file(t, s, number);
-    atomic_store(&t->requests, number + 1);
 }
 
 static inline void *server_run(void *user) {
