@@ -1,5 +1,5 @@
 // winograd.glsl - the transforms of F(4x4, 3x3): 4 x 4 outputs of a 3x3 convolution from 6 x 6 inputs by 36 products instead of 144.
-//     y = A' ((G g G') o (B' d B)) A
+//     y = A' ((G g G') o (B' d B)) A,  and the gradient of the weights, a sum over tiles,  dg = G' ((A dy A') o (B' d B)) G
 // Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), here by the polynomial's points 0, +-sqrt(1/2), +-sqrt(2) and
 // infinity, whose products are 1, 2 and 1/2: with them the error is half of that of the usual 0, +-1, +-2 (engine/ops/winograd_bound.c has the
 // matrices). Position p = 6 * (along y) + (along x). Planes of a transformed tensor, one per position, lie `plane` vec4 apart.
@@ -28,6 +28,26 @@ void winograd_weights(vec4 g[3], out vec4 u[6]) {
     u[3] = even_b + odd_b;
     u[4] = even_b - odd_b;
     u[5] = g[2];
+}
+
+// A d, of the gradient of the outputs
+void winograd_output_gradient(vec4 d[4], out vec4 v[6]) {
+    vec4 even_a = d[0] + 0.5 * d[2], odd_a = WINOGRAD_A * (d[1] + 0.5 * d[3]);
+    vec4 even_b = d[0] + 2.0 * d[2], odd_b = WINOGRAD_B * (d[1] + 2.0 * d[3]);
+    v[0] = d[0];
+    v[1] = even_a + odd_a;
+    v[2] = even_a - odd_a;
+    v[3] = even_b + odd_b;
+    v[4] = even_b - odd_b;
+    v[5] = d[3];
+}
+
+// G' m, into the gradient of the weights
+void winograd_weights_gradient(vec4 m[6], out vec4 g[3]) {
+    vec4 sum_a = m[1] + m[2], sum_b = m[3] + m[4];
+    g[0] = m[0] - (2.0 / 3.0) * sum_a + (1.0 / 6.0) * sum_b;
+    g[1] = (-2.0 / 3.0) * WINOGRAD_A * (m[1] - m[2]) + (1.0 / 6.0) * WINOGRAD_B * (m[3] - m[4]);
+    g[2] = (1.0 / 3.0) * (sum_b - sum_a) + m[5];
 }
 
 // A' m

@@ -1,8 +1,11 @@
 #version 450
 // winograd_input.comp - 6 x 6 inputs of every tile of 4 x 4 outputs into B' d B: plane p, tile, channel; zeros outside the picture and from the last
-// channel to the end of the planes' rows. One invocation makes four channels of a tile. Recorded by engine/ops/winograd.c.
+// channel to the end of the planes' rows. Variant `gradient`: the gradient of the 4 x 4 outputs into A dy A'. One invocation makes four channels of a
+// tile. Recorded by engine/ops/winograd.c.
 //@ variant texel -DTEXEL
 //@ variant storage
+//@ variant gradient_texel -DGRADIENT -DTEXEL
+//@ variant gradient_storage -DGRADIENT
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "buffers.glsl"
@@ -23,6 +26,14 @@ layout(push_constant) uniform Push {
 TLVK_READ_BUFFER(0, x);
 layout(binding = 1, std430) writeonly restrict buffer To { vec4 to[]; };
 
+#ifdef GRADIENT
+const int SIDE = WINOGRAD_OUT;
+#define TRANSFORM winograd_output_gradient
+#else
+const int SIDE = WINOGRAD_IN;
+#define TRANSFORM winograd_input
+#endif
+
 void main() {
     int i = int(tlvk_group_x()) * WG + int(gl_LocalInvocationID.x);
     int row = i / push.k_vecs, k = i - row * push.k_vecs;
@@ -32,25 +43,25 @@ void main() {
     int y0 = (line - n * push.tiles_y) * WINOGRAD_OUT + push.offset_y, x0 = (tile - line * push.tiles_x) * WINOGRAD_OUT + push.offset_x;
     bool filled = k < push.x_pitch;
     int at = push.x_base + ((n * push.h + y0) * push.w + x0) * push.x_pitch + k;
-    vec4 along_x[WINOGRAD_IN * WINOGRAD_IN];
-    [[unroll]] for (int r = 0; r < WINOGRAD_IN; r++) {
-        vec4 d[WINOGRAD_IN], v[WINOGRAD_IN];
+    vec4 along_x[SIDE * WINOGRAD_IN];
+    [[unroll]] for (int r = 0; r < SIDE; r++) {
+        vec4 d[SIDE], v[WINOGRAD_IN];
         bool in_row = filled && uint(y0 + r) < uint(push.h);
-        [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++) {
+        [[unroll]] for (int c = 0; c < SIDE; c++) {
             bool inside = in_row && uint(x0 + c) < uint(push.w);
             vec4 value = TLVK_READ(x, inside ? at + (r * push.w + c) * push.x_pitch : push.x_base);
             d[c] = inside ? value : vec4(0.0);
         }
-        winograd_input(d, v);
+        TRANSFORM(d, v);
         [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++)
             along_x[r * WINOGRAD_IN + c] = v[c];
     }
     int to_at = push.to_base + row * push.k_vecs + k;
     [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++) {
-        vec4 d[WINOGRAD_IN], v[WINOGRAD_IN];
-        [[unroll]] for (int r = 0; r < WINOGRAD_IN; r++)
+        vec4 d[SIDE], v[WINOGRAD_IN];
+        [[unroll]] for (int r = 0; r < SIDE; r++)
             d[r] = along_x[r * WINOGRAD_IN + c];
-        winograd_input(d, v);
+        TRANSFORM(d, v);
         [[unroll]] for (int r = 0; r < WINOGRAD_IN; r++)
             to[to_at + (r * WINOGRAD_IN + c) * push.plane] = v[r];
     }

@@ -92,6 +92,8 @@ static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool
         tlvk__winograd_forward_needs(caps, &g, out);
     if (!s && want_dx && tlvk__winograd_chosen(caps, &g.shape, TLVK__GEMM_DATA))
         out->backward_scratch_bytes = TLVK__MAX(out->backward_scratch_bytes, tlvk__winograd_data_scratch(caps, &g));
+    if (!s && want_dw && tlvk__winograd_chosen(caps, &g.shape, TLVK__GEMM_WEIGHTS))
+        out->backward_scratch_bytes = TLVK__MAX(out->backward_scratch_bytes, tlvk__winograd_weights_scratch(caps, &g));
     return s;
 }
 
@@ -119,14 +121,19 @@ static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__grouped_call several = grouped_call_of(call);
     if (grouped(call))
         return tlvk__grouped_backward(r, &several);
-    if (!call->dx[0] || !by_winograd(r, &g, TLVK__GEMM_DATA))
-        return tlvk__gemm_backward(r, &g);
-    tlvk__op_call variables = *call;
-    variables.dx[0] = NULL;
-    g.call = &variables;
+    tlvk__op_call others = *call;
+    if (call->dw[0] && by_winograd(r, &g, TLVK__GEMM_WEIGHTS))
+        others.dw[0] = NULL;
+    if (call->dx[0] && by_winograd(r, &g, TLVK__GEMM_DATA))
+        others.dx[0] = NULL;
+    g.call = &others;
     tlvk_status s = tlvk__gemm_backward(r, &g);
     g.call = call;
-    return s ? s : tlvk__winograd_backward_data(r, &g);
+    if (!s && call->dw[0] && !others.dw[0])
+        s = tlvk__winograd_backward_weights(r, &g);
+    if (!s && call->dx[0] && !others.dx[0])
+        s = tlvk__winograd_backward_data(r, &g);
+    return s;
 }
 
 /* --- cases: edges of every rule first, then layers of published networks ------------------------------------------------------------------- */

@@ -132,6 +132,12 @@ static tlvk_status data_winograd_bound(const tlvk__ref_call *call, const numbers
     return tlvk__winograd_bound(&sizes, call->dx[0]->e);
 }
 
+static tlvk_status weights_winograd_bound(const tlvk__ref_call *call, const numbers *s) {
+    tlvk__winograd_sizes sizes = {.n = s->n, .h = s->h, .w = s->w, .c = s->c, .oh = s->oh, .ow = s->ow, .o = s->o, .offset = {-s->pad[0], -s->pad[1]},
+                                  .in = call->x[0]->v};
+    return tlvk__winograd_weights_bound(&sizes, call->dy->v, call->dw[0]->e);
+}
+
 tlvk_status tlvk__conv2d_reference_backward(const tlvk__ref_call *call) {
     numbers s = numbers_of(call->attrs, &call->x[0]->shape, &call->dy->shape);
     tlvk_status status;
@@ -146,7 +152,10 @@ tlvk_status tlvk__conv2d_reference_backward(const tlvk__ref_call *call) {
     if (call->dw[0]) {
         zero(call->dw[0]);
         each_meeting(&s, weights_visit, (void *)call);
-        bound(call->dw[0], (double)(s.n * s.oh * s.ow));
+        if (!call->dw[0]->e || !by_winograd(call, &s, TLVK__GEMM_WEIGHTS))
+            bound(call->dw[0], (double)(s.n * s.oh * s.ow));
+        else if ((status = weights_winograd_bound(call, &s)))
+            return status;
     }
     if (call->dw[1])
         tlvk__reference_bias(call->dy, call->dw[1]);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POSITIONS = 36, TILE = 4, LANES_OF_KERNEL = 64, CACHED_TILES = 96 };
+enum { POSITIONS = TLVK__WINOGRAD_POSITIONS, TILE = TLVK__WINOGRAD_TILE, LANES_OF_KERNEL = TLVK__WINOGRAD_LANES, CACHED_TILES = 96 };
 static const uint64_t most_plane_bytes = 64u << 20; /* of inputs and products together */
 
 /* One direction: forward, or backward-data as a convolution of its own. */
@@ -55,14 +55,14 @@ static uint64_t weight_bytes(const pass *p) {
     return (uint64_t)(POSITIONS * p->panels * p->k_vecs * TLVK__LANES * p->tile.vecs) * 16;
 }
 
-/* Bytes of one tile in all planes of one tensor of `vecs` vec4 per row. */
-static uint64_t row_bytes(int64_t vecs) { return (uint64_t)(POSITIONS * vecs) * 16; }
+int64_t tlvk__winograd_most_tiles(const tlvk__caps *caps, int64_t vecs, int64_t widest, int64_t group) {
+    uint64_t binding = (caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, caps->storage_align)) / tlvk__winograd_row_bytes(widest);
+    int64_t tiles = (int64_t)TLVK__MIN(binding, most_plane_bytes / tlvk__winograd_row_bytes(vecs));
+    return tiles > group ? tiles / group * group : tiles;
+}
 
-/* The most tiles done at a time: whole groups of rows of the products, as many as most_plane_bytes and a binding hold. */
 static int64_t most_tiles(const tlvk__caps *caps, const pass *p) {
-    uint64_t binding = (caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, caps->storage_align)) / row_bytes(TLVK__MAX(p->k_vecs, p->out_vecs));
-    int64_t tiles = (int64_t)TLVK__MIN(binding, most_plane_bytes / row_bytes(p->k_vecs + p->out_vecs));
-    return tiles > p->tile.rows_per_group ? tiles / p->tile.rows_per_group * p->tile.rows_per_group : tiles;
+    return tlvk__winograd_most_tiles(caps, p->k_vecs + p->out_vecs, TLVK__MAX(p->k_vecs, p->out_vecs), p->tile.rows_per_group);
 }
 
 /* Tiles done at a time, of `tiles`. On a processor the three steps hand the planes over in its caches where these are few: between CACHED_TILES and twice
@@ -76,7 +76,7 @@ static int64_t tiles_at_once(const tlvk__caps *caps, const pass *p, int64_t tile
 }
 
 static uint64_t planes_of(const pass *p, int64_t tiles) {
-    return tlvk__round_up((uint64_t)tiles * row_bytes(p->k_vecs), 256) + (uint64_t)tiles * row_bytes(p->out_vecs);
+    return tlvk__round_up((uint64_t)tiles * tlvk__winograd_row_bytes(p->k_vecs), 256) + (uint64_t)tiles * tlvk__winograd_row_bytes(p->out_vecs);
 }
 
 /* Room for the planes, however the batch is cut into pieces. */
@@ -97,10 +97,10 @@ static bool possible(const tlvk__caps *caps, const tlvk__conv_shape *s, const pa
 }
 
 /* Where it measured faster at 8 samples at a time (docs/kernels.md): enough channels on both sides that the products outweigh the transforms, and
- * enough tiles in a sample that 36 products read their weights for more than a few rows. Backward-data transforms its weights in every step,
- * which asks for more. */
-static bool pays(const tlvk__conv_shape *s, const pass *p) {
-    int64_t least_vecs = 8, sum_vecs = 24, least_tiles = p->data ? 16 : 4;
+ * enough tiles in a sample that 36 products read their weights for more than a few rows. Backward transforms weights, or their
+ * gradient, in every step, which asks for more. */
+static bool pays(const tlvk__conv_shape *s, const pass *p, enum tlvk__gemm_pass which) {
+    int64_t least_vecs = 8, sum_vecs = 24, least_tiles = which == TLVK__GEMM_FORWARD ? 4 : 16;
     return s->cin_vecs >= least_vecs && s->cout_vecs >= least_vecs && s->cin_vecs + s->cout_vecs >= sum_vecs && p->tiles_y * p->tiles_x >= least_tiles;
 }
 
@@ -108,7 +108,7 @@ bool tlvk__winograd_chosen(const tlvk__caps *caps, const tlvk__conv_shape *s, en
     pass p = numbers_of(caps, s, which);
     if (caps->winograd == TLVK__WINOGRAD_NEVER || !possible(caps, s, &p))
         return false;
-    return caps->winograd == TLVK__WINOGRAD_ALWAYS || pays(s, &p);
+    return caps->winograd == TLVK__WINOGRAD_ALWAYS || pays(s, &p, which);
 }
 
 /* --- room ------------------------------------------------------------------------------------------------------------------------------------- */
@@ -156,18 +156,27 @@ typedef struct part {
     tlvk__span inputs, products;
 } part;
 
-static tlvk_status transform_inputs(tlvk__recorder *r, const pass *p, const part *at) {
+tlvk_status tlvk__winograd_transform(tlvk__recorder *r, const tlvk__winograd_tiles *t, tlvk__span to) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     struct { uint32_t x_base, to_base; int32_t h, w, x_pitch, tiles_y, tiles_x, offset_y, offset_x, tile_first, tile_count, k_vecs, plane; } push = {
-        0, 0, (int32_t)p->h, (int32_t)p->w, (int32_t)p->in_vecs, (int32_t)p->tiles_y, (int32_t)p->tiles_x, (int32_t)p->offset[0], (int32_t)p->offset[1],
-        (int32_t)at->first, (int32_t)at->count, (int32_t)p->k_vecs, (int32_t)(at->count * p->k_vecs)};
-    int64_t items = at->count * p->k_vecs;
-    tlvk__dispatch d = {.shader = tlvk__texel_operands(caps) ? "winograd_input_texel" : "winograd_input_storage", .specs = {{"WG", LANES_OF_KERNEL}},
-                        .binding_count = 2, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)},
-                        .flops = 4 * 216.0 * (double)items, .bytes = 16 * 72.0 * (double)items, .operation = p->operation, .layer = p->g->call->layer};
-    d.bindings[0] = tlvk__tensor_window(caps, p->in, at->piece.n0, at->piece.n1, TLVK__READ, &push.x_base);
-    d.bindings[1] = tlvk__span_window(caps, at->inputs, TLVK__WRITE, &push.to_base);
+        0, 0, (int32_t)t->h, (int32_t)t->w, (int32_t)t->vecs, (int32_t)t->tiles_y, (int32_t)t->tiles_x, (int32_t)t->offset[0], (int32_t)t->offset[1],
+        (int32_t)t->first, (int32_t)t->count, (int32_t)t->k_vecs, (int32_t)(t->count * t->k_vecs)};
+    double items = (double)(t->count * t->k_vecs), side = t->gradient ? TILE : TILE + 2;
+    char name[48];
+    snprintf(name, sizeof name, "winograd_input_%s%s", t->gradient ? "gradient_" : "", tlvk__texel_operands(caps) ? "texel" : "storage");
+    tlvk__dispatch d = {.shader = name, .specs = {{"WG", LANES_OF_KERNEL}}, .binding_count = 2, .push = &push, .push_bytes = sizeof push,
+                        .groups = {(uint64_t)tlvk__div_up(t->count * t->k_vecs, LANES_OF_KERNEL)}, .flops = 72 * (side + 6) * items,
+                        .bytes = 16 * (side * side + 36) * items, .operation = t->operation, .layer = t->layer};
+    d.bindings[0] = tlvk__tensor_window(caps, t->from, t->piece.n0, t->piece.n1, TLVK__READ, &push.x_base);
+    d.bindings[1] = tlvk__span_window(caps, to, TLVK__WRITE, &push.to_base);
     return tlvk__record_dispatch(r, &d);
+}
+
+static tlvk_status transform_inputs(tlvk__recorder *r, const pass *p, const part *at) {
+    tlvk__winograd_tiles t = {.from = p->in, .piece = at->piece, .h = p->h, .w = p->w, .vecs = p->in_vecs, .offset = {p->offset[0], p->offset[1]},
+                              .tiles_y = p->tiles_y, .tiles_x = p->tiles_x, .first = at->first, .count = at->count, .k_vecs = p->k_vecs,
+                              .operation = p->operation, .layer = p->g->call->layer};
+    return tlvk__winograd_transform(r, &t, at->inputs);
 }
 
 static tlvk_status multiply(tlvk__recorder *r, const pass *p, const part *at, tlvk__span weights) {
@@ -218,8 +227,8 @@ static tlvk_status convolve(tlvk__recorder *r, const pass *p, tlvk__span weights
         int64_t tiles = (at.piece.n1 - at.piece.n0) * p->tiles_y * p->tiles_x, most = tiles_at_once(caps, p, tiles);
         for (at.first = 0; !s && at.first < tiles; at.first += at.count) {
             at.count = TLVK__MIN(most, tiles - at.first);
-            at.inputs = (tlvk__span){room.buffer, room.offset, (uint64_t)at.count * row_bytes(p->k_vecs)};
-            at.products = (tlvk__span){room.buffer, room.offset + tlvk__round_up(at.inputs.bytes, 256), (uint64_t)at.count * row_bytes(p->out_vecs)};
+            at.inputs = (tlvk__span){room.buffer, room.offset, (uint64_t)at.count * tlvk__winograd_row_bytes(p->k_vecs)};
+            at.products = (tlvk__span){room.buffer, room.offset + tlvk__round_up(at.inputs.bytes, 256), (uint64_t)at.count * tlvk__winograd_row_bytes(p->out_vecs)};
             s = transform_inputs(r, p, &at);
             if (!s)
                 s = multiply(r, p, &at, weights);

@@ -443,7 +443,7 @@ static void winograd_in_parts(void **state) {
 /* What the rule takes: by shape alone, never by the batch. */
 static void winograd_rule(void **state) {
     (void)state;
-    static const struct { int h, w, cin, cout; bool forward, data; } rows[] = {
+    static const struct { int h, w, cin, cout; bool forward, backward; } rows[] = {
         {224, 224, 3, 64, false, false}, {224, 224, 64, 64, true, true}, {56, 56, 32, 32, false, false}, {28, 28, 128, 32, true, true},
         {14, 14, 512, 512, true, true},  {7, 7, 512, 512, true, false},  {4, 4, 512, 512, false, false}};
     tlvk__caps caps;
@@ -452,7 +452,8 @@ static void winograd_rule(void **state) {
         tlvk__conv_shape s = {.h = rows[i].h, .w = rows[i].w, .oh = rows[i].h, .ow = rows[i].w, .kh = 3, .kw = 3, .stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 1},
                               .cin_vecs = tlvk__pitch(rows[i].cin) / 4, .cout_vecs = rows[i].cout / 4, .cout = rows[i].cout};
         assert_int_equal(tlvk__winograd_chosen(&caps, &s, TLVK__GEMM_FORWARD), rows[i].forward);
-        assert_int_equal(tlvk__winograd_chosen(&caps, &s, TLVK__GEMM_DATA), rows[i].data);
+        assert_int_equal(tlvk__winograd_chosen(&caps, &s, TLVK__GEMM_DATA), rows[i].backward);
+        assert_int_equal(tlvk__winograd_chosen(&caps, &s, TLVK__GEMM_WEIGHTS), rows[i].backward);
         s.stride[1] = 2;
         assert_false(tlvk__winograd_chosen(&caps, &s, TLVK__GEMM_FORWARD));
     }
