@@ -58,8 +58,8 @@ static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *
     tlvk__op_call call;
     tlvk__plan_call(plan, s, false, &call);
     call.step_params = s->in_front ? io->front_params : io->step_params;
-    tlvk_status st = TLVK_OK;
-    if (s->op->pack && !s->constant && s->needs.packed_bytes) st = s->op->pack(r, &call);
+    tlvk_status st = tlvk__recorder_scope(r, "forward", s->path);
+    if (!st && s->op->pack && !s->constant && s->needs.packed_bytes) st = s->op->pack(r, &call);
     if (!st && s->norm_moving) st = tlvk__plan_norm_forward(s, r);
     if (!st) st = s->op->forward(r, &call);
     return st ? tlvk__fail_context(st, "%s", s->path) : TLVK_OK;
@@ -78,11 +78,12 @@ static tlvk_status record_view_backward(const tlvk__plan *plan, const plan_step 
 
 static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__plan_io *io) {
     if (!s->backward) return TLVK_OK;
+    tlvk_status st = tlvk__recorder_scope(r, "backward", s->path);
+    if (st) return st;
     if (s->view) return record_view_backward(plan, s, r);
     tlvk__op_call call;
     tlvk__plan_call(plan, s, true, &call);
     call.step_params = io->step_params;
-    tlvk_status st = TLVK_OK;
     const tlvk__tensor *scale = s->norm_attrs && !s->norm_moving ? &s->scale : NULL;
     if (s->activation.kind != TLVK_LINEAR || scale) {
         const tlvk__tensor *dy = &plan->tensors[s->output].grad;
@@ -144,19 +145,22 @@ static tlvk_status record_update(tlvk__recorder *r, const tlvk__plan_io *io) {
 
 tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__plan_io *io) {
     if (!plan->bound) return tlvk__fail(TLVK_ERROR_INTERNAL, "plan: recorded before it was bound");
-    tlvk_status st = TLVK_OK;
+    tlvk_status st = tlvk__recorder_scope(r, "input", NULL);
     for (int i = 0; !st && i < plan->input_count; i++) {
         if (plan->tensors[plan->inputs[i]].t.segment_count) st = record_tensor_copy(r, &plan->tensors[plan->inputs[i]].t, io->inputs[i], false);
     }
     for (int i = 0; !st && i < plan->step_count; i++) st = record_step_forward(plan, &plan->steps[i], r, io);
     if (!st && plan->desc.mode == TLVK__PLAN_PREDICT) {
+        st = tlvk__recorder_scope(r, "output", NULL);
         for (int i = 0; !st && i < plan->output_count; i++) st = record_tensor_copy(r, &plan->tensors[plan->outputs[i]].t, io->outputs[i], true);
         return st;
     }
+    if (!st) st = tlvk__recorder_scope(r, "loss", NULL);
     for (int i = 0; !st && i < plan->output_count; i++) st = record_loss(plan, r, i, io);
     if (!st && plan->desc.mode == TLVK__PLAN_EVALUATE && io->update) st = record_penalty(r, io);
     if (st || plan->desc.mode != TLVK__PLAN_TRAIN) return st;
     for (int i = plan->step_count - 1; !st && i >= 0; i--) st = record_step_backward(plan, &plan->steps[i], r, io);
+    if (!st) st = tlvk__recorder_scope(r, "update", NULL);
     if (!st && plan->desc.update) st = record_update(r, io);
     return st;
 }

@@ -164,7 +164,7 @@ typedef struct tlvk__entry {
     size_t first_binding; int binding_count; /* in the recording's bindings; fill: 1 (to), copy: 2 (from, to) */
     size_t push_at; uint32_t push_bytes;     /* in the recording's push bytes */
     uint32_t groups[3], word;
-    const char *shader, *operation, *layer;
+    const char *shader, *operation, *layer, *phase, *phase_layer;
     double flops, bytes, ms;
     bool barrier_before;
     int submission;
@@ -179,7 +179,8 @@ struct tlvk__recording {
     char **strings; size_t string_count, string_capacity;
     int barriers, submissions;
     bool timestamps, host_writes, in_flight;
-    double estimated_ms, submitted_at; /* estimated: at speed 1 */
+    bool piecewise; /* timestamps were asked for and the device has none: the host times each entry */
+    double estimated_ms, submitted_at, last_ms; /* estimated: at speed 1 */
     VkCommandBuffer *commands;
     VkSubmitInfo *submits;
     VkDescriptorPool descriptors;

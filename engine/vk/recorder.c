@@ -16,6 +16,7 @@ struct tlvk__recorder {
     size_t range_count, range_capacity;
     int barriers_seen; /* skipped ones too */
     double submission_ms;
+    const char *phase, *phase_layer; /* strings of the recording */
 };
 
 #define DEFAULT_CUT_MS 100.0
@@ -35,6 +36,8 @@ tlvk_status tlvk__recorder_create(tlvk__device *d, const tlvk__recorder_desc *de
     if (desc)
         rec->desc = *desc;
     rec->timestamps = rec->desc.timestamps && d->caps.timestamps && !d->dry;
+    rec->piecewise = rec->desc.timestamps && !d->caps.timestamps && !d->dry;
+    r->phase = r->phase_layer = "";
     *out = r;
     return TLVK_OK;
 }
@@ -84,6 +87,17 @@ static const char *keep_string(tlvk__recording *rec, const char *s) {
     if (copy)
         grown[rec->string_count++] = copy;
     return copy;
+}
+
+tlvk_status tlvk__recorder_scope(tlvk__recorder *r, const char *phase, const char *layer) {
+    if (r->failed != TLVK_OK)
+        return repeat_failure(r);
+    const char *kept_phase = keep_string(r->rec, phase), *kept_layer = keep_string(r->rec, layer);
+    if (!kept_phase || !kept_layer)
+        return remember(r, tlvk__fail(TLVK_ERROR_MEMORY, "recording: no memory behind %zu entries", r->rec->entry_count));
+    r->phase = kept_phase;
+    r->phase_layer = kept_layer;
+    return TLVK_OK;
 }
 
 static bool reserve(tlvk__recording *rec, size_t bindings, size_t push) {
@@ -141,6 +155,8 @@ static tlvk_status append(tlvk__recorder *r, tlvk__entry e, const tlvk__binding 
     e.shader = keep_string(rec, shader);
     e.operation = keep_string(rec, operation);
     e.layer = keep_string(rec, layer);
+    e.phase = r->phase;
+    e.phase_layer = r->phase_layer;
     if (!e.shader || !e.operation || !e.layer || !reserve(rec, (size_t)e.binding_count, e.push_bytes))
         return tlvk__fail(TLVK_ERROR_MEMORY, "recording: no memory behind %zu entries", rec->entry_count);
     tlvk_status status = track(r, bindings, e.binding_count, &e.barrier_before);
@@ -158,7 +174,7 @@ static tlvk_status append(tlvk__recorder *r, tlvk__entry e, const tlvk__binding 
     double ms = tlvk__entry_ms(rec->device, &e), cut_ms = (rec->desc.cut_ms > 0 ? rec->desc.cut_ms : DEFAULT_CUT_MS) * rec->device->speed;
     if (rec->submissions == 0)
         rec->submissions = 1;
-    else if (!rec->desc.single_submission && r->submission_ms + ms > cut_ms) {
+    else if (rec->piecewise || (!rec->desc.single_submission && r->submission_ms + ms > cut_ms)) {
         rec->submissions++;
         r->submission_ms = 0;
     }

@@ -109,7 +109,8 @@ typedef struct tlvk__dispatch {
 } tlvk__dispatch;
 
 typedef struct tlvk__recorder_desc {
-    bool timestamps;          /* one query pair per dispatch; ignored where the device has none */
+    bool timestamps;          /* a time per entry: one query pair each. Where the device has no timestamps each entry is a submission of its own that the
+                                 host waits for and times, the wait included. Costs nothing when off. */
     double cut_ms;            /* aim of one submission's length; 0: 100 */
     int skip_barrier;         /* tests: leave out the k-th barrier (1-based); 0: none */
     bool single_submission;   /* tests: no cuts */
@@ -121,6 +122,8 @@ tlvk_status tlvk__record_dispatch(tlvk__recorder *r, const tlvk__dispatch *dispa
 tlvk_status tlvk__record_fill(tlvk__recorder *r, tlvk__span to, uint32_t word);     /* offset and bytes multiples of 4 */
 tlvk_status tlvk__record_copy(tlvk__recorder *r, tlvk__span from, tlvk__span to);
 tlvk__device *tlvk__recorder_device(tlvk__recorder *r);
+/* What the entries recorded from now on belong to, for tables of times: a phase ("forward") and a layer's path. Copied; NULL: none. */
+tlvk_status tlvk__recorder_scope(tlvk__recorder *r, const char *phase, const char *layer);
 tlvk_status tlvk__recorder_finish(tlvk__recorder *r, tlvk__recording **out);        /* the recorder is gone either way */
 
 void tlvk__recording_destroy(tlvk__recording *rec); /* waits if it is running; NULL taken */
@@ -130,10 +133,15 @@ tlvk_status tlvk__recording_wait(tlvk__recording *rec); /* until its last submis
 bool tlvk__recording_done(tlvk__recording *rec);
 tlvk_status tlvk__recording_run(tlvk__recording *rec);  /* submit and wait */
 
-typedef struct tlvk__recorded { const char *shader, *operation, *layer; uint64_t groups[3]; double flops, bytes, ms; bool barrier_before; int submission; } tlvk__recorded;
+typedef struct tlvk__recorded {
+    const char *shader, *operation, *layer; uint64_t groups[3]; double flops, bytes, ms; bool barrier_before; int submission;
+    const char *phase, *phase_layer; /* tlvk__recorder_scope; "": none */
+} tlvk__recorded;
 int tlvk__recording_count(const tlvk__recording *rec); /* dispatches, fills and copies, in order; fills and copies have shader "fill", "copy" */
 int tlvk__recording_barriers(const tlvk__recording *rec);
 int tlvk__recording_submissions(const tlvk__recording *rec);
+/* Duration of the last run, after a wait: by the device's timestamps, else by the host's clock from the submission on; 0: not measured. */
+double tlvk__recording_ms(const tlvk__recording *rec);
 /* ms is valid after a wait on a recording made with timestamps; else 0. */
 tlvk_status tlvk__recording_entry(tlvk__recording *rec, int index, tlvk__recorded *entry);
 /* Range number `binding` of an entry and how it is accessed (of a copy: 0 from, 1 to); false past the last. The span's buffer is NULL where the

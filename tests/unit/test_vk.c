@@ -113,6 +113,67 @@ static void floor_device_works(void **state) {
     tlvk__device_destroy(d);
 }
 
+/* Without timestamps each entry is a submission that the host times; with them the whole is one, and its entries fill it. */
+static void entries_are_timed_on_any_device(void **state) {
+    (void)state;
+    for (int floor = 0; floor < 2; floor++) {
+        tlvk__device *d = open_device(&(tlvk__device_desc){.floor = floor});
+        if (floor)
+            assert_false(tlvk__device_caps(d)->timestamps);
+        tlvk__buffer *x = make_buffer(d, BYTES), *y = make_buffer(d, BYTES);
+        tlvk__recording *rec = record_chain(d, x, y, &(tlvk__recorder_desc){.timestamps = true});
+        assert_int_equal(tlvk__recording_submissions(rec), tlvk__device_caps(d)->timestamps ? 1 : 5);
+        for (int run = 0; run < 2; run++) {
+            OK(tlvk__recording_submit(rec));
+            OK(tlvk__recording_wait(rec));
+            assert_all(d, x, 6);
+            assert_all(d, y, 23);
+            double sum = 0;
+            for (int i = 0; i < 5; i++) {
+                tlvk__recorded e;
+                OK(tlvk__recording_entry(rec, i, &e));
+                assert_true(e.ms < 60000 && (i < 2 || e.ms > 0));
+                sum += e.ms;
+            }
+            assert_true(sum > 0 && sum <= tlvk__recording_ms(rec) * 1.000001);
+        }
+        tlvk__recording_destroy(rec);
+        tlvk__buffer_destroy(x);
+        tlvk__buffer_destroy(y);
+        tlvk__device_destroy(d);
+    }
+}
+
+/* Entries carry the scope that was set last; without one it is empty. */
+static void entries_tell_their_scope(void **state) {
+    (void)state;
+    static const char *const wanted[3][2] = {{"", ""}, {"forward", "conv1"}, {"update", ""}};
+    tlvk__device *d;
+    OK(tlvk__device_dry(NULL, &d));
+    tlvk__buffer *x = make_buffer(d, BYTES);
+    tlvk__recorder *r;
+    tlvk__recording *rec;
+    OK(tlvk__recorder_create(d, NULL, &r));
+    OK(tlvk__record_fill(r, whole(x), 0));
+    char name[] = "conv1";
+    OK(tlvk__recorder_scope(r, "forward", name));
+    name[0] = 'x';
+    OK(tlvk__record_fill(r, whole(x), 1));
+    OK(tlvk__recorder_scope(r, "update", NULL));
+    OK(tlvk__record_fill(r, whole(x), 2));
+    OK(tlvk__recorder_finish(r, &rec));
+    for (int i = 0; i < 3; i++) {
+        tlvk__recorded e;
+        OK(tlvk__recording_entry(rec, i, &e));
+        assert_string_equal(e.phase, wanted[i][0]);
+        assert_string_equal(e.phase_layer, wanted[i][1]);
+        assert_string_equal(e.operation, "fill");
+    }
+    tlvk__recording_destroy(rec);
+    tlvk__buffer_destroy(x);
+    tlvk__device_destroy(d);
+}
+
 /* Each submission holds one dispatch; order and hazards hold across them. */
 static void cuts_keep_the_order(void **state) {
     (void)state;
@@ -609,6 +670,7 @@ static void validator_sees_a_missing_barrier(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain_gives_its_values), cmocka_unit_test(floor_device_works), cmocka_unit_test(cuts_keep_the_order),
+        cmocka_unit_test(entries_are_timed_on_any_device), cmocka_unit_test(entries_tell_their_scope),
         cmocka_unit_test(large_groups_are_folded), cmocka_unit_test(texels_are_read), cmocka_unit_test(transfers_arrive),
         cmocka_unit_test(wrong_dispatches_are_refused), cmocka_unit_test(fills_and_copies_are_checked), cmocka_unit_test(hazards_are_seen_by_byte),
         cmocka_unit_test(too_much_memory_is_refused), cmocka_unit_test(dry_list_equals_the_real_one), cmocka_unit_test(two_devices_at_once),
