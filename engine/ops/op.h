@@ -213,8 +213,4 @@ typedef struct tlvk__check { double max_error, bound, worst; /* worst = max over
  * operands are walked in pieces of that many samples. The status tells of failures to run; wrong values are in `result`. */
 tlvk_status tlvk__check_case(tlvk__device *d, const tlvk__op *op, const tlvk__op_case *c, uint64_t seed, int64_t force_piece_samples, tlvk__check *result);
 
-/* Times one direction (0 forward, 1 backward data, 2 backward weights) of a case: `repeats` wall times of a warm recording in ms. *flops as counted
- * by op->flops; *there is false when the operation has no such direction. */
-tlvk_status tlvk__time_case(tlvk__device *d, const tlvk__op *op, const tlvk__op_case *c, int direction, int repeats, double *ms, double *flops, bool *there);
-
 #endif

@@ -55,6 +55,15 @@ const tlvk__tensor *tlvk__plan_output(const tlvk__plan *plan, int index);
 const tlvk__shape *tlvk__plan_output_shape(const tlvk__plan *plan, int index);
 const tlvk__tensor *tlvk__plan_target(const tlvk__plan *plan, int output);  /* sizes of the targets that output's loss wants; NULL for PREDICT */
 double tlvk__plan_flops(const tlvk__plan *plan);
+/* One step of the plan as a setting that can be timed alone (ops/time.h). Passes: 0 forward, 1 gradient of the inputs, 2 of the variables. `flops` and `bytes`
+ * are the work as the definition has it: no shortcut counted, each operand read or written once, 0 where the pass is not planned. */
+typedef struct tlvk__plan_part {
+    const tlvk__op *op; tlvk__op_case setting; tlvk__shape y;
+    const char *path;                /* borrowed from the flat graph */
+    bool view;                       /* takes no time */
+    bool wanted[3]; double flops[3], bytes[3];
+} tlvk__plan_part;
+bool tlvk__plan_part_at(const tlvk__plan *plan, int index, tlvk__plan_part *part); /* false past the last */
 
 /* --- memory ------------------------------------------------------------------------------------------------------------------------------ */
 typedef struct tlvk__plan_memory {

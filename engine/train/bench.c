@@ -1,118 +1,95 @@
-/* bench.c - how fast this device is: every operation's real layer sizes, and whole networks forward and as a training step. */
-#include "train/training.h"
+/* bench.c - how fast this device is: which measurements are wanted, the networks they are made on, and what is told of each. The measuring is in bench_*.c. */
+#include "train/bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct bench { tlvk_context *ctx; tlvk__device *device; const tlvk_bench_desc *desc; int repeats; int batch; } bench;
+#define USUAL_NETWORKS "vgg16,resnet50,inceptionv3,xception,mobilenet"
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+bool tlvk__bench_selected(const tlvk__bench *b, const char *name) { return !b->desc->filter || strstr(name, b->desc->filter); }
+
+tlvk_status tlvk__bench_cancelled(const tlvk__bench *b) {
+    return tlvk__context_cancelled(b->ctx) ? tlvk__fail(TLVK_ERROR_CANCELLED, "bench cancelled") : TLVK_OK;
 }
 
-static bool selected(const bench *b, const char *name) { return !b->desc->filter || strstr(name, b->desc->filter); }
+static double over(double value, double by) { return by > 0 ? value / by : 0; }
 
-static void report(const bench *b, const char *name, double *ms, double flops, double images) {
-    qsort(ms, (size_t)b->repeats, sizeof *ms, compare_doubles);
-    tlvk_bench_case c = { .name = name, .ms_min = ms[0], .ms_median = ms[b->repeats / 2], .gflops = flops / ms[0] * 1e-6, .images_per_s = images / ms[0] * 1e3 };
-    if (b->desc->report) b->desc->report(&c, b->desc->user);
+void tlvk__bench_report(const tlvk__bench *b, tlvk_bench_case *c, const tlvk__times *times, double flops, double bytes, double images) {
+    uint64_t peak;
+    c->ms_min = tlvk__times_min(times);
+    c->ms_median = tlvk__times_median(times);
+    c->runs = times->runs;
+    c->gflop = flops * 1e-9;
+    c->gbyte = bytes * 1e-9;
+    c->gflops = over(flops * 1e-6, c->ms_min);
+    c->gbytes_per_s = over(bytes * 1e-6, c->ms_min);
+    c->images_per_s = over(images * 1e3, c->ms_min);
+    c->gflops_share = over(c->gflops, b->peaks.gflops);
+    c->bandwidth_share = over(c->gbytes_per_s, b->peaks.gbytes_per_s);
+    if (!c->device_bytes) tlvk__device_memory_use(b->device, &c->device_bytes, &peak);
+    if (b->desc->report) b->desc->report(c, b->desc->user);
 }
 
-/* Times a submitted runner: one run to compile and warm up, then `repeats`. */
-static tlvk_status time_runner(const bench *b, tlvk__runner *runner, double *ms) {
-    tlvk_status st = TLVK_OK;
-    for (int i = -1; !st && i < b->repeats; i++) {
-        double began = tlvk__now_seconds();
-        st = tlvk__runner_submit(runner, 0);
-        if (!st) st = tlvk__runner_wait(runner, 0);
-        if (i >= 0) ms[i] = (tlvk__now_seconds() - began) * 1e3;
-        if (tlvk__context_cancelled(b->ctx)) return tlvk__fail(TLVK_ERROR_CANCELLED, "bench cancelled");
+static const char *list_of_networks(const tlvk__bench *b) { return b->desc->networks ? b->desc->networks : USUAL_NETWORKS; }
+
+bool tlvk__bench_net(const tlvk__bench *b, int index, tlvk__bench_text name) {
+    const char *at = list_of_networks(b);
+    if (strcmp(at, "all") == 0) {
+        const char *net = tlvk_net_name(index);
+        if (net) snprintf(name, sizeof(tlvk__bench_text), "%s", net);
+        return net != NULL;
     }
-    return st;
+    for (; index > 0 && at; index--) {
+        at = strchr(at, ',');
+        at = at ? at + 1 : NULL;
+    }
+    if (!at || !*at) return false;
+    snprintf(name, sizeof(tlvk__bench_text), "%.*s", (int)TLVK__MIN(strcspn(at, ","), sizeof(tlvk__bench_text) - 1), at);
+    return true;
 }
 
-typedef char bench_name[160];
-
-static void network_name(const bench *b, const char *net, bool train, bench_name name) {
-    snprintf(name, sizeof(bench_name), "%s %s, batch %d", net, train ? "training step (Adam)" : "forward", b->batch);
-}
-
-static tlvk_status bench_network(const bench *b, tlvk_model *model, const char *net, bool train, double *ms) {
-    bench_name name;
-    network_name(b, net, train, name);
-    if (!selected(b, name)) return TLVK_OK;
-    tlvk__session *session;
-    tlvk__runner *runner;
-    tlvk_status st = tlvk__trial_session(model, b->batch, train, false, &session, &runner);
-    if (st) return tlvk__fail_context(st, "%s", name);
-    st = time_runner(b, runner, ms);
-    if (!st) report(b, name, ms, tlvk__plan_flops(tlvk__runner_plan(runner)), b->batch);
-    tlvk__session_destroy(session);
-    return st;
-}
-
-/* The network without its top at 224 x 224, with global average pooling and Dense 10, as issue threads about speed usually have it. */
-static tlvk_status bench_net(const bench *b, const char *net, double *ms) {
-    bench_name forward, step;
-    network_name(b, net, false, forward);
-    network_name(b, net, true, step);
-    if (!selected(b, forward) && !selected(b, step)) return TLVK_OK;
-    tlvk_model *base = NULL, *model = NULL;
-    tlvk_status st = tlvk_net(b->ctx, net, &(tlvk_net_desc){ .no_top = true, .input_shape = { 224, 224, 3 }, .pooling = TLVK_POOLING_AVG }, &base);
+tlvk_status tlvk__bench_model(const tlvk__bench *b, const char *net, bool frozen, tlvk_model **model) {
+    tlvk_model *base = NULL;
+    *model = NULL;
+    tlvk_net_desc d = { .no_top = true, .input_shape = { b->image_size, b->image_size, 3 }, .pooling = TLVK_POOLING_AVG };
+    tlvk_status st = tlvk_net(b->ctx, net, &d, &base);
     if (st) return st;
     tlvk_tensor y = tlvk_dense(tlvk_model_output(base, 0), &(tlvk_dense_desc){ .units = 10, .activation = TLVK_SOFTMAX });
-    st = tlvk_model_create(b->ctx, &(tlvk_model_desc){ .inputs = { tlvk_model_input(base, 0) }, .outputs = { y } }, &model);
-    if (!st) st = bench_network(b, model, net, false, ms);
-    if (!st) st = bench_network(b, model, net, true, ms);
-    tlvk_model_destroy(model);
+    st = tlvk_model_create(b->ctx, &(tlvk_model_desc){ .inputs = { tlvk_model_input(base, 0) }, .outputs = { y } }, model);
     tlvk_model_destroy(base);
+    if (!st && frozen) st = tlvk_model_set_trainable(*model, "base", false);
+    if (!st) return TLVK_OK;
+    tlvk_model_destroy(*model);
+    *model = NULL;
     return st;
 }
 
-static tlvk_status bench_case(const bench *b, const tlvk__op *op, const tlvk__op_case *c, double *ms) {
-    static const char *const directions[] = { "forward", "backward data", "backward weights" };
-    for (int direction = 0; direction < 3; direction++) {
-        char name[192];
-        snprintf(name, sizeof name, "%s: %s, %s", op->class_name, c->name, directions[direction]);
-        if (!selected(b, name)) continue;
-        double flops = 0;
-        bool there = false;
-        tlvk_status st = tlvk__time_case(b->device, op, c, direction, b->repeats, ms, &flops, &there);
-        if (st) return tlvk__fail_context(st, "%s", name);
-        if (there) report(b, name, ms, flops, (double)c->x[0].dim[0]);
-        if (tlvk__context_cancelled(b->ctx)) return tlvk__fail(TLVK_ERROR_CANCELLED, "bench cancelled");
-    }
-    return TLVK_OK;
+static unsigned wanted_parts(const tlvk_bench_desc *d) {
+    if (d->parts) return d->parts;
+    return d->layers ? TLVK_BENCH_STEP : TLVK_BENCH_PEAK | TLVK_BENCH_FORWARD | TLVK_BENCH_HEAD | TLVK_BENCH_STEP;
 }
 
-static tlvk_status bench_operations(const bench *b, double *ms) {
-    const tlvk__op *op;
-    for (int i = 0; (op = tlvk__op_at(i)) != NULL; i++) {
-        for (int k = 0;; k++) {
-            tlvk__op_case c;
-            memset(&c, 0, sizeof c);
-            if (!op->test_case || !op->test_case(k, &c)) break;
-            tlvk_status st = c.real_size ? bench_case(b, op, &c, ms) : TLVK_OK;
-            if (st) return st;
-        }
-    }
-    return TLVK_OK;
+static tlvk_status measure(tlvk__bench *b) {
+    tlvk_status st = tlvk__context_device(b->ctx, &b->device);
+    if (!st) st = tlvk__bench_peaks(b);
+    if (st || b->desc->layers) return st ? st : tlvk__bench_layers(b);
+    if (b->parts & (TLVK_BENCH_FORWARD | TLVK_BENCH_HEAD | TLVK_BENCH_STEP)) st = tlvk__bench_networks(b);
+    if (!st && (b->parts & TLVK_BENCH_JOB)) st = tlvk__bench_jobs(b);
+    if (!st && (b->parts & TLVK_BENCH_OPERATIONS)) st = tlvk__bench_operations(b);
+    return st;
 }
 
 tlvk_status tlvk_bench(tlvk_context *ctx, const tlvk_bench_desc *desc) {
     if (!ctx) return tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_bench: no context"));
     static const tlvk_bench_desc defaults;
-    bench b = { .ctx = ctx, .desc = desc ? desc : &defaults };
-    b.repeats = b.desc->repeats > 0 ? b.desc->repeats : 3;
-    b.batch = b.desc->batch_size > 0 ? b.desc->batch_size : 8;
+    const tlvk_bench_desc *d = desc ? desc : &defaults;
+    tlvk__bench b = {
+        .ctx = ctx, .desc = d, .parts = wanted_parts(d),
+        .batch = d->batch_size > 0 ? d->batch_size : 8, .image_size = d->image_size > 0 ? d->image_size : 224,
+        .pictures = d->pictures > 0 ? d->pictures : 100, .epochs = d->epochs > 0 ? d->epochs : 10,
+        .effort = { .repeats = d->repeats > 0 ? TLVK__MIN(d->repeats, TLVK__MOST_RUNS) : TLVK__LEAST_RUNS, .limit_seconds = d->repeats > 0 ? 0 : 3 },
+    };
     tlvk__context_clear_cancel(ctx);
-    double *ms = tlvk__calloc((size_t)b.repeats, sizeof *ms);
-    tlvk_status st = ms ? tlvk__context_device(ctx, &b.device) : tlvk__fail(TLVK_ERROR_MEMORY, "bench: no memory");
-    const char *net;
-    for (int i = 0; !st && (net = tlvk_net_name(i)) != NULL; i++) st = bench_net(&b, net, ms);
-    if (!st) st = bench_operations(&b, ms);
-    free(ms);
-    return tlvk__context_fail(ctx, st);
+    return tlvk__context_fail(ctx, measure(&b));
 }

@@ -670,8 +670,36 @@ typedef struct tlvk_selftest_desc { bool full; const char *filter; uint64_t seed
 /* *failed receives the number of failing cases; TLVK_OK also when cases fail. */
 TLVK_API tlvk_status tlvk_selftest(tlvk_context *ctx, const tlvk_selftest_desc *desc, int *cases, int *failed);
 
-typedef struct tlvk_bench_case { const char *name; double ms_min, ms_median, gflops, images_per_s; } tlvk_bench_case;
-typedef struct tlvk_bench_desc { const char *filter; int repeats; int batch_size; void (*report)(const tlvk_bench_case *c, void *user); void *user; } tlvk_bench_desc;
+/* What is measured: the device's peaks (always, reported with PEAK); whole networks forward, with one training step of the head on a frozen base, and with
+ * one training step of everything; the whole job, a fit of `pictures` x `epochs` with a frozen base; and each distinct operation of the networks alone. */
+enum { TLVK_BENCH_PEAK = 1, TLVK_BENCH_FORWARD = 2, TLVK_BENCH_HEAD = 4, TLVK_BENCH_STEP = 8, TLVK_BENCH_JOB = 16, TLVK_BENCH_OPERATIONS = 32 };
+typedef struct tlvk_bench_case {
+    const char *name; double ms_min, ms_median, gflops, images_per_s;
+    const char *part;              /* "peak", "network", "job", "operation", "layer", "kind": sums of layers */
+    const char *kind;              /* what it may be compared with: the operation's class, the network */
+    const char *network, *layer, *pass; /* NULL where there is none; an operation's networks are separated by commas */
+    int runs, count;               /* times taken; how often the networks have this operation */
+    double gflop, gbyte;           /* work of one run by definition: no shortcut counted, each operand read or written once */
+    double gbytes_per_s;
+    double gflops_share, bandwidth_share; /* of the device's peaks of multiply-adds and of copying; 0: unknown */
+    double ceiling_images_per_s;   /* of a network: every operation at the peak that holds it up; 0: none */
+    double time_share;             /* of a layer's or kind's pass in its step */
+    uint64_t device_bytes;         /* in use on the device */
+    int pictures, epochs;          /* of a job */
+} tlvk_bench_case;
+typedef struct tlvk_bench_desc {
+    const char *filter;            /* only cases with this text in their name */
+    int repeats;                   /* runs of each case; 0: at least three, fewer of what takes seconds */
+    int batch_size;                /* 8 */
+    void (*report)(const tlvk_bench_case *c, void *user); void *user;
+    unsigned parts;                /* TLVK_BENCH_*; 0: PEAK, FORWARD, HEAD, STEP; with `layers` STEP */
+    const char *networks;          /* names separated by commas, or "all"; NULL: vgg16,resnet50,inceptionv3,xception,mobilenet */
+    int image_size;                /* 224 */
+    bool layers;                   /* instead of whole networks: time per layer and pass, the slowest first */
+    int pictures, epochs;          /* of the job: 100, 10 */
+    tlvk_cache cache;              /* of the job */
+} tlvk_bench_desc;
+/* Where the device has no timestamps, operations and layers are submitted one by one and timed by the host's clock, submission included. */
 TLVK_API tlvk_status tlvk_bench(tlvk_context *ctx, const tlvk_bench_desc *desc);
 
 /* One recorded operation of the last step, with its time where the device has timestamps. */
