@@ -1,7 +1,10 @@
 """The same fine-tuning job in Keras, for comparison: a Teachable Machine file cut at a layer, a new head, ten epochs; then a second phase with more
 layers unfrozen. Prints one JSON line with accuracies and seconds: whole process, fit of the head, fit of the second phase, and the second phase's curves.
 
-    python finetune_keras.py MODEL.h5 TRAIN VALIDATION [--seed N] [--cut out_relu] [--then 100] [--epochs 10] [--batch-norm train --keras 3]
+    python finetune_keras.py MODEL.h5 TRAIN VALIDATION [--seed N] [--cut out_relu] [--then 100] [--epochs 10] [--features] [--output FILE]
+                             [--batch-norm train --keras 3]
+
+--features: the base's output is computed once by hand and the head is fitted on it. --output: the model is saved after the first phase.
 
 --batch-norm inference (the default) is base(x, training=False) and wants tf_keras: Keras 3.15's fit runs such a base in training mode all the same.
 """
@@ -18,6 +21,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import sys
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -47,6 +51,22 @@ def extractor(model):
     return extractor(best) if best is not None else model
 
 
+def features(base, data):
+    labels, outputs = [], []
+    for x, y in data:
+        outputs.append(base.predict_on_batch(x))
+        labels.append(y)
+    return np.concatenate(outputs), np.concatenate(labels)
+
+
+def fit_features(base, head, train, validation, epochs):
+    """The head alone on what the base makes of each picture, and its layers stay those of the whole model."""
+    alone = keras.Sequential([keras.Input(base.output_shape[1:]), *head])
+    alone.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = features(base, train)
+    return alone.fit(x, y, batch_size=32, epochs=epochs, validation_data=features(base, validation), verbose=0)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
@@ -57,6 +77,8 @@ def main():
     parser.add_argument("--then", type=int, default=0, help="first layer of the second phase, from the end where negative; 0: none")
     parser.add_argument("--then-rate", type=float, default=1e-5)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--features", action="store_true")
+    parser.add_argument("--output")
     parser.add_argument("--batch-norm", choices=["inference", "train"], default="inference")
     parser.add_argument("--keras", choices=["2", "3"], default="2", help="given last")
     options = parser.parse_args()
@@ -72,16 +94,21 @@ def main():
 
     x = inputs = keras.Input(base.input_shape[1:])
     x = base(x, training=False) if options.batch_norm == "inference" else base(x)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    x = keras.layers.Dropout(0.2)(x)
-    outputs = keras.layers.Dense(classes, activation="softmax")(x)
-    model = keras.Model(inputs, outputs)
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dropout(0.2), keras.layers.Dense(classes, activation="softmax")]
+    for layer in head:
+        x = layer(x)
+    model = keras.Model(inputs, x)
     model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     began = time.perf_counter()
-    history = model.fit(train, epochs=options.epochs, validation_data=validation, verbose=0)
+    if options.features:
+        history = fit_features(base, head, train, validation, options.epochs)
+    else:
+        history = model.fit(train, epochs=options.epochs, validation_data=validation, verbose=0)
     head_seconds = time.perf_counter() - began
     until_head = time.perf_counter() - BEGAN
     result = {"val_accuracy": history.history["val_accuracy"][-1], "fit_seconds": head_seconds, "process_seconds": until_head}
+    if options.output:
+        model.save(options.output)
     if options.then:
         base.trainable = True
         for layer in base.layers[: options.then]:

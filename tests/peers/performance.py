@@ -1,0 +1,206 @@
+"""Measures this library and what people use instead, one after the other on this machine, and writes docs/performance.md from it.
+
+    python3 performance.py TLVK --python PYTHON --work FOLDER [--parts networks,ncnn,torch,operations,growth,memory,jobs] [--repeats 5]
+                           [--pictures FOLDER] [--teachable FILE] [--alone COMMAND] [--write FILE]
+
+TLVK is the command, PYTHON an interpreter that has requirements.txt. Each part's results are lines of JSON in FOLDER/PART.jsonl; a part that is not asked
+for keeps those of its last run, so that the page (--write) can be made from several runs. --pictures has folders train and val with a folder for each class
+(the ants and bees of PyTorch's tutorial); --teachable is a file of the Teachable Machine. Without them `jobs` is left out, as is `torch` without CUDA.
+--alone is put before every program that is measured, for machines shared by means of a lock. `./run peers` calls this with everything set.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import report
+
+NETWORKS = ["vgg16", "resnet50", "inceptionv3", "xception", "mobilenet"]
+HERE = pathlib.Path(__file__).resolve().parent
+BATCHES = [1, 2, 4, 8, 16, 32, 64]
+JOBS = [  # name, network, size, head
+    ("VGG16 150, flatten-256", "vgg16", 150, "flatten-256"),
+    ("ResNet50 224, gap", "resnet50", 224, "gap"),
+    ("MobileNetV2 0.35 (Teachable Machine), gap", None, 224, "gap"),
+    ("InceptionV3 224, gap-128", "inceptionv3", 224, "gap-128"),
+]
+
+
+class Runner:
+    def __init__(self, options):
+        self.options = options
+        self.alone = shlex.split(options.alone)
+        self.work = pathlib.Path(options.work).resolve()
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    def run(self, command, environment=None, missing_ok=False):
+        """Lines of JSON that a program prints, its seconds from start to end, and its largest resident size. Waiting for --alone is not counted."""
+        print("$", shlex.join(map(str, command)), file=sys.stderr, flush=True)
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            timed = [sys.executable, str(HERE / "timed.py"), *map(str, command)]
+            status = subprocess.call([*self.alone, *timed], stdout=out, stderr=err, env={**os.environ, **(environment or {})})
+            out.seek(0)
+            err.seek(0)
+            if status == 77 and missing_ok:
+                return None, 0, 0
+            if status != 0:
+                sys.exit(f"performance.py: status {status} of {shlex.join(map(str, command))}\n{err.read()}")
+            lines = [json.loads(line) for line in out if line.startswith("{")]
+        end = lines.pop()
+        return lines, end["seconds"], end["resident_bytes"]
+
+    def bench(self, *arguments):
+        return self.run([self.options.tlvk, "bench", "--json", *arguments])
+
+    def peer(self, script, *arguments, **keywords):
+        return self.run([self.options.python, HERE / script, *arguments], **keywords)
+
+    def device(self):
+        found = [d for d in self.run([self.options.tlvk, "devices", "--json"])[0] if d["chosen"]]
+        return f"{found[0]['name']}, {found[0]['driver']}" if found else "no device"
+
+    def save(self, part, lines):
+        (self.work / f"{part}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def of(who, lines, **more):
+    return [{**line, "who": who, **more} for line in lines or []]
+
+
+def measure_networks(r):
+    """Ours and Keras's in turn, network by network, so that both see the same machine."""
+    lines = of("tlvk", r.bench("--parts", "peak")[0])
+    for net in NETWORKS:
+        lines += of("tlvk", r.bench("--networks", net, "--repeats", r.options.repeats, "--parts", "forward,head,step")[0])
+        lines += of("keras", r.peer("speed_keras.py", net, "--repeats", r.options.repeats)[0])
+    return lines
+
+
+def measure_ncnn(r):
+    lines = []
+    for net in ("vgg16", "resnet50", "mobilenet"):
+        lines += of("tlvk", r.bench("--networks", net, "--repeats", r.options.repeats, "--parts", "forward", "--batch-size", 1)[0])
+        lines += of("ncnn", r.peer("speed_ncnn.py", net, "--repeats", r.options.repeats)[0])
+        lines += of("ncnn cpu", r.peer("speed_ncnn.py", net, "--repeats", r.options.repeats, "--cpu")[0])
+    return lines
+
+
+def measure_torch(r):
+    lines = []
+    for net in NETWORKS:
+        if net == "xception":
+            continue
+        theirs, _, _ = r.peer("speed_torch.py", net, missing_ok=True)
+        if theirs is None:
+            print("performance.py: no PyTorch with CUDA here", file=sys.stderr)
+            return None
+        lines += of("torch", theirs) + of("tlvk", r.bench("--networks", net, "--repeats", 20, "--parts", "forward,head,step")[0])
+    return lines
+
+
+def measure_operations(r):
+    lines = []
+    for net in NETWORKS:
+        known = {l["case"] for l in lines}
+        lines += [l for l in of("tlvk", r.bench("--parts", "peak,operations", "--networks", net)[0]) if l["case"] not in known]
+    return lines
+
+
+def measure_growth(r):
+    lines = []
+    for net in ("mobilenet", "resnet50"):
+        for batch in BATCHES:
+            found, _, resident = r.bench("--networks", net, "--parts", "forward,step", "--batch-size", batch, "--repeats", 2)
+            lines += of("tlvk", found, batch=batch, resident_bytes=resident)
+    for pictures, epochs in ((100, 1), (1000, 1), (10000, 1), (1000, 10), (1000, 50)):
+        found, seconds, resident = r.bench("--networks", "mobilenet", "--parts", "job", "--image-size", 64, "--batch-size", 32,
+                                           "--pictures", pictures, "--epochs", epochs)
+        lines += of("tlvk", found, resident_bytes=resident, array_bytes=pictures * 64 * 64 * 3 * 4, process_seconds=seconds)
+    return lines
+
+
+def measure_memory(r):
+    """VGG16, batch 32, everything trained: how much the process grows."""
+    found, _, resident = r.bench("--networks", "vgg16", "--parts", "step", "--batch-size", 32, "--repeats", 1)
+    _, _, empty = r.run([r.options.tlvk, "devices", "--json"])
+    lines = of("tlvk", found, growth_bytes=resident - empty)
+    return lines + of("keras", r.peer("speed_keras.py", "vgg16", "--passes", "step", "--batch-size", 32, "--repeats", 1)[0])
+
+
+def our_job(r, job, cache, folder, epochs=10):
+    name, net, size, head = job
+    model = ["--cut", "out_relu", "--preprocess", "tf"] if net is None else ["--image-size", f"{size}x{size}"]
+    pictures = r.options.pictures
+    return [r.options.tlvk, "finetune", f"{net}:random" if net else r.options.teachable, *model, "--head", head, "--train", f"{pictures}/train",
+            "--validation", f"{pictures}/val", "--epochs", epochs, "--cache", cache, "--output", f"{folder}/ours.keras", "--json"]
+
+
+def keras_job(r, job, folder, by_hand):
+    name, net, size, head = job
+    train, validation = f"{r.options.pictures}/train", f"{r.options.pictures}/val"
+    more = ["--features"] if by_hand else []
+    if net is None:
+        return ["finetune_keras.py", r.options.teachable, train, validation, "--output", f"{folder}/keras.h5", *more]
+    return ["job_keras.py", net, size, head, train, validation, f"{folder}/keras.keras", *more]
+
+
+def measure_jobs(r):
+    """Process start to saved file. Ours: pipelines and tuning warm and the features empty; everything cold; no cache of features."""
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        warm = {"TLVK_CACHE_DIR": f"{folder}/warm"}
+        for job in JOBS:
+            r.run(our_job(r, job, "memory", folder, epochs=1), warm)
+            cases = [("warm", our_job(r, job, "memory", folder), warm), ("uncached", our_job(r, job, "off", folder), warm)]
+            shutil.rmtree(f"{folder}/cold", ignore_errors=True)
+            cold = {"TLVK_CACHE_DIR": f"{folder}/cold/tlvk", "MESA_SHADER_CACHE_DIR": f"{folder}/cold/mesa"}
+            lines.append({"who": "tlvk", "job": job[0], "case": "cold", "seconds": r.run(our_job(r, job, "memory", folder), cold)[1]})
+            for case, command, environment in cases:
+                times = [r.run(command, environment)[1] for _ in range(r.options.job_repeats)]
+                lines.append({"who": "tlvk", "job": job[0], "case": case, "seconds": min(times), "runs": len(times)})
+            for case, by_hand in (("fit", False), ("features by hand", True)):
+                times = [r.peer(*keras_job(r, job, folder, by_hand))[1] for _ in range(r.options.job_repeats)]
+                lines.append({"who": "keras", "job": job[0], "case": case, "seconds": min(times), "runs": len(times)})
+    return lines
+
+
+PARTS = {"networks": measure_networks, "ncnn": measure_ncnn, "torch": measure_torch, "operations": measure_operations, "growth": measure_growth,
+         "memory": measure_memory, "jobs": measure_jobs}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("tlvk")
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--job-repeats", type=int, default=1, help="of whole jobs, which take minutes in Keras")
+    parser.add_argument("--pictures")
+    parser.add_argument("--teachable")
+    parser.add_argument("--alone", default="")
+    parser.add_argument("--write")
+    options = parser.parse_args()
+
+    r = Runner(options)
+    for part in filter(None, options.parts.split(",")):
+        if part == "jobs" and not (options.pictures and options.teachable):
+            print("performance.py: jobs left out, --pictures and --teachable are wanted", file=sys.stderr)
+            continue
+        lines = PARTS[part](r)
+        if lines is not None:
+            r.save(part, [{**line, "date": time.strftime("%Y-%m-%d")} for line in lines])
+    text = report.page(r.work, r.device())
+    print(text)
+    if options.write:
+        pathlib.Path(options.write).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

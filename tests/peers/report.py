@@ -1,0 +1,187 @@
+"""From the lines that performance.py gathered to the text of docs/performance.md."""
+import json
+import math
+import pathlib
+import statistics
+
+FLAG = 0.4
+PASSES = (("forward", "forward"), ("head", "head step"), ("step", "step"))
+BY_ARITHMETIC = ("Conv2D", "Dense")  # others are bound by what they read and write, and are compared by that
+
+
+def read(work, part):
+    path = pathlib.Path(work) / f"{part}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]) + "\n"
+
+
+def number(value, digits=2):
+    return "-" if not value else f"{value:.{digits}f}" if value < 100 else f"{value:.0f}"
+
+
+def percent(value):
+    return "-" if not value else f"{100 * value:.0f} %"
+
+
+def find(lines, **wanted):
+    return next((l for l in lines if all(l.get(k) == v for k, v in wanted.items())), None)
+
+
+def networks_in(lines):
+    return list(dict.fromkeys(l["network"] for l in lines if l.get("network")))
+
+
+def mean(ratios):
+    return math.exp(statistics.fmean(math.log(r) for r in ratios)) if ratios else None
+
+
+def peaks(lines):
+    rows = [(l["case"], number(l["gflops"], 0) if l["gflops"] else "-", number(l.get("gbytes_per_s"), 1)) for l in lines if l.get("part") == "peak"]
+    return "## Peaks of the device\n\n" + table(("kernel", "GFLOP/s", "GB/s"), rows) if rows else ""
+
+
+def networks(lines):
+    if not lines:
+        return ""
+    rows, ratios = [], {}
+    for net in networks_in(lines):
+        for theirs_pass, ours_pass in PASSES:
+            ours, theirs = find(lines, who="tlvk", network=net, **{"pass": ours_pass}), find(lines, who="keras", network=net, **{"pass": theirs_pass})
+            if not ours or not theirs:
+                continue
+            ratio = ours["images_per_s"] / theirs["images_per_s"]
+            ratios.setdefault(ours_pass, []).append(ratio)
+            ceiling = ours.get("ceiling_images_per_s")
+            rows.append((net, ours_pass, number(ours["images_per_s"]), number(theirs["images_per_s"]), f"**{ratio:.2f}**", number(ours["gflop"], 1),
+                         number(ours["gflops"], 0), number(ceiling), percent(ours["images_per_s"] / ceiling if ceiling else 0)))
+    means = ", ".join(f"{which} {mean(found):.2f} (least {min(found):.2f})" for which, found in ratios.items())
+    head = ("network", "pass", "images/s", "Keras", "ratio", "GFLOP", "GFLOP/s", "ceiling, images/s", "share")
+    return ("## Networks beside Keras on TensorFlow's CPU\n\nNo top, global average pooling, Dense 10, 224 x 224, batch 8, fp32, Adam. Keras: a warmed `tf.function` "
+            "forward, `train_on_batch` for steps. The ceiling has every operation at the peak of multiply-adds or of copying, whichever holds it up; "
+            "Winograd does less arithmetic than is counted and may pass it.\n\n" + table(head, rows) + f"\nGeometric means: {means}.\n")
+
+
+def ncnn(lines):
+    rows = []
+    for net in networks_in(lines):
+        ours, theirs, cpu = (find(lines, who=who, network=net) for who in ("tlvk", "ncnn", "ncnn cpu"))
+        if ours and theirs:
+            rows.append((net, number(ours["images_per_s"]), number(theirs["images_per_s"]), f"**{ours['images_per_s'] / theirs['images_per_s']:.1f}**",
+                         number(cpu["images_per_s"] if cpu else 0)))
+    return ("## Forward beside ncnn, same Vulkan device, batch 1\n\n" + table(("network", "images/s", "ncnn, Vulkan", "ratio", "ncnn, its own CPU kernels"), rows)) if rows else ""
+
+
+def torch(lines):
+    rows = []
+    for net in networks_in(lines):
+        for theirs_pass, ours_pass in PASSES:
+            ours = find(lines, who="tlvk", network=net, **{"pass": ours_pass})
+            fp32, amp = (find(lines, who="torch", network=net, precision=p, **{"pass": theirs_pass}) for p in ("fp32", "amp"))
+            if ours and fp32 and amp:
+                rows.append((net, ours_pass, number(ours["images_per_s"]), number(fp32["images_per_s"]), f"{ours['images_per_s'] / fp32['images_per_s']:.2f}",
+                             number(amp["images_per_s"]), f"{ours['images_per_s'] / amp['images_per_s']:.2f}"))
+    head = ("network", "pass", "images/s", "fp32, no TF32", "ratio", "AMP, channels_last", "ratio")
+    return "## Networks beside PyTorch on CUDA, batch 8\n\n" + table(head, rows) if rows else ""
+
+
+def rate_of(line):
+    return line["gflops"] if line["kind"].startswith(BY_ARITHMETIC) else line.get("gbytes_per_s", 0)
+
+
+def reason(line, best_bandwidth):
+    """What the figures themselves say of a slow line."""
+    if line["ms_min"] < 0.1:
+        return "short: starting a dispatch alone takes 0.02 to 0.04 ms on lavapipe"
+    if line["kind"].startswith(BY_ARITHMETIC) and line.get("gbytes_per_s", 0) >= FLAG * best_bandwidth:
+        return f"bandwidth: {line['gbytes_per_s']:.1f} GB/s"
+    return ""
+
+
+def operations(lines):
+    lines = [l for l in lines if l.get("part") == "operation"]
+    if not lines:
+        return ""
+    kinds, rows, flagged = {}, [], []
+    for l in lines:
+        kinds.setdefault(l["kind"], []).append(l)
+    best_bandwidth = max((l.get("gbytes_per_s", 0) for l in lines if not l["kind"].startswith(BY_ARITHMETIC)), default=0)
+    for kind, found in sorted(kinds.items()):
+        best, unit = max(found, key=rate_of), "GFLOP/s" if kind.startswith(BY_ARITHMETIC) else "GB/s"
+        shares = [rate_of(l) / rate_of(best) for l in found if rate_of(best) > 0]
+        rows.append((kind, len(found), f"{number(rate_of(best), 1)} {unit}", best["case"][len(best["case"].split(" ")[0]) + 1 :], percent(statistics.median(shares)),
+                     percent(min(shares)), sum(s < FLAG for s in shares)))
+        for l, share in sorted(zip(found, shares), key=lambda pair: pair[1]):
+            if share < FLAG:
+                flagged.append((l["case"], l.get("network", ""), int(l.get("count", 1)), number(l["ms_min"]), number(l["gflops"], 1), number(l.get("gbytes_per_s"), 1),
+                                percent(share), reason(l, best_bandwidth)))
+    head = ("kind", "lines", "best", "best of", "median share", "least share", f"under {FLAG:.0%}")
+    flags = ("operation", "networks", "calls", "ms", "GFLOP/s", "GB/s", "share", "why, where the figures tell")
+    return (f"## Operations\n\nEvery distinct operation of the five networks at 224 x 224, batch 8, each pass alone: {len(lines)} lines of `tlvk bench --parts operations`. "
+            "Convolutions and Dense are compared by arithmetic, the others by what they read and write, each operand counted once.\n\n"
+            + table(head, rows) + f"\n### Under {FLAG:.0%} of the best of their kind\n\n" + table(flags, flagged))
+
+
+def growth(lines):
+    if not lines:
+        return ""
+    batches = sorted({l["batch"] for l in lines if "batch" in l})
+    rows = []
+    for net in dict.fromkeys(l["network"] for l in lines if "batch" in l):
+        for which in ("forward", "step"):
+            found = [find(lines, network=net, batch=b, **{"pass": which}) for b in batches]
+            rows.append((f"{net} {which}", *(number(l["ms_min"] / l["batch"], 1) if l else "-" for l in found)))
+    text = "## Growth\n\nMilliseconds per picture by batch, 224 x 224:\n\n" + table(("", *batches), rows)
+    jobs = [(int(l["pictures"]), int(l["epochs"]), number(l["ms_min"] / 1e3), number(l["ms_min"] / l["pictures"], 3), number(l["device_bytes"] / 2**20, 0),
+             number((l["resident_bytes"] - l["array_bytes"]) / 2**20, 0)) for l in lines if l.get("part") == "job"]
+    head = ("pictures", "epochs", "seconds", "ms per picture", "device, MiB", "process without the pictures' array, MiB")
+    return text + "\nMobileNet at 64 x 64 with a frozen base, a head trained on cached features, pictures as an array in memory:\n\n" + table(head, jobs)
+
+
+def memory(lines):
+    ours, theirs = find(lines, who="tlvk"), find(lines, who="keras")
+    if not ours or not theirs:
+        return ""
+    a, b = ours["growth_bytes"] / 2**20, theirs["growth_bytes"] / 2**20
+    return ("## Memory\n\nVGG16 without its top, GAP, Dense 10, Adam, everything trained, 224 x 224, batch 32: the process grew by "
+            f"{a:.0f} MiB, TensorFlow's by {b:.0f} MiB: **{100 * a / b:.0f} %**.\n")
+
+
+def jobs(lines):
+    rows = []
+    for job in dict.fromkeys(l["job"] for l in lines):
+        def seconds(who, case):
+            found = find(lines, who=who, job=job, case=case)
+            return found["seconds"] if found else math.nan
+        warm, fit, by_hand = seconds("tlvk", "warm"), seconds("keras", "fit"), seconds("keras", "features by hand")
+        rows.append((job, f"{warm:.1f}", f"{fit:.1f}", f"**{fit / warm:.1f}**", f"{seconds('tlvk', 'cold'):.1f}", f"{seconds('tlvk', 'uncached'):.1f}",
+                     f"{fit / seconds('tlvk', 'uncached'):.2f}", f"{by_hand:.1f}", f"{by_hand / warm:.2f}"))
+    head = ("job", "s", "Keras fit", "times faster", "cold", "uncached", "uncached against Keras", "Keras, features by hand", "against it")
+    return ("## The tutorials' job\n\nA new head on a frozen base, 10 epochs, 245 pictures and 153 for validation, process start to saved file. Features empty at the start, "
+            "pipelines and tuning warm; cold: nothing on disk, the driver's shader cache empty too; uncached: `--cache off`.\n\n" + table(head, rows)) if rows else ""
+
+
+HOW = """## Measuring
+
+`tlvk bench` takes less than two minutes on a processor: the device's peaks, and five networks forward, with a step of the head on a frozen base, and with a
+whole step. `tlvk bench --full` adds the whole job and every distinct operation, each pass; `--parts`, `--networks`, `--batch-size`, `--image-size` and
+`--filter` choose. `tlvk bench --layers resnet50` lists where the time of a step goes, kinds of layers first, then every layer and pass, the slowest first
+(`--parts forward` or `head` for those). `--json` gives a line per case. Operations and layers are timed by the device's timestamps; where it has none, each
+dispatch is submitted alone and timed by the host's clock, submission included. GFLOP/s count the work by definition, so that Winograd's count more than it does.
+"""
+
+
+def page(work, device):
+    processor = next((l.split(":")[1].strip() for l in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if l.startswith("model name")), "unknown")
+    parts = {part: read(work, part) for part in ("networks", "ncnn", "torch", "operations", "growth", "memory", "jobs")}
+    dates = sorted({l["date"] for lines in parts.values() for l in lines})
+    begin = ("# Performance\n\n"
+             f"Made by `./run peers` (tests/peers/performance.py) from `tlvk bench --json` and the same work in other programs, one after the other, each alone. "
+             f"Device: {device}; processor: {processor}, {len([1 for l in pathlib.Path('/proc/cpuinfo').read_text().splitlines() if l.startswith('processor')])} cores; "
+             f"{' to '.join(dict.fromkeys([dates[0], dates[-1]])) if dates else 'nothing measured'}. Fastest of several runs; ratios above 1 are ours ahead.\n")
+    sections = [peaks(parts["networks"]), networks(parts["networks"]), jobs(parts["jobs"]), memory(parts["memory"]), ncnn(parts["ncnn"]), torch(parts["torch"]),
+                operations(parts["operations"]), growth(parts["growth"])]
+    return "\n".join([begin, *filter(None, sections), HOW])
