@@ -183,24 +183,53 @@ static int prepare(const cli_command *command, finetune_job *job) {
 
 typedef struct watch {
     cli_progress progress;
-    bool json;
+    bool json, verbose;
     int epochs; /* of all phases; at the end, those that were run */
     double best_accuracy, last_accuracy;
+    const tlvk_context *ctx;
+    bool counting;          /* the device's time is counted from here on: */
+    double busy, idle;      /* where its counters stood when the epoch, or the frozen part before it, began */
 } watch;
+
+/* Seconds that the device worked and stood idle since the last call; NaN where it cannot tell. */
+static void take_use(watch *w, double *busy, double *idle) {
+    double now_busy = NAN, now_idle = NAN;
+    if (tlvk_device_use(w->ctx, &now_busy, &now_idle)) {
+        now_busy = now_idle = NAN;
+    }
+    *busy = now_busy - w->busy;
+    *idle = now_idle - w->idle;
+    w->busy = now_busy;
+    w->idle = now_idle;
+}
+
+static void report_epoch(watch *w, int epoch, const tlvk_logs *l) {
+    double busy, idle;
+    take_use(w, &busy, &idle);
+    if (w->verbose && !isnan(idle) && busy + idle > 0.0) {
+        cli_message("epoch %d: the device worked %.2f s and was idle %.2f s (%.1f %%)", epoch, busy, idle, 100.0 * idle / (busy + idle));
+    }
+    if (w->json) {
+        cli_print_json(json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "epoch", epoch, "loss", cli_json_number(l->loss), "accuracy",
+                                 cli_json_number(l->accuracy), "val_loss", cli_json_number(l->val_loss), "val_accuracy",
+                                 cli_json_number(l->val_accuracy), "seconds", cli_json_number(l->seconds), "learning_rate",
+                                 cli_json_number(l->learning_rate), "device_busy_seconds", cli_json_number(busy), "device_idle_seconds",
+                                 cli_json_number(idle)));
+    }
+}
 
 static tlvk_verdict on_event(const tlvk_event *event, void *user) {
     watch *w = user;
     tlvk_event whole = *event;
     whole.epochs = w->epochs;
     cli_progress_event(&w->progress, &whole);
+    if (!w->counting) {
+        double busy, idle;
+        take_use(w, &busy, &idle);
+        w->counting = true;
+    }
     if (event->kind == TLVK_EVENT_EPOCH_END) {
-        const tlvk_logs *l = &event->logs;
-        if (w->json) {
-            cli_print_json(json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "epoch", event->epoch + 1, "loss", cli_json_number(l->loss), "accuracy",
-                                     cli_json_number(l->accuracy), "val_loss", cli_json_number(l->val_loss), "val_accuracy",
-                                     cli_json_number(l->val_accuracy), "seconds", cli_json_number(l->seconds), "learning_rate",
-                                     cli_json_number(l->learning_rate)));
-        }
+        report_epoch(w, event->epoch + 1, &event->logs);
     }
     return TLVK_CONTINUE;
 }
@@ -368,7 +397,7 @@ static int save(finetune_job *job, const watch *w) {
 
 static int finetune(const cli_command *command, const finetune_options *o) {
     finetune_job job = {.o = o, .began = cli_seconds()};
-    watch w = {.json = o->common.json};
+    watch w = {.json = o->common.json, .verbose = o->common.verbose > 0};
     tlvk_history *history = NULL;
     int status = finetune_phases(command, o, &job.phases, &job.phase_count);
     job.own_checkpoint = cli_format("%s.checkpoint", o->output);
@@ -384,6 +413,7 @@ static int finetune(const cli_command *command, const finetune_options *o) {
         status = prepare(command, &job);
     }
     if (status == CLI_GO_ON) {
+        w.ctx = job.ctx;
         cli_progress_start(&w.progress, job.validation != NULL);
         status = train(&job, &w, &history);
     }

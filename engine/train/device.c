@@ -27,6 +27,16 @@ tlvk_status tlvk__context_device(tlvk_context *ctx, tlvk__device **out) {
     return TLVK_OK;
 }
 
+tlvk_status tlvk_device_use(const tlvk_context *ctx, double *busy_seconds, double *idle_seconds) {
+    if (!ctx || !busy_seconds || !idle_seconds) {
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_device_use: no context or no place for the seconds"));
+    }
+    const tlvk__device *device = tlvk__context_get(ctx, TLVK__SLOT_DEVICE);
+    *busy_seconds = *idle_seconds = 0;
+    if (device) tlvk__device_use(device, busy_seconds, idle_seconds);
+    return TLVK_OK;
+}
+
 tlvk_status tlvk_devices(const tlvk_context *ctx, tlvk_device_info *infos, size_t capacity, size_t *count) {
     size_t found = 0;
     const char *choose = ctx ? tlvk__context_desc(ctx)->device : NULL;

@@ -3,6 +3,7 @@
 
 #include "core/platform.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,13 @@ const char *tlvk__device_validation_text(const tlvk__device *d) { return d->inst
 void tlvk__device_validation_clear(tlvk__device *d) {
     d->instance.messages = 0;
     d->instance.text[0] = '\0';
+}
+
+bool tlvk__device_use(const tlvk__device *d, double *busy_seconds, double *idle_seconds) {
+    bool known = d->caps.timestamps && !d->dry;
+    *busy_seconds = known ? d->busy_seconds : (double)NAN;
+    *idle_seconds = known ? d->idle_seconds : (double)NAN;
+    return known;
 }
 
 void tlvk__device_memory_use(const tlvk__device *d, uint64_t *now_bytes, uint64_t *peak_bytes) {

@@ -128,6 +128,9 @@ struct tlvk__device {
     double flops_per_ms, bytes_per_ms; /* first guesses by kind of device, for cutting */
     double speed;                      /* measured, as a multiple of those */
     double done_at;                    /* when the last recording was seen done */
+    double busy_seconds, idle_seconds; /* by the device's own clock, see tlvk__device_use */
+    uint64_t busy_until;               /* that clock at the end of the last recording waited for */
+    bool worked;                       /* busy_until means something */
     bool lost;
     void (*log)(tlvk_log_level level, const char *text, void *user);
     void *log_user;

@@ -1,4 +1,4 @@
-/* recording.c - a finished recording: submitting, waiting, listing, its end. Hides: the fence, and how a device's speed is learnt. */
+/* recording.c - a finished recording: submitting, waiting, listing, its end. Hides: the fence, how a device's speed is learnt and how its time is counted. */
 #include "vk/internal.h"
 
 #include "core/platform.h"
@@ -81,6 +81,22 @@ tlvk_status tlvk__recording_submit(tlvk__recording *rec) {
     return TLVK_OK;
 }
 
+/* Adds a recording's stretch of the device's time and the gap before it. Recordings are waited for in the order of their submission; one that overlaps
+ * the stretch before it counts from that one's end. Clocks of few bits wrap, so "before" is half their range. */
+static void count_use(tlvk__device *d, uint64_t begin, uint64_t end, uint64_t mask) {
+    const double second = d->caps.timestamp_ns * 1e-9;
+    const uint64_t gap = (begin - d->busy_until) & mask;
+    const bool overlaps = d->worked && gap > mask / 2;
+    const uint64_t busy = (end - (overlaps ? d->busy_until : begin)) & mask;
+    if (busy > mask / 2)
+        return;
+    if (d->worked && !overlaps)
+        d->idle_seconds += (double)gap * second;
+    d->busy_seconds += (double)busy * second;
+    d->busy_until = end;
+    d->worked = true;
+}
+
 /* Times of the entries, where asked for, and of the whole: the pool holds two stamps each, the whole's last. */
 static tlvk_status read_timestamps(tlvk__recording *rec, double *whole_ms) {
     tlvk__device *d = rec->device;
@@ -95,6 +111,8 @@ static tlvk_status read_timestamps(tlvk__recording *rec, double *whole_ms) {
         double ms = (double)((ticks[2 * i + 1] - ticks[2 * i]) & mask) * d->caps.timestamp_ns * 1e-6;
         *(i + 1 == pairs ? whole_ms : &rec->entries[i].ms) = ms;
     }
+    if (result == VK_SUCCESS)
+        count_use(d, ticks[2 * pairs - 2], ticks[2 * pairs - 1], mask);
     free(ticks);
     return result == VK_SUCCESS ? TLVK_OK : fail_running(rec, result, "reading the timestamps of");
 }

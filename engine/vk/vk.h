@@ -57,6 +57,10 @@ int tlvk__device_validation_messages(const tlvk__device *d); /* how many the val
 const char *tlvk__device_validation_text(const tlvk__device *d); /* the first ones, for the test's report */
 void tlvk__device_validation_clear(tlvk__device *d);             /* forgets them, count and text */
 void tlvk__device_memory_use(const tlvk__device *d, uint64_t *now_bytes, uint64_t *peak_bytes);
+/* Seconds within recordings and between them, from the first recording's beginning to the end of the last that was waited for, by the device's own
+ * timestamps: the host's delays count as idle only where the device had nothing to do meanwhile. Both 0 before any work; false, and NaN in both, on
+ * a device without timestamps. */
+bool tlvk__device_use(const tlvk__device *d, double *busy_seconds, double *idle_seconds);
 
 /* --- buffers ------------------------------------------------------------------------------------------------------------------ */
 typedef enum tlvk__buffer_kind {

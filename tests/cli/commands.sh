@@ -163,7 +163,7 @@ results() {
     check 'one line for each picture' lines out 11
     expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --validation val --output mine.h5 --history mine.csv --json "${quick[@]}"
     head -n 2 out >epochs && tail -n 1 out >last
-    check 'an epoch has the keys of the contract' "$helper" json epoch loss accuracy val_loss val_accuracy seconds learning_rate <epochs >values
+    check 'an epoch has the keys of the contract' "$helper" json epoch loss accuracy val_loss val_accuracy seconds learning_rate device_busy_seconds device_idle_seconds <epochs >values
     check 'the last line has the keys of the contract' "$helper" json output epochs seconds best_val_accuracy <last >values
     check 'the history has a line for each epoch' lines mine.csv 3
     check 'the checkpoint goes when the run is done' absent mine.h5.checkpoint

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,38 @@ static void entries_tell_their_scope(void **state) {
     }
     tlvk__recording_destroy(rec);
     tlvk__buffer_destroy(x);
+    tlvk__device_destroy(d);
+}
+
+/* The gap between two recordings is idle, the time within them is not, and nothing before the first counts. */
+static void idle_time_is_between_recordings(void **state) {
+    (void)state;
+    double busy[3], idle[3];
+    tlvk__device *d = open_device(NULL);
+    tlvk__buffer *x = make_buffer(d, BYTES), *y = make_buffer(d, BYTES);
+    tlvk__recording *a = record_chain(d, x, y, NULL), *b = record_chain(d, y, x, NULL);
+    bool known = tlvk__device_use(d, &busy[0], &idle[0]);
+    assert_true(known == tlvk__device_caps(d)->timestamps);
+    tlvk__sleep_seconds(0.05);
+    OK(tlvk__recording_run(a));
+    tlvk__device_use(d, &busy[1], &idle[1]);
+    tlvk__sleep_seconds(0.05);
+    OK(tlvk__recording_submit(b));
+    OK(tlvk__recording_submit(a)); /* behind b without a gap worth the name */
+    OK(tlvk__recording_wait(b));
+    OK(tlvk__recording_wait(a));
+    tlvk__device_use(d, &busy[2], &idle[2]);
+    if (known) {
+        assert_true(busy[0] == 0 && idle[0] == 0 && idle[1] == 0);
+        assert_true(busy[1] > 0 && busy[2] > busy[1] && busy[2] < 30);
+        assert_true(idle[2] >= 0.05 && idle[2] < 5);
+    } else {
+        assert_true(isnan(busy[2]) && isnan(idle[2]));
+    }
+    tlvk__recording_destroy(a);
+    tlvk__recording_destroy(b);
+    tlvk__buffer_destroy(x);
+    tlvk__buffer_destroy(y);
     tlvk__device_destroy(d);
 }
 
@@ -671,6 +704,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chain_gives_its_values), cmocka_unit_test(floor_device_works), cmocka_unit_test(cuts_keep_the_order),
         cmocka_unit_test(entries_are_timed_on_any_device), cmocka_unit_test(entries_tell_their_scope),
+        cmocka_unit_test(idle_time_is_between_recordings),
         cmocka_unit_test(large_groups_are_folded), cmocka_unit_test(texels_are_read), cmocka_unit_test(transfers_arrive),
         cmocka_unit_test(wrong_dispatches_are_refused), cmocka_unit_test(fills_and_copies_are_checked), cmocka_unit_test(hazards_are_seen_by_byte),
         cmocka_unit_test(too_much_memory_is_refused), cmocka_unit_test(dry_list_equals_the_real_one), cmocka_unit_test(two_devices_at_once),

@@ -101,6 +101,12 @@ typedef struct tlvk_device_info {
 /* Fills up to `capacity` infos; *count receives how many devices there are. TLVK_ERROR_NO_DEVICE where there is no loader or driver. */
 TLVK_API tlvk_status tlvk_devices(const tlvk_context *ctx, tlvk_device_info *infos, size_t capacity, size_t *count);
 
+/* How the context's device spent its time so far, by its own clock: seconds at work, and seconds without any between one piece of work and the next.
+ * Idle is what the program's own doings (decoding, callbacks, files) cost the device; what a driver on the processor loses because the program's threads
+ * share that processor is not in it. The difference of two calls is that of the time between. Both are 0 before the first work, and NaN where
+ * the device has no timestamps. */
+TLVK_API tlvk_status tlvk_device_use(const tlvk_context *ctx, double *busy_seconds, double *idle_seconds);
+
 /* --- building: symbolic tensors and layers ----------------------------------------------------------------------------------- */
 
 #define TLVK_MAX_DIMS 8
