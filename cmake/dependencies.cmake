@@ -57,6 +57,7 @@ set(TLVK_OPTIONAL_MODULES)
 tlvk_may_need(CURL TLVK_CURL libcurl4-openssl-dev libcurl)
 tlvk_may_need(ARCHIVE TLVK_LIBARCHIVE libarchive-dev libarchive)
 tlvk_may_need(CAIRO TLVK_CAIRO libcairo2-dev cairo)
+tlvk_may_need(JPEG TLVK_JPEG libjpeg-dev libjpeg)
 
 tlvk_need_program(TLVK_GLSLANG glslangValidator glslang-tools)
 tlvk_need_program(TLVK_SPIRV_OPT spirv-opt spirv-tools)

@@ -16,7 +16,7 @@ target_link_libraries(tlvk_inside INTERFACE tlvk_build_flags)
 # What the library's objects need at link time. The Vulkan loader is opened at run time.
 add_library(tlvk_needs INTERFACE)
 target_link_libraries(tlvk_needs INTERFACE PkgConfig::TLVK_HDF5 PkgConfig::TLVK_JANSSON PkgConfig::TLVK_CURL PkgConfig::TLVK_LIBARCHIVE
-  PkgConfig::TLVK_CAIRO Threads::Threads ${CMAKE_DL_LIBS} m)
+  PkgConfig::TLVK_CAIRO PkgConfig::TLVK_JPEG Threads::Threads ${CMAKE_DL_LIBS} m)
 
 foreach(room IN LISTS TLVK_ROOMS)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/engine/${room}/*.c)
@@ -39,6 +39,10 @@ endif()
 if(TARGET tlvk_data)
   target_include_directories(tlvk_data SYSTEM PRIVATE ${TLVK_STB_INCLUDE})
 endif()
+if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang") # loops over pixels, which gcc leaves as they are at -O2
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/engine/data/resize.c ${PROJECT_SOURCE_DIR}/engine/data/picture.c PROPERTIES COMPILE_OPTIONS
+    $<$<NOT:$<CONFIG:Debug>>:-O3>)
+endif()
 foreach(room graph plan train weights)
   if(TARGET tlvk_${room})
     target_link_libraries(tlvk_${room} PRIVATE PkgConfig::TLVK_JANSSON)
@@ -59,6 +63,7 @@ tlvk_room_may_use(weights CURL TLVK_CURL)       # official weights
 tlvk_room_may_use(weights ARCHIVE TLVK_LIBARCHIVE) # .keras
 tlvk_room_may_use(data ARCHIVE TLVK_LIBARCHIVE)    # pictures in archives
 tlvk_room_may_use(train CAIRO TLVK_CAIRO)       # curves
+tlvk_room_may_use(data JPEG TLVK_JPEG)          # JPEG as TensorFlow decodes it, and faster
 
 file(GLOB TLVK_SHADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
 tlvk_embed_shaders(tlvk_shaders ${TLVK_SHADERS})

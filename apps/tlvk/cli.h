@@ -102,12 +102,13 @@ int cli_open_model(tlvk_context *ctx, const cli_model_request *request, tlvk_mod
 
 typedef struct cli_picture_options {
     int preprocess, color_mode, resize; /* tlvk_preprocess, tlvk_color_mode, tlvk_resize */
+    int decode;
     int size[2];
     int64_t batch_size;
     const char *labels;
     bool strict;
 } cli_picture_options;
-#define CLI_PICTURE_ROWS 8
+#define CLI_PICTURE_ROWS 9
 void cli_picture_options_rows(cli_picture_options *o, cli_option rows[CLI_PICTURE_ROWS]);
 /* Height, width and channels the model takes; open dimensions come from `size`, and a size that does not fit is refused. CLI_GO_ON or an exit status. */
 int cli_picture_shape(const tlvk_model *model, const char *spec, const int size[2], int64_t shape[3]);

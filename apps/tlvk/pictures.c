@@ -10,6 +10,8 @@ static const cli_choice preprocess_choices[] = {
     {"torch", TLVK_PREPROCESS_TORCH}, {"scale", TLVK_PREPROCESS_SCALE}, {NULL, 0},
 };
 static const cli_choice color_choices[] = {{"rgb", TLVK_RGB}, {"grayscale", TLVK_GRAYSCALE}, {"rgba", TLVK_RGBA}, {NULL, 0}};
+enum { DECODE_EXACT, DECODE_FAST };
+static const cli_choice decode_choices[] = {{"exact", DECODE_EXACT}, {"fast", DECODE_FAST}, {NULL, 0}};
 static const cli_choice resize_choices[] = {{"bilinear", TLVK_BILINEAR}, {"nearest", TLVK_NEAREST}, {NULL, 0}};
 
 void cli_picture_options_rows(cli_picture_options *o, cli_option rows[CLI_PICTURE_ROWS]) {
@@ -19,6 +21,8 @@ void cli_picture_options_rows(cli_picture_options *o, cli_option rows[CLI_PICTUR
         {"color-mode", 0, CLI_CHOICE, &o->color_mode, "rgb|grayscale|rgba", "default: by the model's channels", 0, 0, color_choices},
         {"image-size", 0, CLI_SIZE, o->size, "HxW", "default: the model's", 0, 0, NULL},
         {"resize", 0, CLI_CHOICE, &o->resize, "bilinear|nearest", "Keras's rules; default: as the model was trained, else bilinear", 0, 0, resize_choices},
+        {"decode", 0, CLI_CHOICE, &o->decode, "exact|fast", "fast: large JPEGs are shrunk while they are decoded (default: exact, as Keras)", 0, 0,
+         decode_choices},
         {"batch-size", 0, CLI_INTEGER, &o->batch_size, "N", "pictures at a time (default 32)", 1, 65536, NULL},
         {"labels", 0, CLI_TEXT, &o->labels, "FILE", "class names, one a line (default: what the model carries)", 0, 0, NULL},
         {"strict", 0, CLI_FLAG, &o->strict, NULL, "a picture that cannot be read ends the run", 0, 0, NULL},
@@ -127,6 +131,7 @@ int cli_picture_desc(const tlvk_model *model, const char *spec, const cli_pictur
         .resize = o->resize ? (tlvk_resize)o->resize : usage.resize ? usage.resize : TLVK_BILINEAR,
         .preprocess = o->preprocess ? (tlvk_preprocess)o->preprocess : usage.preprocess,
         .strict = o->strict,
+        .fast_decode = o->decode == DECODE_FAST,
     };
     if (o->color_mode && o->color_mode != (int)desc->color_mode) {
         cli_message("--color-mode: %s takes %s pictures (%lld channels)", spec, color_name(shape[2]), (long long)shape[2]);

@@ -5,9 +5,6 @@
 
 #include <stdlib.h>
 
-/* Raised whenever the same file and settings give other pixels than before, so that cached features are not reused. */
-#define DECODER_VERSION 1
-
 /* Means and deviations of ImageNet as keras/src/applications/imagenet_utils.py has them; `caffe` in blue, green, red. */
 static void preprocess_caffe(float *x, size_t pixels) {
     for (size_t i = 0; i < pixels; i++, x += 3) {
@@ -47,7 +44,8 @@ void tlvk__preprocess(tlvk_preprocess kind, float *x, size_t pixels, int channel
 }
 
 void tlvk__picture_spec_hash(const tlvk__picture_spec *spec, tlvk__hash *hash) {
-    int32_t words[6] = {DECODER_VERSION, spec->height, spec->width, spec->channels, (int32_t)spec->resize, (int32_t)spec->preprocess};
+    int32_t words[7] = {tlvk__decoder_version(), spec->height,    spec->width, spec->channels, (int32_t)spec->resize, (int32_t)spec->preprocess,
+                        spec->fast_decode};
     tlvk__hash_init(hash);
     tlvk__hash_add(hash, words, sizeof words);
 }
@@ -83,7 +81,8 @@ tlvk_status tlvk__picture_hash_file(const tlvk__picture_spec *spec, const char *
 tlvk_status tlvk__picture_read_bytes(const tlvk__picture_spec *spec, const void *bytes, size_t size, float *x, tlvk__hash *hash) {
     uint8_t *pixels = NULL;
     int w = 0, h = 0;
-    tlvk_status st = tlvk__picture_decode(bytes, size, spec->channels, &pixels, &w, &h);
+    tlvk_status st = spec->fast_decode ? tlvk__picture_decode_fast(bytes, size, spec->channels, (const int[2]){spec->width, spec->height}, &pixels, &w, &h)
+                                       : tlvk__picture_decode(bytes, size, spec->channels, &pixels, &w, &h);
     if (!st) {
         st = tlvk__resize(spec->resize, pixels, h, w, spec->channels, x, spec->height, spec->width);
     }

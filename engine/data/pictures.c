@@ -22,7 +22,7 @@ static tlvk_status channels_of(tlvk_color_mode mode, int *channels) {
 
 static tlvk_status resolve_spec(const tlvk_image_folder_desc *desc, tlvk__picture_spec *spec) {
     int height = desc->image_size[0] ? desc->image_size[0] : 256, width = desc->image_size[1] ? desc->image_size[1] : height;
-    *spec = (tlvk__picture_spec){.height = height, .width = width};
+    *spec = (tlvk__picture_spec){.height = height, .width = width, .fast_decode = desc->fast_decode};
     if (height < 1 || width < 1 || height > TLVK__PICTURE_MAX_SIDE_PX || width > TLVK__PICTURE_MAX_SIDE_PX) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "image_size %d x %d (height x width): each must be 1 to %d", height, width, TLVK__PICTURE_MAX_SIDE_PX);
     }

@@ -1,8 +1,10 @@
 /* dump_data.c - writes what a folder dataset holds, for data.py to compare with Keras.
  *
  * dump_data FOLDER OUT [height=H] [width=W] [channels=1|3|4] [nearest=1] [seed=N] [split=F] [subset=1|2] [no_shuffle=1] [unlabeled=1]
+ * dump_data decoder: says what decodes JPEG, "libjpeg" or "stb_image".
  * Standard output: a line "label<TAB>path" per sample. OUT ("-": none): all samples as float32 in the dataset's order. */
 #include "data/data.h"
+#include "data/picture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +65,10 @@ static tlvk_status write_samples(tlvk_dataset *dataset, const char *path) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "decoder") == 0) {
+        puts(tlvk__decoder_version() > 1 ? "libjpeg" : "stb_image");
+        return 0;
+    }
     if (argc < 3) {
         return 2;
     }

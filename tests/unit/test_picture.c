@@ -101,6 +101,61 @@ static void jpeg_and_gif(void **state) {
     tlvk__pixels_free(p);
 }
 
+static bool by_libjpeg(void) { return tlvk__decoder_version() > 1; }
+
+/* Expected: tf.io.decode_image (TensorFlow 2.21): two checksums over all bytes. Only libjpeg gives these; stb_image comes near. */
+static void jpeg_as_tensorflow(void **state) {
+    (void)state;
+    uint8_t *p = decode(test_progressive, sizeof test_progressive, 3, 16, 24);
+    uint32_t sum = 0, mixed = 0;
+    for (uint32_t i = 0; i < 16 * 24 * 3; i++) {
+        sum += p[i];
+        mixed ^= p[i] * (i + 1);
+    }
+    if (by_libjpeg()) {
+        assert_int_equal(sum, 143409);
+        assert_int_equal(mixed, 0x3f21f);
+    }
+    assert_pixel(p, 24, 2, 2, 209, 34, 47, 6);
+    assert_pixel(p, 24, 12, 18, 221, 220, 218, 6);
+    uint8_t *rgba = decode(test_progressive, sizeof test_progressive, 4, 16, 24);
+    for (int i = 0; i < 16 * 24; i++) {
+        assert_memory_equal(rgba + 4 * i, p + 3 * i, 3);
+        assert_int_equal(rgba[4 * i + 3], 255);
+    }
+    tlvk__pixels_free(rgba);
+    tlvk__pixels_free(p);
+    p = decode(test_cmyk, sizeof test_cmyk, 3, 8, 8);
+    assert_pixel(p, 8, 2, 2, 0, 0, 0, 2);
+    assert_pixel(p, 8, 2, 6, 115, 81, 7, by_libjpeg() ? 0 : 3);
+    assert_pixel(p, 8, 7, 7, 114, 79, 7, by_libjpeg() ? 1 : 4);
+    tlvk__pixels_free(p);
+    for (int channels = 1; channels <= 4; channels += 3) {
+        p = decode(test_cmyk, sizeof test_cmyk, channels, 8, 8);
+        assert_true(channels == 4 ? p[(2 * 8 + 6) * 4 + 3] == 255 : abs(p[2 * 8 + 6] - 82) <= 4);
+        tlvk__pixels_free(p);
+    }
+}
+
+/* By eighths, to no less than is wanted; the quadrants' colours stay. Other kinds stay as they are. */
+static void fast_decoding_shrinks(void **state) {
+    (void)state;
+    static const struct { int least[2], w, h; } cases[] = {{{24, 16}, 24, 16}, {{23, 1}, 24, 16}, {{12, 8}, 12, 8}, {{1, 1}, 3, 2}, {{13, 2}, 15, 10}, {{30, 4}, 24, 16}};
+    uint8_t *p = NULL;
+    int w = 0, h = 0;
+    for (size_t i = 0; i < TLVK__COUNT(cases); i++) {
+        assert_int_equal(tlvk__picture_decode_fast(test_progressive, sizeof test_progressive, 3, cases[i].least, &p, &w, &h), TLVK_OK);
+        assert_int_equal(w, by_libjpeg() ? cases[i].w : 24);
+        assert_int_equal(h, by_libjpeg() ? cases[i].h : 16);
+        assert_pixel(p, w, 0, 0, 200, 40, 40, 16);
+        assert_pixel(p, w, h - 1, w - 1, 220, 220, 220, 16);
+        tlvk__pixels_free(p);
+    }
+    assert_int_equal(tlvk__picture_decode_fast(test_gif, sizeof test_gif, 3, (const int[2]){1, 1}, &p, &w, &h), TLVK_OK);
+    assert_true(w == 4 && h == 4);
+    tlvk__pixels_free(p);
+}
+
 static void assert_resized(tlvk_resize method, int h, int w, int c, int oh, int ow, const float *expected) {
     uint8_t in[128];
     float out[64];
@@ -200,6 +255,29 @@ static void damage_and_bombs_are_refused(void **state) {
     assert_refused("\xff\xd8\xff\xd9", 4, "holds no picture size");
 }
 
+/* A scan costs a walk over the whole picture and hardly a byte of the file: the last one of a good picture, again and again. */
+static void too_many_scans_are_refused(void **state) {
+    (void)state;
+    size_t scan = sizeof test_progressive - 2;
+    while (test_progressive[scan] != 0xff || test_progressive[scan + 1] != 0xda) {
+        scan--;
+    }
+    size_t bytes = sizeof test_progressive - 2 - scan;
+    for (int times = 2; times <= 200; times += 198) {
+        memcpy(file.v, test_progressive, scan);
+        file.size = scan;
+        for (int i = 0; i < times; i++) {
+            put(&file, test_progressive + scan, bytes);
+        }
+        put(&file, "\xff\xd9", 2);
+        if (times == 2 && by_libjpeg()) {
+            tlvk__pixels_free(decode(file.v, file.size, 3, 16, 24));
+        } else { /* stb_image takes no scan twice */
+            assert_refused(file.v, file.size, by_libjpeg() ? "more than 100 scans" : "JPEG cannot be decoded");
+        }
+    }
+}
+
 /* No input may read or write out of bounds or hang; the sanitizers watch. Bytes are changed one and a few at a time, by a fixed seed. */
 static void damaged_bytes_do_no_harm(void **state) {
     (void)state;
@@ -207,11 +285,13 @@ static void damaged_bytes_do_no_harm(void **state) {
     tlvk__rng rng;
     test_fill(rgb, 5, 7, 3);
     tlvk__rng_seed(&rng, 1, 0);
-    for (int i = 0; i < 4000; i++) {
-        switch (i % 4) {
+    for (int i = 0; i < 9000; i++) {
+        switch (i % 6) {
         case 0: memcpy(file.v, test_jpeg, file.size = sizeof test_jpeg); break;
         case 1: memcpy(file.v, test_gif, file.size = sizeof test_gif); break;
         case 2: make_bmp(&file, rgb, 5, 7); break;
+        case 3: memcpy(file.v, test_progressive, file.size = sizeof test_progressive); break;
+        case 4: memcpy(file.v, test_cmyk, file.size = sizeof test_cmyk); break;
         default: make_png(&file, rgb, 5, 7, 3, 8); break;
         }
         for (uint64_t k = 0; k <= tlvk__rng_below(&rng, 4); k++) {
@@ -219,8 +299,18 @@ static void damaged_bytes_do_no_harm(void **state) {
         }
         uint8_t *pixels = NULL;
         int w = 0, h = 0;
-        if (tlvk__picture_decode(file.v, file.size, 1 + (int)tlvk__rng_below(&rng, 2) * 2, &pixels, &w, &h) == TLVK_OK) {
+        static const int channels[3] = {1, 3, 4};
+        int wanted = channels[tlvk__rng_below(&rng, 3)], least[2] = {1 + (int)tlvk__rng_below(&rng, 20), 1 + (int)tlvk__rng_below(&rng, 20)};
+        tlvk_status st = i % 2 ? tlvk__picture_decode(file.v, file.size, wanted, &pixels, &w, &h)
+                               : tlvk__picture_decode_fast(file.v, file.size, wanted, least, &pixels, &w, &h);
+        if (st == TLVK_OK) {
             assert_true(w > 0 && h > 0);
+            volatile uint32_t sum = 0; /* the sanitizers watch that every byte is there to be read */
+            for (size_t k = 0; k < (size_t)w * (size_t)h * (size_t)wanted; k++) {
+                sum = sum + pixels[k];
+            }
+        } else {
+            assert_null(pixels);
         }
         tlvk__pixels_free(pixels);
     }
@@ -259,6 +349,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bmp_and_png_give_their_bytes), cmocka_unit_test(colour_modes),        cmocka_unit_test(colour_to_grey_as_tensorflow),
         cmocka_unit_test(sixteen_bits_are_cut),         cmocka_unit_test(jpeg_and_gif),        cmocka_unit_test(resize_as_tensorflow),
+        cmocka_unit_test(jpeg_as_tensorflow),           cmocka_unit_test(fast_decoding_shrinks), cmocka_unit_test(too_many_scans_are_refused),
         cmocka_unit_test(preprocess_as_keras),          cmocka_unit_test(every_truncation_is_refused), cmocka_unit_test(damage_and_bombs_are_refused),
         cmocka_unit_test(damaged_bytes_do_no_harm),     cmocka_unit_test(whole_way_and_hash),
     };

@@ -518,6 +518,8 @@ typedef struct tlvk_image_folder_desc {
     const char *const *class_names; /* order of classes, NULL: sorted folders */
     int class_count;
     bool unlabeled;              /* pictures straight in the folder or below, no classes */
+    bool fast_decode;            /* JPEGs much larger than image_size are shrunk while they are decoded: several times faster and smoother pictures,
+                                    no longer those of Keras. Without effect in a library built without libjpeg. */
 } tlvk_image_folder_desc;
 TLVK_API tlvk_status tlvk_image_dataset_from_directory(tlvk_context *ctx, const tlvk_image_folder_desc *desc, tlvk_dataset **out);
 /* A list of picture files ("pets.zip//train/1.jpg" too), in the given order, without labels. */
