@@ -1,19 +1,21 @@
 #version 450
-// out = factor * (a + b), and likewise for the other kinds of tlvk__merge_kind, or out += it; a and b may have size 1 where out has more
-// (BROADCAST), and out may be a or b where they have its size. One vec4 of out per invocation.
+// out = act(factor * (a + b)), and likewise for the other kinds of tlvk__merge_kind, or out += it; a and b may have size 1 where out has more
+// (BROADCAST, which also keeps the lanes behind the last channel zero), and out may be a or b where they have its size. One vec4 of out per invocation.
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "activation.glsl"
 #include "lanes.glsl"
 
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint KIND = 0;
 layout(constant_id = 1) const uint ACCUMULATE = 0;
 layout(constant_id = 2) const uint BROADCAST = 0;
+layout(constant_id = 3) const int ACTIVATION = 0;
 layout(binding = 0) readonly buffer A { vec4 a[]; };
 layout(binding = 1) readonly buffer B { vec4 b[]; };
 layout(binding = 2) buffer Out { vec4 result[]; };
 // Strides in vec4 units of (sample, row, pixel, column); 0 where an operand has size 1. Column stride 0: its only channel goes to every lane.
-layout(push_constant) uniform Push { uint base[3]; uint items; uint columns, w, h, c; uint a_stride[4]; uint b_stride[4]; float factor; };
+layout(push_constant) uniform Push { uint base[3]; uint items; uint columns, w, h, c; uint a_stride[4]; uint b_stride[4]; float factor, alpha, max_value, threshold; };
 
 vec4 merged(vec4 p, vec4 q) {
     switch (KIND) {
@@ -46,6 +48,8 @@ void main() {
         q = b[base[1] + i];
     }
     vec4 v = merged(p, q) * factor;
+    for (int lane = 0; lane < 4; lane++)
+        v[lane] = tlvk_activate(ACTIVATION, alpha, max_value, threshold, v[lane]);
     if (BROADCAST != 0)
         v = tlvk_keep_channels(v, column, c);
     result[base[2] + i] = ACCUMULATE != 0 ? result[base[2] + i] + v : v;

@@ -13,10 +13,7 @@ static double flops(const tlvk__op_call *call) {
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
-    tlvk_status s = tlvk__record_merge(r, TLVK__MERGE_ADD, 1, call->x[0], call->x[1], call->y, false, call->layer);
-    for (int i = 2; !s && i < call->inputs; i++)
-        s = tlvk__record_merge(r, TLVK__MERGE_ADD, 1, call->y, call->x[i], call->y, false, call->layer);
-    return s;
+    return tlvk__record_merge_all(r, TLVK__MERGE_ADD, call);
 }
 
 static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
@@ -50,6 +47,6 @@ static bool test_case(int index, tlvk__op_case *c) {
 static const tlvk__field fields[] = {{0}};
 
 const tlvk__op tlvk__op_add = {
-    .class_name = "Add", .snake_name = "add", .min_inputs = 2, .max_inputs = TLVK__MAX_INPUTS, .fields = fields, .defaults = tlvk__no_defaults, .shape = shape, .flops = flops,
+    .class_name = "Add", .snake_name = "add", .flags = TLVK__OP_ACTIVATES, .min_inputs = 2, .max_inputs = TLVK__MAX_INPUTS, .fields = fields, .defaults = tlvk__no_defaults, .shape = shape, .flops = flops,
     .forward = forward, .backward = backward, .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define BLOCK_ROWS 256
+#define APPLY_ROWS 8 /* of one invocation that writes as many numbers as it reads */
 #define ROOM_ALIGN 256
 
 enum { MEAN, RSTD, SCALE, SHIFT, STATS }; /* vectors of the statistics, see shaders/batch_norm_finish.comp */
@@ -80,6 +81,11 @@ static vectors vectors_of(const tlvk__batch_normalization_attrs *a, const tlvk__
     v.mean = w[0];
     v.variance = w[1];
     return v;
+}
+
+static bool residual(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps, (void)call;
+    return true;
 }
 
 /* --- room ------------------------------------------------------------------------------------------------------------------------------- */
@@ -152,6 +158,20 @@ static tlvk_status record_statistics(tlvk__recorder *r, const tlvk__op_call *cal
         .word_count = 7});
 }
 
+static tlvk_status record_apply(tlvk__recorder *r, const tlvk__op_call *call, tlvk__span stats) {
+    const tlvk__tensor *x = call->x[0], *residual = call->epilogue.residual;
+    const tlvk__activation *a = &call->epilogue.activation;
+    tlvk__tensor vector = tlvk__span_tensor(&stats, 1, STATS, x->pitch);
+    uint32_t columns = (uint32_t)(x->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(x->rows, APPLY_ROWS);
+    return tlvk__record_walk(r, &(tlvk__walk){
+        .shader = "batch_norm_apply", .operation = "batch_norm_apply", .layer = call->layer,
+        .specs = {{"KIND", (uint32_t)a->kind}, {"MASK", a->kind != TLVK_LINEAR && x->c % TLVK__LANES != 0}, {"RESIDUAL", residual != NULL}, {"BLOCK_ROWS", APPLY_ROWS}},
+        .operands = {{x, TLVK__READ, false}, {&vector, TLVK__READ, true}, {residual, TLVK__READ, false}, {call->y, TLVK__WRITE, false}}, .operand_count = 4,
+        .n = x->n, .items = (uint64_t)blocks * columns, .flops = 2 * tlvk__elementwise_flops(call),
+        .words = {columns, (uint32_t)x->rows, blocks, (uint32_t)x->c, tlvk__float_bits(a->alpha), tlvk__float_bits(a->max_value), tlvk__float_bits(a->threshold)},
+        .word_count = 7});
+}
+
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     const tlvk__tensor *x = call->x[0];
     room m;
@@ -164,12 +184,7 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
                        : record_moving(r, call, x->pitch, stats);
     if (s)
         return s;
-    tlvk__tensor vector = tlvk__span_tensor(&stats, 1, STATS, x->pitch);
-    return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_apply", .operation = "batch_norm_apply", .layer = call->layer,
-        .operands = {{x, TLVK__READ, false}, {&vector, TLVK__READ, true}, {call->y, TLVK__WRITE, false}}, .operand_count = 3,
-        .n = x->n, .items = tlvk__sample_vec4s(x), .flops = 2 * tlvk__elementwise_flops(call),
-        .words = {(uint32_t)(x->pitch / TLVK__LANES)}, .word_count = 1});
+    return record_apply(r, call, stats);
 }
 
 /* --- backward --------------------------------------------------------------------------------------------------------------------------- */
@@ -182,14 +197,16 @@ static unsigned backward_reads(const void *attrs, bool training, bool want_dx, b
 static tlvk_status record_sums(tlvk__recorder *r, const tlvk__op_call *call, const room *m, tlvk__span stats, tlvk__span sums, tlvk__span partials) {
     const tlvk__batch_normalization_attrs *a = call->attrs;
     const tlvk__tensor *dy = call->dy;
+    const tlvk__activation *act = &call->epilogue.activation;
     uint32_t columns = (uint32_t)(dy->pitch / TLVK__LANES);
     tlvk__tensor part = tlvk__span_tensor(&partials, dy->n, m->blocks, 2 * dy->pitch), from = tlvk__span_tensor(&stats, 1, STATS, dy->pitch),
                  to = tlvk__span_tensor(&sums, 1, 2, dy->pitch);
     tlvk_status s = tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_backward_sums", .operation = "batch_norm_backward_sums", .layer = call->layer,
+        .shader = "batch_norm_backward_sums", .operation = "batch_norm_backward_sums", .layer = call->layer, .specs = {{"KIND", (uint32_t)act->kind}},
         .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&from, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
         .operand_count = 4, .n = dy->n, .items = (uint64_t)m->blocks * columns, .flops = 4 * tlvk__elementwise_flops(call),
-        .words = {columns, (uint32_t)dy->rows, (uint32_t)m->blocks, BLOCK_ROWS}, .word_count = 4});
+        .words = {columns, (uint32_t)dy->rows, (uint32_t)m->blocks, BLOCK_ROWS, tlvk__float_bits(act->alpha), tlvk__float_bits(act->max_value),
+                  tlvk__float_bits(act->threshold)}, .word_count = 7});
     if (s)
         return s;
     int gamma = a->scale ? 0 : -1, beta = a->center ? gamma + 1 : -1;
@@ -204,21 +221,23 @@ static tlvk_status record_sums(tlvk__recorder *r, const tlvk__op_call *call, con
 
 static tlvk_status record_dx(tlvk__recorder *r, const tlvk__op_call *call, tlvk__span stats, tlvk__span sums) {
     const tlvk__tensor *dx = call->dx[0];
+    const tlvk__activation *act = &call->epilogue.activation;
     uint64_t vector = (uint64_t)dx->pitch * sizeof(float);
     if (!call->training) {
-        tlvk__activation linear = tlvk__activation_of(TLVK_LINEAR);
         tlvk__span part = tlvk__span_part(stats, SCALE * vector, vector);
         tlvk__tensor scale = tlvk__span_tensor(&part, 1, 1, dx->pitch);
-        return tlvk__record_activation_slope(r, &linear, NULL, false, call->dy, &scale, dx, call->dx_accumulate[0], call->layer);
+        return tlvk__record_activation_slope(r, act, call->y, false, call->dy, &scale, dx, call->dx_accumulate[0], call->layer);
     }
+    uint32_t columns = (uint32_t)(dx->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(dx->rows, APPLY_ROWS);
     tlvk__tensor from = tlvk__span_tensor(&stats, 1, STATS, dx->pitch), sum = tlvk__span_tensor(&sums, 1, 2, dx->pitch);
     return tlvk__record_walk(r, &(tlvk__walk){
         .shader = "batch_norm_backward_apply", .operation = "batch_norm_backward_apply", .layer = call->layer,
-        .specs = {{"ACCUMULATE", call->dx_accumulate[0]}},
+        .specs = {{"ACCUMULATE", call->dx_accumulate[0]}, {"KIND", (uint32_t)act->kind}, {"BLOCK_ROWS", APPLY_ROWS}},
         .operands = {{call->dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&from, TLVK__READ, true}, {&sum, TLVK__READ, true},
                      {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 5,
-        .n = dx->n, .items = tlvk__sample_vec4s(dx), .flops = 6 * tlvk__elementwise_flops(call),
-        .words = {(uint32_t)(dx->pitch / TLVK__LANES), tlvk__float_bits((float)(1.0 / ((double)dx->n * (double)dx->rows)))}, .word_count = 2});
+        .n = dx->n, .items = (uint64_t)blocks * columns, .flops = 6 * tlvk__elementwise_flops(call),
+        .words = {columns, (uint32_t)dx->rows, blocks, tlvk__float_bits((float)(1.0 / ((double)dx->n * (double)dx->rows))), tlvk__float_bits(act->alpha),
+                  tlvk__float_bits(act->max_value), tlvk__float_bits(act->threshold)}, .word_count = 7});
 }
 
 static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
@@ -326,12 +345,12 @@ static void channel_backward(const tlvk__ref_call *call, sizes s, size_t c, cons
     const tlvk__batch_normalization_attrs *a = call->attrs;
     double plain = 0, plain_e = 0, scaled = 0, scaled_e = 0, count = (double)s.count, spread = 4 * sqrt(count) + 8;
     for (size_t i = c; i < s.count * s.c; i += s.c) {
-        double x = call->x[0]->v[i], dy = call->dy->v[i], xhat = (x - k->mean) * k->rstd;
+        double x = call->x[0]->v[i], dy = call->dy->v[i], dy_e = call->dy->e ? call->dy->e[i] : 0, xhat = (x - k->mean) * k->rstd;
         double xhat_e = k->rstd * (k->mean_e + TLVK__U * (fabs(x) + fabs(k->mean))) + fabs(xhat) * k->rstd_rel;
         plain += dy;
-        plain_e += spread * TLVK__U * fabs(dy);
+        plain_e += spread * TLVK__U * fabs(dy) + dy_e;
         scaled += dy * xhat;
-        scaled_e += fabs(dy) * (xhat_e + spread * TLVK__U * fabs(xhat));
+        scaled_e += fabs(dy) * (xhat_e + spread * TLVK__U * fabs(xhat)) + dy_e * fabs(xhat);
     }
     tlvk__ref_tensor *const *dw = call->dw;
     tlvk__ref_tensor *dgamma = a->scale ? *dw++ : NULL, *dbeta = a->center ? *dw++ : NULL, *dx = call->dx[0];
@@ -350,6 +369,7 @@ static void channel_backward(const tlvk__ref_call *call, sizes s, size_t c, cons
         double inner_e = call->training ? (plain_e + fabs(xhat) * scaled_e + xhat_e * fabs(scaled)) / count
                                               + 6 * TLVK__U * (fabs(dy) + (fabs(plain) + fabs(xhat * scaled)) / count)
                                         : 0;
+        inner_e += call->dy->e ? call->dy->e[i] : 0;
         dx->v[i] = scale * inner;
         if (dx->e)
             dx->e[i] = fabs(scale) * (inner_e + fabs(inner) * (k->rstd_rel + 4 * TLVK__U));
@@ -373,8 +393,16 @@ static bool test_case(int index, tlvk__op_case *c) {
         {false, true, false, {4, {2, 4, 4, 3}}}, {true, false, true, {4, {2, 2, 3, 4}}}, {false, false, false, {2, {5, 7}}},
         {true, true, true, {2, {33, 10}}}, {true, false, false, {4, {1, 1, 2, 1}}}, {true, true, true, {4, {3, 19, 17, 9}}},
         {true, true, true, {4, {3, 19, 17, 9}}},
+        {true, true, true, {4, {3, 5, 4, 6}}}, {true, true, true, {4, {2, 9, 7, 5}}},
+        {true, false, true, {4, {3, 4, 5, 7}}}, {true, true, false, {4, {2, 19, 17, 8}}},
+        {false, true, true, {4, {3, 5, 4, 6}}}, {false, true, true, {4, {2, 3, 3, 5}}},
+        {true, true, true, {2, {33, 10}}}, {true, true, true, {4, {3, 5, 4, 6}}},
         {true, true, true, {4, {8, 56, 56, 24}}}, {false, true, true, {4, {8, 56, 56, 24}}}, {true, true, false, {4, {2, 35, 35, 288}}},
     };
+    /* What stands behind it, of the cases that are there for that. */
+    static const struct { tlvk_activation_kind kind; bool residual; } behind[TLVK__COUNT(cases)] = {
+        [10] = {TLVK_RELU, false}, [11] = {TLVK_SIGMOID, true}, [12] = {TLVK_SWISH, false}, [13] = {TLVK_RELU6, true}, [14] = {TLVK_RELU, true},
+        [15] = {TLVK_ELU, false}, [16] = {TLVK_LEAKY_RELU, false}, [17] = {TLVK_LINEAR, true}};
     if (index >= (int)TLVK__COUNT(cases))
         return false;
     tlvk__batch_normalization_attrs a;
@@ -387,9 +415,11 @@ static bool test_case(int index, tlvk__op_case *c) {
     c->x[0] = cases[index].x;
     c->training = cases[index].training;
     c->offset = index == 9 ? 100 : 0;
-    c->real_size = index >= 10;
-    snprintf(c->name, sizeof c->name, "%s%s%s %s%s", c->training ? "training" : "inference", a.scale ? "" : " scale=False", a.center ? "" : " center=False",
-             tlvk__shape_text(&c->x[0], (char[64]){0}, 64), c->offset > 0 ? " mean 100" : "");
+    c->epilogue = tlvk__activation_of(behind[index].kind);
+    c->residual = behind[index].residual;
+    c->real_size = index >= 18;
+    snprintf(c->name, sizeof c->name, "%s%s%s %s%s%s %s", c->training ? "training" : "inference", a.scale ? "" : " scale=False", a.center ? "" : " center=False",
+             tlvk__shape_text(&c->x[0], (char[64]){0}, 64), c->offset > 0 ? " mean 100" : "", c->residual ? " + residual" : "", tlvk__activation_name(c->epilogue.kind));
     return true;
 }
 
@@ -419,8 +449,8 @@ static const tlvk__field fields[] = {
 };
 
 const tlvk__op tlvk__op_batch_normalization = {
-    .class_name = "BatchNormalization", .snake_name = "batch_normalization", .flags = TLVK__OP_STATE, .min_inputs = 1, .max_inputs = 1,
+    .class_name = "BatchNormalization", .snake_name = "batch_normalization", .flags = TLVK__OP_STATE | TLVK__OP_ACTIVATES | TLVK__OP_SLOPE, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__batch_normalization_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables,
-    .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
+    .residual = residual, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

@@ -70,18 +70,35 @@ void tlvk__merge_strides(const tlvk__tensor *t, const tlvk__tensor *y, uint32_t 
 
 static const char *const kind_names[] = {"add", "multiply", "subtract", "maximum", "minimum", "merge_first"};
 
-tlvk_status tlvk__record_merge(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
-                               bool accumulate, const char *layer) {
+static tlvk_status record(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
+                          bool accumulate, const tlvk__activation *act, const char *layer) {
     tlvk__walk walk = {
         .shader = "merge", .operation = kind_names[kind], .layer = layer,
-        .specs = {{"KIND", (uint32_t)kind}, {"ACCUMULATE", accumulate}, {"BROADCAST", !same_size(a, out) || !same_size(b, out)}},
+        .specs = {{"KIND", (uint32_t)kind}, {"ACCUMULATE", accumulate}, {"ACTIVATION", (uint32_t)act->kind},
+                  {"BROADCAST", !same_size(a, out) || !same_size(b, out) || (act->kind != TLVK_LINEAR && out->c % TLVK__LANES != 0)}},
         .operands = {{a, TLVK__READ, false}, {b, TLVK__READ, false}, {out, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,
         .n = out->n, .items = tlvk__sample_vec4s(out), .flops = (double)out->n * (double)tlvk__sample_floats(out),
-        .words = {(uint32_t)(out->pitch / TLVK__LANES), (uint32_t)out->w, (uint32_t)out->h, (uint32_t)out->c}, .word_count = 13};
+        .words = {(uint32_t)(out->pitch / TLVK__LANES), (uint32_t)out->w, (uint32_t)out->h, (uint32_t)out->c}, .word_count = 16};
     tlvk__merge_strides(a, out, walk.words + 4);
     tlvk__merge_strides(b, out, walk.words + 8);
-    walk.words[12] = tlvk__float_bits(factor);
+    const float numbers[] = {factor, act->alpha, act->max_value, act->threshold};
+    for (int i = 0; i < 4; i++)
+        walk.words[12 + i] = tlvk__float_bits(numbers[i]);
     return tlvk__record_walk(r, &walk);
+}
+
+tlvk_status tlvk__record_merge(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
+                               bool accumulate, const char *layer) {
+    tlvk__activation linear = tlvk__activation_of(TLVK_LINEAR);
+    return record(r, kind, factor, a, b, out, accumulate, &linear, layer);
+}
+
+tlvk_status tlvk__record_merge_all(tlvk__recorder *r, tlvk__merge_kind kind, const tlvk__op_call *call) {
+    tlvk__activation linear = tlvk__activation_of(TLVK_LINEAR);
+    tlvk_status s = TLVK_OK;
+    for (int i = 1; !s && i < call->inputs; i++)
+        s = record(r, kind, 1, i == 1 ? call->x[0] : call->y, call->x[i], call->y, false, i == call->inputs - 1 ? &call->epilogue.activation : &linear, call->layer);
+    return s;
 }
 
 tlvk_status tlvk__record_add(tlvk__recorder *r, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *sum, const char *layer) {
@@ -192,6 +209,8 @@ bool tlvk__merge_test_case(int index, bool several, tlvk__op_case *c) {
     if (index >= (int)TLVK__COUNT(cases) || (cases[index].inputs > 2 && !several))
         return false;
     char a[64], b[64];
+    static const tlvk_activation_kind behind[] = {TLVK_LINEAR, TLVK_RELU, TLVK_LINEAR, TLVK_SIGMOID, TLVK_LINEAR};
+    c->epilogue = tlvk__activation_of(behind[index % (int)TLVK__COUNT(behind)]);
     c->inputs = cases[index].inputs;
     memcpy(c->x, cases[index].x, sizeof cases[index].x);
     snprintf(c->name, sizeof c->name, "%d inputs %.32s %.32s", c->inputs, tlvk__shape_text(&c->x[0], a, sizeof a), tlvk__shape_text(&c->x[1], b, sizeof b));

@@ -14,6 +14,8 @@ typedef enum tlvk__merge_kind { TLVK__MERGE_ADD, TLVK__MERGE_MULTIPLY, TLVK__MER
 /* out = factor * (a kind b), out += where accumulate; a and b broadcast to out's shape. TLVK__MERGE_FIRST takes a alone, b is any tensor of its size. */
 tlvk_status tlvk__record_merge(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
                                bool accumulate, const char *layer);
+/* y = act((x[0] kind x[1]) kind x[2] ..) of a call, with the activation of its epilogue: the forward of Add and Multiply. */
+tlvk_status tlvk__record_merge_all(tlvk__recorder *r, tlvk__merge_kind kind, const tlvk__op_call *call);
 /* dx = factor * sum of dy (* other, where not NULL) over the axes along which dx is smaller; dx += where accumulate. */
 tlvk_status tlvk__record_merge_gradient(tlvk__recorder *r, float factor, const tlvk__tensor *dy, const tlvk__tensor *other, const tlvk__tensor *dx,
                                         bool accumulate, const char *layer);

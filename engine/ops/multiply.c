@@ -27,10 +27,7 @@ static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
-    tlvk_status s = tlvk__record_merge(r, TLVK__MERGE_MULTIPLY, 1, call->x[0], call->x[1], call->y, false, call->layer);
-    for (int i = 2; !s && i < call->inputs; i++)
-        s = tlvk__record_merge(r, TLVK__MERGE_MULTIPLY, 1, call->y, call->x[i], call->y, false, call->layer);
-    return s;
+    return tlvk__record_merge_all(r, TLVK__MERGE_MULTIPLY, call);
 }
 
 /* dx_k = sum over broadcast axes of dy * x_0 * .. without x_k .. */
@@ -114,7 +111,7 @@ static bool test_case(int index, tlvk__op_case *c) {
 static const tlvk__field fields[] = {{0}};
 
 const tlvk__op tlvk__op_multiply = {
-    .class_name = "Multiply", .snake_name = "multiply", .min_inputs = 2, .max_inputs = TLVK__MAX_INPUTS, .fields = fields, .defaults = tlvk__no_defaults, .shape = shape,
+    .class_name = "Multiply", .snake_name = "multiply", .flags = TLVK__OP_ACTIVATES, .min_inputs = 2, .max_inputs = TLVK__MAX_INPUTS, .fields = fields, .defaults = tlvk__no_defaults, .shape = shape,
     .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

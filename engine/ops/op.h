@@ -88,9 +88,10 @@ typedef struct tlvk__variable_spec {
 } tlvk__variable_spec;
 
 /* --- one call, when it is recorded --------------------------------------------------------------------------------------------------- */
-typedef struct tlvk__epilogue {    /* y = act(scale[c] * z + shift[c]) behind an operation that has TLVK__OP_EPILOGUE */
+typedef struct tlvk__epilogue {    /* y = act(scale[c] * z + shift[c] + residual) behind an operation that has TLVK__OP_EPILOGUE */
     tlvk__activation activation;   /* elementwise; TLVK_LINEAR: none */
     const tlvk__tensor *scale, *shift; /* vectors of c, both or neither: a BatchNormalization in inference mode */
+    const tlvk__tensor *residual;  /* of y's size, NULL: none; only where the operation's `residual` says so */
 } tlvk__epilogue;
 
 typedef struct tlvk__op_call {
@@ -107,7 +108,8 @@ typedef struct tlvk__op_call {
     tlvk__span scratch;            /* this call's alone, contents undefined */
     tlvk__span packed;             /* weights in the kernel's order, filled by pack() */
     tlvk__span step_params;        /* tlvk__step_params */
-    /* backward: dy is the gradient BEFORE the epilogue (the planner records tlvk__record_activation_backward); entries NULL: not wanted.
+    /* backward: dy is the gradient BEFORE the epilogue (the planner records tlvk__record_activation_backward), but behind its activation where the
+     * operation has TLVK__OP_SLOPE; entries NULL: not wanted.
      * An operation writes what is wanted and nothing else; *_accumulate: add to what is there. dy may be overwritten never. */
     const tlvk__tensor *dy;
     const tlvk__tensor *dx[TLVK__MAX_INPUTS]; bool dx_accumulate[TLVK__MAX_INPUTS];
@@ -125,8 +127,12 @@ enum {
     TLVK__OP_EPILOGUE = 1,  /* forward applies call->epilogue */
     TLVK__OP_RANDOM = 2,    /* uses random numbers when training (Dropout) */
     TLVK__OP_STATE = 4,     /* updates its own non-trainable variables when training (BatchNormalization) */
-    TLVK__OP_INPUT = 8      /* InputLayer */
+    TLVK__OP_INPUT = 8,     /* InputLayer */
+    TLVK__OP_ACTIVATES = 16, /* forward applies the activation of call->epilogue, and its residual, but no scale and shift */
+    TLVK__OP_SLOPE = 32      /* backward takes the slope of call->epilogue.activation itself: in training from x, of any activation; else from y, as
+                                tlvk__record_activation_backward does */
 };
+#define TLVK__OP_ANY_EPILOGUE (TLVK__OP_EPILOGUE | TLVK__OP_ACTIVATES)
 
 /* --- reference: dense (unpadded) arrays in double, and the error allowed -------------------------------------------------------------- */
 typedef struct tlvk__ref_tensor {
@@ -149,7 +155,8 @@ typedef struct tlvk__op_case {     /* one setting to test or time */
     union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } attrs;
     int inputs; tlvk__shape x[TLVK__MAX_INPUTS]; /* with batch */
     bool training;
-    tlvk__activation epilogue; bool scale_shift; /* for TLVK__OP_EPILOGUE operations */
+    tlvk__activation epilogue; bool scale_shift; /* for TLVK__OP_EPILOGUE operations; the activation for TLVK__OP_ACTIVATES too */
+    bool residual;                 /* something is added before the activation, where the operation can on this device */
     bool planner_only;             /* a setting that no Keras config gives, only the planner */
     bool real_size;                /* a layer of a real network: left out of the quick self-test, used by bench */
     bool distinct;                 /* inputs must have no equal values (max pooling) */
@@ -178,6 +185,7 @@ struct tlvk__op {
     int (*variables)(const void *attrs, int inputs, const tlvk__shape *x, tlvk__variable_spec *specs);
     tlvk__activation (*activation)(const void *attrs);  /* the activation field, applied behind the operation; NULL: has none */
     int (*parts)(const void *attrs, tlvk__op_part parts[4]); /* composite operations (SeparableConv2D): a chain of others; NULL: not composite */
+    bool (*residual)(const tlvk__caps *caps, const tlvk__op_call *call); /* forward can add call->epilogue.residual; NULL: never */
     bool (*view)(const void *attrs, bool training, const tlvk__tensor *x, const tlvk__tensor *y); /* y is x's memory as it stands: nothing recorded */
     unsigned (*backward_reads)(const void *attrs, bool training, bool want_dx, bool want_dw); /* TLVK__READS_*; w is always there */
     double (*flops)(const tlvk__op_call *call); /* of forward; each backward half counts the same */

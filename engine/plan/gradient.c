@@ -13,6 +13,12 @@ static void mark_step(tlvk__plan *plan, int index, bool *written) {
     if (!y->active || !y->grad_wanted) return;
     s->backward = true;
     for (int k = 0; k < s->variable_count; k++) s->want_dw |= s->trained[k];
+    if (s->residual_count) {
+        plan_tensor *x = &plan->tensors[s->residual];
+        s->residual_skip = !x->active;
+        s->residual_accumulate = written[s->residual];
+        if (x->active) x->grad_wanted = written[s->residual] = true;
+    }
     for (int k = 0; k < s->input_count; k++) {
         plan_tensor *x = &plan->tensors[s->inputs[k]];
         s->dx_skip[k] = !x->active;
@@ -61,5 +67,5 @@ tlvk_status tlvk__plan_mark(tlvk__plan *plan) {
     for (int i = plan->step_count - 1; i >= 0; i--) mark_step(plan, i, written);
     mark_shared_variables(plan);
     free(written);
-    return TLVK_OK;
+    return tlvk__plan_share(plan);
 }

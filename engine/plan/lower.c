@@ -1,6 +1,4 @@
-/* lower.c - flat graph to steps: a ZeroPadding2D becomes the padding of the convolution behind it; the activation of a layer becomes an epilogue where the operation has one and the gradient can be told
- * from the output, a step of its own otherwise; a BatchNormalization in inference mode behind a convolution becomes its epilogue's scale and
- * shift, made once where it is frozen, in every step where it is trained. */
+/* lower.c - flat graph to steps: each call one, and its activation another where it cannot be an epilogue. What is folded into what: fuse.c. */
 #include "plan/program.h"
 
 #include <stdlib.h>
@@ -101,9 +99,10 @@ static void count_consumers(tlvk__plan *plan) {
         plan_step *s = &plan->steps[i];
         if (s->removed) continue;
         plan->tensors[s->output].producer = i;
-        for (int k = 0; k < s->input_count; k++) {
-            plan->tensors[s->inputs[k]].consumers++;
-            if (plan->tensors[s->inputs[k]].active) plan->tensors[s->output].active = true;
+        for (int k = 0; k < s->input_count + s->residual_count; k++) {
+            const int *from = k < s->input_count ? &s->inputs[k] : &s->residual;
+            plan->tensors[*from].consumers++;
+            if (plan->tensors[*from].active) plan->tensors[s->output].active = true;
         }
         for (int k = 0; k < s->variable_count; k++) {
             if (s->trained[k]) plan->tensors[s->output].active = true;
@@ -111,79 +110,6 @@ static void count_consumers(tlvk__plan *plan) {
         if (!has_gradient(plan, s)) plan->tensors[s->output].active = false;
     }
     for (int i = 0; i < plan->output_count; i++) plan->tensors[plan->outputs[i]].consumers++;
-}
-
-static bool is_activation_layer(const tlvk__op *op) {
-    return op == &tlvk__op_activation || op == &tlvk__op_relu || op == &tlvk__op_leaky_relu || op == &tlvk__op_elu;
-}
-
-/* The step whose only reader is `s`, if it can take an epilogue behind its linear part. */
-static plan_step *fusible_producer(tlvk__plan *plan, const plan_step *s) {
-    const plan_tensor *x = &plan->tensors[s->inputs[0]];
-    if (x->producer == NO_STEP || x->consumers != 1) return NULL;
-    plan_step *p = &plan->steps[x->producer];
-    if (!(p->op->flags & TLVK__OP_EPILOGUE) || p->activation.kind != TLVK_LINEAR) return NULL;
-    return p;
-}
-
-static void take_output(tlvk__plan *plan, plan_step *p, plan_step *s) {
-    s->removed = true;
-    p->output = s->output;
-    plan->tensors[p->output].producer = (int)(p - plan->steps);
-}
-
-/* A ZeroPadding2D whose only reader is a "valid" convolution becomes that convolution's own padding. */
-static void fold_padding(tlvk__plan *plan, plan_step *s) {
-    const plan_tensor *x = &plan->tensors[s->inputs[0]];
-    if (x->producer == NO_STEP || x->consumers != 1) return;
-    plan_step *p = &plan->steps[x->producer];
-    if (p->removed || p->op != &tlvk__op_zero_padding2d) return;
-    const int *around = ((const tlvk__padding2d_attrs *)p->attrs)->padding;
-    memcpy(s->own_attrs.bytes, s->attrs, s->op->attr_bytes);
-    bool depthwise = s->op == &tlvk__op_depthwise_conv2d;
-    tlvk__conv2d_attrs *conv = (void *)s->own_attrs.bytes;
-    tlvk__depthwise_conv2d_attrs *dw = (void *)s->own_attrs.bytes;
-    if ((depthwise ? dw->padding : conv->padding) != TLVK_VALID) return;
-    memcpy(depthwise ? dw->zero_padding : conv->zero_padding, around, sizeof conv->zero_padding);
-    s->attrs = s->own_attrs.bytes;
-    s->inputs[0] = p->inputs[0];
-    p->removed = true;
-}
-
-static void fold_paddings(tlvk__plan *plan) {
-    for (int i = 0; i < plan->step_count; i++) {
-        plan_step *s = &plan->steps[i];
-        if (!s->removed && (s->op == &tlvk__op_conv2d || s->op == &tlvk__op_depthwise_conv2d)) fold_padding(plan, s);
-    }
-}
-
-/* Folds steps into the epilogue of their producer, in order, so that conv -> norm -> activation becomes one step. */
-static void fuse(tlvk__plan *plan) {
-    for (int i = 0; i < plan->step_count; i++) {
-        plan_step *s = &plan->steps[i];
-        if (s->op == &tlvk__op_batch_normalization && !s->training) {
-            plan_step *p = fusible_producer(plan, s);
-            if (!p || p->norm_attrs || (!s->constant && !tlvk__plan_norm_fits(plan, p, s))) continue;
-            p->norm_moving = !s->constant;
-            const tlvk__batch_normalization_attrs *a = s->attrs;
-            int k = 0;
-            p->norm_attrs = a;
-            p->norm_trained[0] = a->scale && s->trained[k];
-            p->norm[0] = a->scale ? s->variables[k++] : NULL;
-            p->norm_trained[1] = a->center && s->trained[k];
-            p->norm[1] = a->center ? s->variables[k++] : NULL;
-            p->norm[2] = s->variables[k];
-            p->norm[3] = s->variables[k + 1];
-            take_output(plan, p, s);
-        } else if (is_activation_layer(s->op)) {
-            tlvk__activation a = s->op->activation ? s->op->activation(s->attrs) : ((const tlvk__activation_attrs *)s->attrs)->activation;
-            plan_step *p = fusible_producer(plan, s);
-            bool passes_gradient = plan->desc.mode == TLVK__PLAN_TRAIN && plan->tensors[s->output].active;
-            if (!p || !tlvk__activation_elementwise(a.kind) || (passes_gradient && !tlvk__activation_from_output(a.kind))) continue;
-            p->activation = a;
-            take_output(plan, p, s);
-        }
-    }
 }
 
 /* Keras computes cross-entropies from the values before a last softmax or sigmoid, whatever from_logits says and whoever else reads it
@@ -218,6 +144,7 @@ static void prune(tlvk__plan *plan) {
         if (plan->tensors[s->output].consumers > 0 || state) continue;
         s->removed = true;
         for (int k = 0; k < s->input_count; k++) plan->tensors[s->inputs[k]].consumers--;
+        if (s->residual_count) plan->tensors[s->residual].consumers--;
     }
     int kept = 0;
     for (int i = 0; i < plan->step_count; i++) {
@@ -242,7 +169,7 @@ static tlvk_status lower_steps(tlvk__plan *plan) {
         int index = plan->step_count - 1;
         plan_step *s = &plan->steps[index];
         tlvk__activation a = tlvk__activation_of(TLVK_LINEAR);
-        if (!is_activation_layer(s->op) && s->op->activation) a = s->op->activation(s->attrs);
+        if (!tlvk__plan_is_activation(s->op) && s->op->activation) a = s->op->activation(s->attrs);
         s->activation = a;
         if (a.kind == TLVK_LINEAR) continue;
         /* Activity is not known yet, so in training every activation that cannot be an epilogue there is split off; fuse() joins it
@@ -308,9 +235,9 @@ tlvk_status tlvk__plan_lower(tlvk__plan *plan) {
     if ((st = lower_steps(plan))) return st;
     count_consumers(plan);
     for (int i = 0; plan->desc.mode != TLVK__PLAN_PREDICT && i < plan->output_count; i++) find_logits(plan, i);
-    fold_paddings(plan);
+    tlvk__plan_fold_paddings(plan);
     count_consumers(plan);
-    fuse(plan);
+    tlvk__plan_fuse(plan);
     count_consumers(plan);
     prune(plan);
     mark_views(plan);

@@ -67,7 +67,8 @@ static void grad_live(plan_tensor *tensors, int index, int position) {
     root->grad_last = TLVK__MAX(root->grad_last, position);
 }
 
-static bool epilogue_reads_output(const plan_step *s) { return s->activation.kind != TLVK_LINEAR; }
+/* In training an operation that takes the slope itself tells it from x. */
+static bool epilogue_reads_output(const plan_step *s) { return s->activation.kind != TLVK_LINEAR && !(plan_takes_slope(s) && s->training); }
 
 static void step_lifetimes(tlvk__plan *plan, int i) {
     plan_step *s = &plan->steps[i];
@@ -75,13 +76,15 @@ static void step_lifetimes(tlvk__plan *plan, int i) {
     int back = plan_backward_position(plan, i);
     live(t, s->output, i);
     for (int k = 0; k < s->input_count; k++) live(t, s->inputs[k], i);
+    if (s->residual_count) live(t, s->residual, i);
     if (!s->backward) return;
     grad_live(t, s->output, back);
     for (int k = 0; k < s->input_count; k++) {
-        if (!s->dx_skip[k] || (s->view && t[s->inputs[k]].active)) grad_live(t, s->inputs[k], back);
+        if (t[s->inputs[k]].active) grad_live(t, s->inputs[k], back);
     }
+    if (s->residual_count && t[s->residual].active) grad_live(t, s->residual, back);
     if (s->view) return;
-    unsigned reads = s->op->backward_reads ? s->op->backward_reads(s->attrs, s->training, s->want_dx, s->want_dw) : 0;
+    unsigned reads = s->op->backward_reads && (s->want_dx || s->want_dw) ? s->op->backward_reads(s->attrs, s->training, s->want_dx, s->want_dw) : 0;
     if (reads & TLVK__READS_X) {
         for (int k = 0; k < s->input_count; k++) live(t, s->inputs[k], back);
     }

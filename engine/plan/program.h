@@ -33,6 +33,7 @@ typedef struct plan_step {
     union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } own_attrs; /* of steps the planner makes itself */
     const char *path;
     int *inputs; int input_count; int output;
+    int residual, residual_count;  /* tensor that is added before the activation; count 0: none, 1 */
     tlvk__variable *variables[TLVK__MAX_VARIABLES]; tlvk__layout layouts[TLVK__MAX_VARIABLES];
     bool trained[TLVK__MAX_VARIABLES]; int variable_count;
     bool training;                 /* this step's own mode */
@@ -46,6 +47,7 @@ typedef struct plan_step {
     bool constant;                 /* none of its variables is trained: weights are packed once */
     bool backward; bool want_dx, want_dw;
     bool dx_accumulate[TLVK__MAX_INPUTS], dx_skip[TLVK__MAX_INPUTS]; /* skip: not wanted, or memory shared with dy */
+    bool residual_accumulate, residual_skip; /* the same of the residual's gradient, which is dy before the activation */
     tlvk__op_needs needs;
     plan_storage aux[TLVK__MAX_AUX], forward_scratch, backward_scratch, packed;
     const tlvk__tensor *w[TLVK__MAX_VARIABLES], *dw[TLVK__MAX_VARIABLES]; /* bound */
@@ -84,8 +86,20 @@ struct tlvk__plan {
 
 /* lower.c: flat graph -> steps, with activations split off or fused and frozen BatchNormalizations folded. */
 tlvk_status tlvk__plan_lower(tlvk__plan *plan);
+/* fuse.c: on steps whose consumers, producers and activity are counted. */
+bool tlvk__plan_is_activation(const tlvk__op *op);
+void tlvk__plan_fold_paddings(tlvk__plan *plan);
+void tlvk__plan_fuse(tlvk__plan *plan);
 /* gradient.c: marks what the backward pass needs. */
 tlvk_status tlvk__plan_mark(tlvk__plan *plan);
+/* share.c: lets gradients that are equal lie in the same memory. */
+tlvk_status tlvk__plan_share(tlvk__plan *plan);
+/* The operation's own backward takes the slope of its activation (TLVK__OP_SLOPE); with a residual, whose gradient has the slope in it, it is taken before. */
+static inline bool plan_takes_slope(const plan_step *s) { return (s->op->flags & TLVK__OP_SLOPE) && !s->residual_count; }
+/* The scale of a frozen BatchNormalization that dy is multiplied with before the operation's backward. */
+static inline bool plan_scales_dy(const plan_step *s) { return s->norm_attrs && !s->norm_moving && (s->want_dx || s->want_dw); }
+/* Backward of `s` begins with writing dy before the epilogue in the place of dy. */
+static inline bool plan_changes_dy(const plan_step *s) { return !s->view && ((s->activation.kind != TLVK_LINEAR && !plan_takes_slope(s)) || plan_scales_dy(s)); }
 /* memory.c: lifetimes -> items -> block offsets. */
 tlvk_status tlvk__plan_place(tlvk__plan *plan);
 /* Positions in time: forward of step i, the loss, backward of step i. */

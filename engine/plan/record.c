@@ -1,4 +1,5 @@
 /* record.c - a bound plan to dispatches: inputs in, forward, loss, backward, update, outputs out; nothing that is not planned. */
+#include "ops/activation.h"
 #include "plan/program.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, 
     call->stream = s->stream;
     call->inputs = s->input_count;
     call->y = &plan->tensors[s->output].t;
-    call->epilogue.activation = s->activation;
+    call->epilogue.activation = !backward || plan_takes_slope(s) ? s->activation : tlvk__activation_of(TLVK_LINEAR);
+    if (s->residual_count && !backward) call->epilogue.residual = &plan->tensors[s->residual].t;
     if (s->norm_attrs) {
         call->epilogue.scale = &s->scale;
         call->epilogue.shift = &s->shift;
@@ -76,6 +78,12 @@ static tlvk_status record_view_backward(const tlvk__plan *plan, const plan_step 
     return tlvk__record_add(r, dx, &same, dx, s->path);
 }
 
+/* The residual's gradient is dy before the activation as it stands. */
+static tlvk_status record_residual_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r) {
+    tlvk__activation linear = tlvk__activation_of(TLVK_LINEAR);
+    return tlvk__record_activation_slope(r, &linear, NULL, false, &plan->tensors[s->output].grad, NULL, &plan->tensors[s->residual].grad, s->residual_accumulate, s->path);
+}
+
 static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__plan_io *io) {
     if (!s->backward) return TLVK_OK;
     tlvk_status st = tlvk__recorder_scope(r, "backward", s->path);
@@ -84,12 +92,10 @@ static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step 
     tlvk__op_call call;
     tlvk__plan_call(plan, s, true, &call);
     call.step_params = io->step_params;
-    const tlvk__tensor *scale = s->norm_attrs && !s->norm_moving ? &s->scale : NULL;
-    if (s->activation.kind != TLVK_LINEAR || scale) {
-        const tlvk__tensor *dy = &plan->tensors[s->output].grad;
-        st = tlvk__record_activation_backward(r, &s->activation, call.y, dy, scale, dy, s->path);
-    }
-    if (!st) st = s->norm_moving ? tlvk__plan_norm_backward(plan, s, r, &call) : s->op->backward(r, &call);
+    const tlvk__tensor *dy = &plan->tensors[s->output].grad;
+    if (plan_changes_dy(s)) st = tlvk__record_activation_backward(r, &s->activation, call.y, dy, plan_scales_dy(s) ? &s->scale : NULL, dy, s->path);
+    if (!st && s->residual_count && !s->residual_skip) st = record_residual_backward(plan, s, r);
+    if (!st && (s->want_dx || s->want_dw)) st = s->norm_moving ? tlvk__plan_norm_backward(plan, s, r, &call) : s->op->backward(r, &call);
     return st ? tlvk__fail_context(st, "%s (backward)", s->path) : TLVK_OK;
 }
 
