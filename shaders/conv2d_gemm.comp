@@ -5,11 +5,16 @@
 // A tile's lanes, loops and bits: gemm_tile.glsl. Recorded by engine/ops/gemm.c, which explains the numbers.
 //@ variant sgb_texel_packed -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE
 //@ variant sgb_texel_rows -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE
+//@ variant sgb_texel_packed_residual -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE -DRESIDUAL
+//@ variant sgb_texel_rows_residual -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant sgb_texel_columns -DCORE_SGB -DTEXEL -DB_BY_COLUMNS
 //@ variant sgb_packed -DCORE_SGB -DB_PACKED -DEPILOGUE
 //@ variant sgb_rows -DCORE_SGB -DB_ROWS -DEPILOGUE
+//@ variant sgb_packed_residual -DCORE_SGB -DB_PACKED -DEPILOGUE -DRESIDUAL
+//@ variant sgb_rows_residual -DCORE_SGB -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant sgb_columns -DCORE_SGB -DB_BY_COLUMNS
 //@ variant portable_rows -DB_ROWS -DEPILOGUE
+//@ variant portable_rows_residual -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant portable_columns -DB_BY_COLUMNS
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -26,6 +31,7 @@ layout(push_constant) uniform Push {
     int b_pitch, b_tap_y, b_tap_x;           // vec4 from row to row of w, from tap to tap
     int e_base, scaled, columns;
     float alpha, max_value, threshold;
+    int r_from;                              // vec4 from an element of C to the residual's
 } push;
 
 TLVK_READ_BUFFER(0, a);
@@ -34,6 +40,12 @@ layout(binding = 2, std430) restrict buffer C { vec4 c[]; };
 #ifdef EPILOGUE
 layout(binding = 3, std430) readonly restrict buffer E { vec4 e[]; };
 #include "epilogue.glsl"
+#endif
+#ifdef RESIDUAL
+layout(binding = 4, std430) readonly restrict buffer R { vec4 r[]; };
+#define C_EPILOGUE(s, z, at, inside) epilogue_apply(s, z, inside ? r[(at) + push.r_from] : vec4(0.0))
+#else
+#define C_EPILOGUE(s, z, at, inside) epilogue_apply(s, z)
 #endif
 
 #include "gemm_walk.glsl"

@@ -1,4 +1,4 @@
-// epilogue.glsl - what stands behind a matrix product: y = act(scale * z + shift) per column.
+// epilogue.glsl - what stands behind a matrix product: y = act(scale * z + shift) per column, with something of y's size added before act where there is any.
 // Needs the buffer `e` and push constants e_base, scaled, columns, alpha, max_value, threshold. scaled < 0: scale 1, shift 0, and `e` holds
 // anything with as many vec4 as columns; 0: scale 1, shift at e_base; > 0: scale at e_base, shift `scaled` vec4 behind it.
 #include "activation.glsl"
@@ -26,8 +26,9 @@ float epilogue_activate(float x) {
 }
 
 // The lanes behind the last column stay zero.
-vec4 epilogue_apply(Epilogue s, vec4 z) {
-    vec4 v = z * s.scale + s.shift;
+vec4 epilogue_kept(Epilogue s, vec4 v) {
     vec4 y = vec4(epilogue_activate(v.x), epilogue_activate(v.y), epilogue_activate(v.z), epilogue_activate(v.w));
     return mix(vec4(0.0), y, s.kept);
 }
+vec4 epilogue_apply(Epilogue s, vec4 z) { return epilogue_kept(s, z * s.scale + s.shift); }
+vec4 epilogue_apply(Epilogue s, vec4 z, vec4 residual) { return epilogue_kept(s, z * s.scale + s.shift + residual); }

@@ -75,7 +75,7 @@ void gemm_store(int col0) {
             if (ACCUMULATE != 0 && inside)
                 v = c[row + column] + v;
 #ifdef EPILOGUE
-            v = epilogue_apply(s, v);
+            v = C_EPILOGUE(s, v, row + column, inside);
 #endif
             if (inside)
                 c[row + column] = v;

@@ -11,6 +11,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const int WG = 64;
 layout(constant_id = 9) const int ACCUMULATE = 0; // 1: y is added to what is there
+layout(constant_id = 11) const int RESIDUAL = 0;  // 1: r is added before the activation
 
 layout(push_constant) uniform Push {
     int m_base, y_base;              // vec4
@@ -19,11 +20,13 @@ layout(push_constant) uniform Push {
     int tile_first, tile_count, plane;
     int e_base, scaled, columns;
     float alpha, max_value, threshold;
+    int r_from;                      // vec4 from an element of y to the residual's
 } push;
 
 TLVK_READ_BUFFER(0, m);
 layout(binding = 1, std430) restrict buffer Y { vec4 y[]; };
 layout(binding = 2, std430) readonly restrict buffer E { vec4 e[]; };
+layout(binding = 3, std430) readonly restrict buffer R { vec4 residual[]; };
 #include "epilogue.glsl"
 
 void main() {
@@ -56,7 +59,7 @@ void main() {
             vec4 z = s[c];
             if (ACCUMULATE != 0 && inside)
                 z = y[at] + z;
-            z = epilogue_apply(epilogue, z);
+            z = epilogue_apply(epilogue, z, RESIDUAL != 0 && inside ? residual[at + push.r_from] : vec4(0.0));
             if (inside)
                 y[at] = z;
         }

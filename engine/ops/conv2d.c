@@ -77,6 +77,10 @@ static tlvk__grouped_call grouped_call_of(const tlvk__op_call *call) {
     return (tlvk__grouped_call){.call = call, .shape = gemm_call_of(call).shape, .groups = ((const tlvk__conv2d_attrs *)call->attrs)->groups};
 }
 
+static bool residual(const tlvk__caps *caps, const tlvk__op_call *call) {
+    return !grouped(call) && tlvk__gemm_adds_residual(caps);
+}
+
 static double flops(const tlvk__op_call *call) {
     const tlvk__conv2d_attrs *a = call->attrs;
     return 2.0 * a->kernel_size[0] * a->kernel_size[1] * (double)(call->x[0]->c / a->groups) * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
@@ -223,6 +227,7 @@ static void case_epilogue(int index, tlvk__op_case *c) {
     static const tlvk_activation_kind kinds[] = {TLVK_LINEAR, TLVK_RELU, TLVK_RELU6, TLVK_SIGMOID, TLVK_LEAKY_RELU, TLVK_LINEAR, TLVK_ELU};
     c->epilogue = tlvk__activation_of(kinds[index % (int)TLVK__COUNT(kinds)]);
     c->scale_shift = index % 3 == 1;
+    c->residual = index % 4 == 1;
 }
 
 static bool test_case(int index, tlvk__op_case *c) {
@@ -276,6 +281,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_conv2d = {
     .class_name = "Conv2D", .snake_name = "conv2d", .flags = TLVK__OP_EPILOGUE, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__conv2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
-    .backward_reads = backward_reads, .flops = flops, .needs = needs, .pack = pack, .forward = forward, .backward = backward,
+    .residual = residual, .backward_reads = backward_reads, .flops = flops, .needs = needs, .pack = pack, .forward = forward, .backward = backward,
     .reference_forward = tlvk__conv2d_reference_forward, .reference_backward = tlvk__conv2d_reference_backward, .test_case = test_case,
 };

@@ -55,6 +55,11 @@ static tlvk__gemm_call gemm_call_of(const tlvk__op_call *call) {
                                        .cin_vecs = x->pitch / TLVK__LANES, .cout_vecs = y->pitch / TLVK__LANES, .cout = y->c}};
 }
 
+static bool residual(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)call;
+    return tlvk__gemm_adds_residual(caps);
+}
+
 static double flops(const tlvk__op_call *call) {
     return 2.0 * (double)call->x[0]->c * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
 }
@@ -157,6 +162,7 @@ static bool test_case(int index, tlvk__op_case *c) {
     c->real_size = k->network != NULL;
     c->epilogue = tlvk__activation_of(k->network ? TLVK_RELU : kinds[index % (int)TLVK__COUNT(kinds)]);
     c->scale_shift = !k->network && index % 3 == 1;
+    c->residual = !k->network && index % 4 == 2;
     char text[96];
     snprintf(c->name, sizeof c->name, "%s%s%s->%d", k->network ? k->network : "", k->network ? " " : "", tlvk__shape_text(&k->x, text, sizeof text), k->units);
     return true;
@@ -176,6 +182,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_dense = {
     .class_name = "Dense", .snake_name = "dense", .flags = TLVK__OP_EPILOGUE, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__dense_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
-    .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
+    .residual = residual, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

@@ -194,16 +194,23 @@ static tlvk_status forward_dispatch(tlvk__recorder *r, const forward_state *f, c
                                     int64_t c0, int64_t c1, bool last) {
     const tlvk__conv_shape *s = &f->g->shape;
     const tlvk__op_call *call = f->g->call;
-    char name[64];
+    const tlvk__tensor *residual = last ? call->epilogue.residual : NULL;
+    char name[64], form[24];
     bool first = part->row0 == 0 && !f->g->accumulate, packed = f->g->packs && f->tile.sgb;
     tlvk__gemm_push push = forward_push(s, f->piece.n1 - f->piece.n0);
     tlvk__dispatch d = {.bindings = {{.access = 0}, b, {.access = 0}, f->vectors}, .binding_count = 4, .push = &push, .push_bytes = sizeof push,
                         .operation = f->g->operation, .layer = call->layer};
-    int n = tlvk__gemm_dispatch(f->caps, &f->tile, "conv2d_gemm", packed ? "packed" : "rows", name, &d);
+    snprintf(form, sizeof form, "%s%s", packed ? "packed" : "rows", residual ? "_residual" : "");
+    int n = tlvk__gemm_dispatch(f->caps, &f->tile, "conv2d_gemm", form, name, &d);
     d.specs[n++] = (tlvk__spec){"ACCUMULATE", !first};
     d.specs[n++] = (tlvk__spec){"ACTIVATION", last ? f->activation : 0};
     d.bindings[0] = tlvk__tensor_window(f->caps, call->x[0], f->piece.n0, f->piece.n1, TLVK__READ, &push.a_base);
     d.bindings[2] = tlvk__tensor_window(f->caps, call->y, f->piece.n0, f->piece.n1, first ? TLVK__WRITE : TLVK__READ_WRITE, &push.c_base);
+    if (residual) {
+        uint32_t r_base;
+        d.bindings[d.binding_count++] = tlvk__tensor_window(f->caps, residual, f->piece.n0, f->piece.n1, TLVK__READ, &r_base);
+        push.r_from = (int32_t)r_base - (int32_t)push.c_base;
+    }
     push.b_base = b_base;
     narrow_to_part(s, part, &push);
     if (last)
@@ -256,6 +263,10 @@ static tlvk_status forward_rows(tlvk__recorder *r, const forward_state *f) {
     }
 }
 
+bool tlvk__gemm_adds_residual(const tlvk__caps *caps) {
+    return caps->max_storage_buffers >= 5;
+}
+
 tlvk_status tlvk__gemm_forward(tlvk__recorder *r, const tlvk__gemm_call *g) {
     const tlvk__op_call *call = g->call;
     forward_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
@@ -265,10 +276,10 @@ tlvk_status tlvk__gemm_forward(tlvk__recorder *r, const tlvk__gemm_call *g) {
     tlvk_status s = tlvk__epilogue_bind(r, call, call->w[1], g->shape.cout, call->scratch, any, g->operation, &f.vectors, &f.epilogue, &f.activation);
     if (s)
         return s;
-    const tlvk__tensor *walked[] = {call->x[0], call->y};
+    const tlvk__tensor *walked[] = {call->x[0], call->y, call->epilogue.residual};
     bool more;
     for (;;) {
-        s = tlvk__next_piece(f.caps, walked, 2, call->y->n, &f.piece, &more);
+        s = tlvk__next_piece(f.caps, walked, 3, call->y->n, &f.piece, &more);
         if (s || !more)
             return s;
         s = packed ? forward_packed(r, &f) : forward_rows(r, &f);

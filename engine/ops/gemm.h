@@ -32,7 +32,8 @@ typedef struct tlvk__gemm_call {
 /* Bytes of scratch and of packed weights. The call's tensors have sizes alone. */
 tlvk_status tlvk__gemm_needs(const tlvk__caps *caps, const tlvk__gemm_call *g, bool want_dx, bool want_dw, tlvk__op_needs *needs);
 tlvk_status tlvk__gemm_pack(tlvk__recorder *r, const tlvk__gemm_call *g);
-tlvk_status tlvk__gemm_forward(tlvk__recorder *r, const tlvk__gemm_call *g);        /* y = act(scale * (x*w + bias) + shift) */
+tlvk_status tlvk__gemm_forward(tlvk__recorder *r, const tlvk__gemm_call *g);        /* y = act(scale * (x*w + bias) + shift + residual) */
+bool tlvk__gemm_adds_residual(const tlvk__caps *caps); /* the device binds a residual beside the other operands */
 /* Whichever of dx (+)= dy * w', dw (+)= x' * dy and db (+)= column sums of dy the call wants. */
 tlvk_status tlvk__gemm_backward(tlvk__recorder *r, const tlvk__gemm_call *g);
 
@@ -68,6 +69,7 @@ typedef struct tlvk__gemm_push {
     int32_t rows, grid_h, grid_w, h, w, a_pitch, k_vecs, taps_h, taps_w, stride_y, stride_x, offset_y, offset_x, tap_y, tap_x;
     int32_t c_n, c_y, c_x, c_vecs, b_pitch, b_tap_y, b_tap_x;
     tlvk__epilogue_push epilogue;
+    int32_t r_from;
 } tlvk__gemm_push;
 _Static_assert(sizeof(tlvk__gemm_push) <= 128, "push constants beyond what every device takes");
 

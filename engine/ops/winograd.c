@@ -197,31 +197,36 @@ static tlvk_status multiply(tlvk__recorder *r, const pass *p, const part *at, tl
 }
 
 /* What stands behind the product: bound once per pass. */
-typedef struct behind { tlvk__binding vectors; tlvk__epilogue_push push; uint32_t activation; bool accumulate; } behind;
+typedef struct behind { tlvk__binding vectors; tlvk__epilogue_push push; uint32_t activation; bool accumulate; const tlvk__tensor *residual; } behind;
 
 static tlvk_status transform_outputs(tlvk__recorder *r, const pass *p, const part *at, const behind *b) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
-    struct { uint32_t m_base, y_base; int32_t h, w, c_vecs, tiles_y, tiles_x, tile_first, tile_count, plane; tlvk__epilogue_push epilogue; } push = {
+    struct { uint32_t m_base, y_base; int32_t h, w, c_vecs, tiles_y, tiles_x, tile_first, tile_count, plane; tlvk__epilogue_push epilogue; int32_t r_from; } push = {
         0, 0, (int32_t)p->oh, (int32_t)p->ow, (int32_t)p->out_vecs, (int32_t)p->tiles_y, (int32_t)p->tiles_x, (int32_t)at->first, (int32_t)at->count,
-        (int32_t)(at->count * p->out_vecs), b->push};
+        (int32_t)(at->count * p->out_vecs), b->push, 0};
     int64_t items = at->count * p->out_vecs;
     tlvk__dispatch d = {.shader = tlvk__texel_operands(caps) ? "winograd_output_texel" : "winograd_output_storage",
-                        .specs = {{"WG", LANES_OF_KERNEL}, {"ACCUMULATE", b->accumulate}, {"ACTIVATION", b->activation}}, .bindings[2] = b->vectors,
-                        .binding_count = 3, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)},
+                        .specs = {{"WG", LANES_OF_KERNEL}, {"ACCUMULATE", b->accumulate}, {"ACTIVATION", b->activation}, {"RESIDUAL", b->residual != NULL}},
+                        .bindings[2] = b->vectors, .bindings[3] = b->vectors, .binding_count = 4, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)},
                         .flops = 4 * 170.0 * (double)items, .bytes = 16 * 52.0 * (double)items, .operation = p->operation, .layer = p->g->call->layer};
     d.bindings[0] = tlvk__span_window(caps, at->products, TLVK__READ, &push.m_base);
     d.bindings[1] = tlvk__tensor_window(caps, p->out, at->piece.n0, at->piece.n1, b->accumulate ? TLVK__READ_WRITE : TLVK__WRITE, &push.y_base);
+    if (b->residual) {
+        uint32_t r_base;
+        d.bindings[3] = tlvk__tensor_window(caps, b->residual, at->piece.n0, at->piece.n1, TLVK__READ, &r_base);
+        push.r_from = (int32_t)r_base - (int32_t)push.y_base;
+    }
     return tlvk__record_dispatch(r, &d);
 }
 
 /* All tiles, some at a time, with their planes in `room`. */
 static tlvk_status convolve(tlvk__recorder *r, const pass *p, tlvk__span weights, tlvk__span room, const behind *b) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
-    const tlvk__tensor *walked[] = {p->in, p->out};
+    const tlvk__tensor *walked[] = {p->in, p->out, b->residual};
     part at = {.first = 0};
     bool more;
     for (;;) {
-        tlvk_status s = tlvk__next_piece(caps, walked, 2, p->out->n, &at.piece, &more);
+        tlvk_status s = tlvk__next_piece(caps, walked, 3, p->out->n, &at.piece, &more);
         if (s || !more)
             return s;
         int64_t tiles = (at.piece.n1 - at.piece.n0) * p->tiles_y * p->tiles_x, most = tiles_at_once(caps, p, tiles);
@@ -251,7 +256,7 @@ tlvk_status tlvk__winograd_forward(tlvk__recorder *r, const tlvk__gemm_call *g) 
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__op_call *call = g->call;
     pass p = pass_of(caps, g, TLVK__GEMM_FORWARD);
-    behind b = {.accumulate = false};
+    behind b = {.residual = call->epilogue.residual};
     uint32_t any_base;
     tlvk__binding any = tlvk__tensor_window(caps, call->w[0], 0, 1, TLVK__READ, &any_base);
     tlvk_status s = tlvk__epilogue_bind(r, call, call->w[1], g->shape.cout, call->scratch, any, g->operation, &b.vectors, &b.push, &b.activation);
