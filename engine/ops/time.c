@@ -114,6 +114,15 @@ static tlvk_status make_scale_shift(timed *t) {
     return st;
 }
 
+/* With a residual a backward gets dy before the activation. */
+static tlvk_status make_residual(timed *t, int pass) {
+    if (pass > 0) t->call.epilogue.activation = tlvk__activation_of(TLVK_LINEAR);
+    if (pass > 0 || !t->op->residual || !t->op->residual(tlvk__device_caps(t->device), &t->call)) return TLVK_OK;
+    tlvk__shape y;
+    tlvk_status st = t->op->shape(t->c->attrs.bytes, t->c->inputs, t->c->x, &y);
+    return st ? st : activation_tensor(t, &y, &t->call.epilogue.residual);
+}
+
 static tlvk_status make_call(timed *t, int pass) {
     tlvk__op_call *call = &t->call;
     call->attrs = t->c->attrs.bytes;
@@ -123,6 +132,7 @@ static tlvk_status make_call(timed *t, int pass) {
     call->epilogue.activation = t->c->epilogue;
     tlvk_status st = make_tensors(t, pass);
     if (!st && t->c->scale_shift) st = make_scale_shift(t);
+    if (!st && t->c->residual) st = make_residual(t, pass);
     tlvk__op_needs needs;
     memset(&needs, 0, sizeof needs);
     if (!st && t->op->needs) st = t->op->needs(tlvk__device_caps(t->device), call, pass == 1, pass == 2, &needs);

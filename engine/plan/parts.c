@@ -37,6 +37,7 @@ bool tlvk__plan_part_at(const tlvk__plan *plan, int index, tlvk__plan_part *part
     c->training = s->training;
     c->epilogue = s->activation;
     c->scale_shift = s->norm_attrs != NULL;
+    c->residual = s->residual_count > 0;
     part->y = plan->tensors[s->output].shape;
     if (s->view) return true;
     tlvk__op_call call;

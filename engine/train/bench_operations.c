@@ -71,8 +71,9 @@ static void describe(found *f) {
     }
     if (p->op == &tlvk__op_conv2d || p->op == &tlvk__op_dense) add(f->name, " to %lld", (long long)p->y.dim[p->y.rank - 1]);
     if (c->scale_shift) add(f->name, ", scale and shift");
-    if (c->epilogue.kind != TLVK_LINEAR) add(f->name, ", %s", tlvk__activation_name(c->epilogue.kind));
     if (c->training && (p->op->flags & TLVK__OP_STATE)) add(f->name, ", training");
+    if (c->residual) add(f->name, ", residual");
+    if (c->epilogue.kind != TLVK_LINEAR) add(f->name, ", %s", tlvk__activation_name(c->epilogue.kind));
 }
 
 /* --- what the networks hold -------------------------------------------------------------------------------------------------------------- */
@@ -106,9 +107,10 @@ static tlvk_status collect_part(catalogue *all, const tlvk__plan_part *part, con
     return TLVK_OK;
 }
 
-/* The gradient before an activation that is an epilogue: the planner records it by itself. */
+/* The gradient before an activation that is an epilogue: the planner records it by itself, where the operation's backward does not take the slope. */
 static tlvk_status collect_epilogue(catalogue *all, const tlvk__plan_part *part, const char *net) {
     if (part->setting.epilogue.kind == TLVK_LINEAR || !(part->wanted[1] || part->wanted[2])) return TLVK_OK;
+    if ((part->op->flags & TLVK__OP_SLOPE) && !part->setting.residual) return TLVK_OK;
     tlvk__plan_part gradient;
     memset(&gradient, 0, sizeof gradient);
     tlvk__activation_attrs attrs;
