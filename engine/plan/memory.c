@@ -1,8 +1,8 @@
 /* memory.c - how long everything lives, and where it lies.
  *
  * Time is counted in positions: forward of step i, then the loss, then the backward of the steps in reverse, then the update. Each tensor
- * is alive from its first writing to its last reading; the largest are placed first, each at the lowest offset where nothing alive at the
- * same time lies. A tensor larger than one allocation is cut into segments of whole samples, each an item of its own. */
+ * is alive from its first writing to its last reading; they are placed one by one, each at the lowest offset where nothing alive at the
+ * same time lies, in the best of a few orders. A tensor larger than one allocation is cut into segments of whole samples, each an item of its own. */
 #include "plan/program.h"
 
 #include <stdlib.h>
@@ -132,6 +132,35 @@ static int larger_first(const void *a, const void *b) {
     return x < y ? -1 : 1;
 }
 
+static int longer_first(const void *a, const void *b) {
+    const plan_memory_item *x = *(plan_memory_item *const *)a, *y = *(plan_memory_item *const *)b;
+    int long_x = x->last - x->first, long_y = y->last - y->first;
+    return long_x != long_y ? (long_x < long_y ? 1 : -1) : larger_first(a, b);
+}
+
+static int earlier_first(const void *a, const void *b) {
+    const plan_memory_item *x = *(plan_memory_item *const *)a, *y = *(plan_memory_item *const *)b;
+    return x->first != y->first ? (x->first < y->first ? -1 : 1) : larger_first(a, b);
+}
+
+static int crowded_first(const void *a, const void *b) {
+    const plan_memory_item *x = *(plan_memory_item *const *)a, *y = *(plan_memory_item *const *)b;
+    return x->crowd != y->crowd ? (x->crowd < y->crowd ? 1 : -1) : longer_first(a, b);
+}
+
+/* Sums change where an item begins, and at such a place the most are alive. */
+static void count_crowds(tlvk__plan *plan) {
+    for (size_t i = 0; i < plan->item_count; i++) {
+        uint64_t alive = 0;
+        int at = plan->items[i].first;
+        for (size_t k = 0; k < plan->item_count; k++) alive += plan->items[k].first <= at && at <= plan->items[k].last ? plan->items[k].bytes : 0;
+        for (size_t k = 0; k < plan->item_count; k++) {
+            plan_memory_item *item = &plan->items[k];
+            if (item->first <= at && at <= item->last) item->crowd = TLVK__MAX(item->crowd, alive);
+        }
+    }
+}
+
 /* Lowest offset in `block` at which `item` overlaps nothing that is placed there and alive at the same time. */
 static uint64_t lowest_gap(plan_memory_item *const *placed, size_t count, const plan_memory_item *item, int block) {
     uint64_t at = 0;
@@ -150,16 +179,13 @@ static uint64_t lowest_gap(plan_memory_item *const *placed, size_t count, const 
     return at;
 }
 
-static tlvk_status place_items(tlvk__plan *plan) {
-    plan_memory_item **order = tlvk__calloc(plan->item_count + 1, sizeof(plan_memory_item *));
-    plan->block_bytes = tlvk__calloc(plan->item_count + 1, sizeof *plan->block_bytes);
-    if (!order || !plan->block_bytes) {
-        free(order);
-        return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
-    }
+/* Places all items, the first of the order first; returns the bytes of all blocks. */
+static uint64_t place_in_order(tlvk__plan *plan, plan_memory_item **order, int (*compare)(const void *a, const void *b)) {
     for (size_t i = 0; i < plan->item_count; i++) order[i] = &plan->items[i];
-    qsort(order, plan->item_count, sizeof(plan_memory_item *), larger_first);
-    uint64_t limit = block_limit(plan);
+    qsort(order, plan->item_count, sizeof(plan_memory_item *), compare);
+    memset(plan->block_bytes, 0, (plan->item_count + 1) * sizeof *plan->block_bytes);
+    plan->block_count = 0;
+    uint64_t limit = block_limit(plan), sum = 0;
     for (size_t i = 0; i < plan->item_count; i++) {
         plan_memory_item *item = order[i];
         for (item->block = 0;; item->block++) {
@@ -169,6 +195,28 @@ static tlvk_status place_items(tlvk__plan *plan) {
         plan->block_count = TLVK__MAX(plan->block_count, item->block + 1);
         plan->block_bytes[item->block] = TLVK__MAX(plan->block_bytes[item->block], item->offset + item->bytes);
     }
+    for (int i = 0; i < plan->block_count; i++) sum += plan->block_bytes[i];
+    return sum;
+}
+
+/* No order is the best for every network; the one that takes the least memory is kept, of equals the first. */
+static tlvk_status place_items(tlvk__plan *plan) {
+    static int (*const orders[])(const void *a, const void *b) = { larger_first, crowded_first, longer_first, earlier_first };
+    plan_memory_item **order = tlvk__calloc(plan->item_count + 1, sizeof(plan_memory_item *));
+    plan->block_bytes = tlvk__calloc(plan->item_count + 1, sizeof *plan->block_bytes);
+    if (!order || !plan->block_bytes) {
+        free(order);
+        return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
+    }
+    count_crowds(plan);
+    uint64_t least = UINT64_MAX;
+    size_t best = 0;
+    for (size_t i = 0; i < TLVK__COUNT(orders); i++) {
+        uint64_t bytes = place_in_order(plan, order, orders[i]);
+        if (bytes < least) best = i;
+        least = TLVK__MIN(least, bytes);
+    }
+    if (best + 1 < TLVK__COUNT(orders)) place_in_order(plan, order, orders[best]);
     free(order);
     return TLVK_OK;
 }

@@ -6,7 +6,11 @@
 
 #define NO_STEP (-1)
 
-typedef struct plan_memory_item { uint64_t bytes; int first, last; int block; uint64_t offset; } plan_memory_item; /* alive in positions [first, last] */
+typedef struct plan_memory_item { /* alive in positions [first, last] */
+    uint64_t bytes; int first, last;
+    uint64_t crowd;                /* the most bytes that are alive at one time of its life, its own among them */
+    int block; uint64_t offset;
+} plan_memory_item;
 
 typedef struct plan_storage {      /* where one tensor, gradient or region lies: one item per segment */
     int first_item, item_count;    /* item_count 0: none */
