@@ -35,6 +35,7 @@ static void report_json(const tlvk_bench_case *c) {
     set_number(line, "device_bytes", (double)c->device_bytes);
     set_number(line, "pictures", c->pictures);
     set_number(line, "epochs", c->epochs);
+    set_text(line, "clock", c->host_clock ? "host" : "device");
     cli_print_json(line);
 }
 
@@ -47,8 +48,19 @@ static void print_rate(double value, const char *unit, double share) {
     }
 }
 
+/* Once, where single dispatches are timed by the host. */
+static void say_clock(const tlvk_bench_case *c) {
+    static bool said;
+    bool single = strcmp(c->part, "network") != 0 && strcmp(c->part, "job") != 0;
+    if (c->host_clock && single && !said) {
+        cli_message("this device has no timestamps: operations and layers are submitted one by one and timed by the host's clock");
+        said = true;
+    }
+}
+
 static void report(const tlvk_bench_case *c, void *user) {
     const cli_common *common = user;
+    say_clock(c);
     if (common->json) {
         report_json(c);
         return;

@@ -2,7 +2,7 @@
  *
  * An operation describes itself completely: the Keras fields of its attributes, its shape rule, its variables, what its backward reads,
  * how forward and backward are recorded, the scalar reference in double precision with the error allowed per element, and the cases
- * that tests, `tlvk selftest` and `tlvk bench` run. The rest of the library (JSON, summary, planning, tests) works from this table alone. */
+ * that tests and `tlvk selftest` run. The rest of the library (JSON, summary, planning, tests) works from this table alone. */
 #ifndef TLVK_OP_H
 #define TLVK_OP_H
 
@@ -158,7 +158,7 @@ typedef struct tlvk__op_case {     /* one setting to test or time */
     tlvk__activation epilogue; bool scale_shift; /* for TLVK__OP_EPILOGUE operations; the activation for TLVK__OP_ACTIVATES too */
     bool residual;                 /* something is added before the activation, where the operation can on this device */
     bool planner_only;             /* a setting that no Keras config gives, only the planner */
-    bool real_size;                /* a layer of a real network: left out of the quick self-test, used by bench */
+    bool real_size;                /* a layer of a real network: left out of the quick self-test */
     bool distinct;                 /* inputs must have no equal values (max pooling) */
     bool coarse;                   /* inputs are quarters, so that equal values meet (ties of a maximum) */
     bool positive;                 /* inputs in (0.1, 1) instead of (-1, 1) */

@@ -27,6 +27,8 @@ void tlvk__bench_report(const tlvk__bench *b, tlvk_bench_case *c, const tlvk__ti
     c->images_per_s = over(images * 1e3, c->ms_min);
     c->gflops_share = over(c->gflops, b->peaks.gflops);
     c->bandwidth_share = over(c->gbytes_per_s, b->peaks.gbytes_per_s);
+    bool whole = strcmp(c->part, "network") == 0 || strcmp(c->part, "job") == 0;
+    c->host_clock = whole || !tlvk__device_caps(b->device)->timestamps;
     if (!c->device_bytes) tlvk__device_memory_use(b->device, &c->device_bytes, &peak);
     if (b->desc->report) b->desc->report(c, b->desc->user);
 }

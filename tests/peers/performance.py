@@ -1,10 +1,10 @@
 """Measures this library and what people use instead, one after the other on this machine, and writes docs/performance.md from it.
 
-    python3 performance.py TLVK --python PYTHON --work FOLDER [--parts networks,ncnn,torch,operations,growth,memory,jobs] [--repeats 5]
-                           [--pictures FOLDER] [--teachable FILE] [--alone COMMAND] [--write FILE]
+    python3 performance.py TLVK --python PYTHON --work FOLDER [--parts networks,ncnn,torch,operations,growth,memory,jobs] [--networks NAME,...]
+                           [--repeats 5] [--job-repeats 1] [--job-cases warm,cold,uncached,fit,"features by hand"] [--pictures FOLDER] [--teachable FILE] [--alone COMMAND] [--write FILE]
 
-TLVK is the command, PYTHON an interpreter that has requirements.txt. Each part's results are lines of JSON in FOLDER/PART.jsonl; a part that is not asked
-for keeps those of its last run, so that the page (--write) can be made from several runs. --pictures has folders train and val with a folder for each class
+TLVK is the command, PYTHON an interpreter that has requirements.txt. Each part's results are lines of JSON in FOLDER/PART.jsonl; what is not measured again
+(--parts, --networks) keeps those of its last run, so that the page (--write) can be made from several runs. --pictures has folders train and val with a folder for each class
 (the ants and bees of PyTorch's tutorial); --teachable is a file of the Teachable Machine. Without them `jobs` is left out, as is `torch` without CUDA.
 --alone is put before every program that is measured, for machines shared by means of a lock. `./run peers` calls this with everything set.
 """
@@ -27,7 +27,7 @@ BATCHES = [1, 2, 4, 8, 16, 32, 64]
 JOBS = [  # name, network, size, head
     ("VGG16 150, flatten-256", "vgg16", 150, "flatten-256"),
     ("ResNet50 224, gap", "resnet50", 224, "gap"),
-    ("MobileNetV2 0.35 (Teachable Machine), gap", None, 224, "gap"),
+    ("MobileNetV2 0.35 (Teachable Machine), gap", "mobilenetv2", 224, "gap"),
     ("InceptionV3 224, gap-128", "inceptionv3", 224, "gap-128"),
 ]
 
@@ -65,8 +65,16 @@ class Runner:
         found = [d for d in self.run([self.options.tlvk, "devices", "--json"])[0] if d["chosen"]]
         return f"{found[0]['name']}, {found[0]['driver']}" if found else "no device"
 
+    def networks(self, offered):
+        return [net for net in offered if net in self.options.networks.split(",")]
+
     def save(self, part, lines):
-        (self.work / f"{part}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        def what(line):
+            return tuple(line.get(key) for key in ("who", "case", "job", "network", "pass", "batch", "precision"))
+
+        new = {what(line) for line in lines}
+        kept = [line for line in report.read(self.work, part) if what(line) not in new]
+        (self.work / f"{part}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*kept, *lines]))
 
 
 def of(who, lines, **more):
@@ -76,7 +84,7 @@ def of(who, lines, **more):
 def measure_networks(r):
     """Ours and Keras's in turn, network by network, so that both see the same machine."""
     lines = of("tlvk", r.bench("--parts", "peak")[0])
-    for net in NETWORKS:
+    for net in r.networks(NETWORKS):
         lines += of("tlvk", r.bench("--networks", net, "--repeats", r.options.repeats, "--parts", "forward,head,step")[0])
         lines += of("keras", r.peer("speed_keras.py", net, "--repeats", r.options.repeats)[0])
     return lines
@@ -84,7 +92,7 @@ def measure_networks(r):
 
 def measure_ncnn(r):
     lines = []
-    for net in ("vgg16", "resnet50", "mobilenet"):
+    for net in r.networks(("vgg16", "resnet50", "mobilenet")):
         lines += of("tlvk", r.bench("--networks", net, "--repeats", r.options.repeats, "--parts", "forward", "--batch-size", 1)[0])
         lines += of("ncnn", r.peer("speed_ncnn.py", net, "--repeats", r.options.repeats)[0])
         lines += of("ncnn cpu", r.peer("speed_ncnn.py", net, "--repeats", r.options.repeats, "--cpu")[0])
@@ -93,9 +101,7 @@ def measure_ncnn(r):
 
 def measure_torch(r):
     lines = []
-    for net in NETWORKS:
-        if net == "xception":
-            continue
+    for net in r.networks(("vgg16", "resnet50", "inceptionv3", "mobilenet")):
         theirs, _, _ = r.peer("speed_torch.py", net, missing_ok=True)
         if theirs is None:
             print("performance.py: no PyTorch with CUDA here", file=sys.stderr)
@@ -105,20 +111,17 @@ def measure_torch(r):
 
 
 def measure_operations(r):
-    lines = []
-    for net in NETWORKS:
-        known = {l["case"] for l in lines}
-        lines += [l for l in of("tlvk", r.bench("--parts", "peak,operations", "--networks", net)[0]) if l["case"] not in known]
-    return lines
+    """Of all networks at once: what several have is measured once, and says which those are."""
+    return of("tlvk", r.bench("--parts", "operations")[0])
 
 
 def measure_growth(r):
     lines = []
-    for net in ("mobilenet", "resnet50"):
+    for net in r.networks(("mobilenet", "resnet50")):
         for batch in BATCHES:
             found, _, resident = r.bench("--networks", net, "--parts", "forward,step", "--batch-size", batch, "--repeats", 2)
             lines += of("tlvk", found, batch=batch, resident_bytes=resident)
-    for pictures, epochs in ((100, 1), (1000, 1), (10000, 1), (1000, 10), (1000, 50)):
+    for pictures, epochs in [] if not r.networks(["mobilenet"]) else ((100, 1), (1000, 1), (10000, 1), (1000, 10), (1000, 50)):
         found, seconds, resident = r.bench("--networks", "mobilenet", "--parts", "job", "--image-size", 64, "--batch-size", 32,
                                            "--pictures", pictures, "--epochs", epochs)
         lines += of("tlvk", found, resident_bytes=resident, array_bytes=pictures * 64 * 64 * 3 * 4, process_seconds=seconds)
@@ -135,9 +138,10 @@ def measure_memory(r):
 
 def our_job(r, job, cache, folder, epochs=10):
     name, net, size, head = job
-    model = ["--cut", "out_relu", "--preprocess", "tf"] if net is None else ["--image-size", f"{size}x{size}"]
+    teachable = net == "mobilenetv2"
+    model = ["--cut", "out_relu", "--preprocess", "tf"] if teachable else ["--image-size", f"{size}x{size}"]
     pictures = r.options.pictures
-    return [r.options.tlvk, "finetune", f"{net}:random" if net else r.options.teachable, *model, "--head", head, "--train", f"{pictures}/train",
+    return [r.options.tlvk, "finetune", r.options.teachable if teachable else f"{net}:random", *model, "--head", head, "--train", f"{pictures}/train",
             "--validation", f"{pictures}/val", "--epochs", epochs, "--cache", cache, "--output", f"{folder}/ours.keras", "--json"]
 
 
@@ -145,7 +149,7 @@ def keras_job(r, job, folder, by_hand):
     name, net, size, head = job
     train, validation = f"{r.options.pictures}/train", f"{r.options.pictures}/val"
     more = ["--features"] if by_hand else []
-    if net is None:
+    if net == "mobilenetv2":
         return ["finetune_keras.py", r.options.teachable, train, validation, "--output", f"{folder}/keras.h5", *more]
     return ["job_keras.py", net, size, head, train, validation, f"{folder}/keras.keras", *more]
 
@@ -155,18 +159,23 @@ def measure_jobs(r):
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         warm = {"TLVK_CACHE_DIR": f"{folder}/warm"}
-        for job in JOBS:
+        cold = {"TLVK_CACHE_DIR": f"{folder}/cold/tlvk", "MESA_SHADER_CACHE_DIR": f"{folder}/cold/mesa"}
+        for job in [job for job in JOBS if r.networks([job[1]])]:
+            cases = {
+                "warm": ("tlvk", lambda: r.run(our_job(r, job, "memory", folder), warm)),
+                "cold": ("tlvk", lambda: r.run(our_job(r, job, "memory", folder), cold)),
+                "uncached": ("tlvk", lambda: r.run(our_job(r, job, "off", folder), warm)),
+                "fit": ("keras", lambda: r.peer(*keras_job(r, job, folder, False))),
+                "features by hand": ("keras", lambda: r.peer(*keras_job(r, job, folder, True))),
+            }
             r.run(our_job(r, job, "memory", folder, epochs=1), warm)
-            cases = [("warm", our_job(r, job, "memory", folder), warm), ("uncached", our_job(r, job, "off", folder), warm)]
-            shutil.rmtree(f"{folder}/cold", ignore_errors=True)
-            cold = {"TLVK_CACHE_DIR": f"{folder}/cold/tlvk", "MESA_SHADER_CACHE_DIR": f"{folder}/cold/mesa"}
-            lines.append({"who": "tlvk", "job": job[0], "case": "cold", "seconds": r.run(our_job(r, job, "memory", folder), cold)[1]})
-            for case, command, environment in cases:
-                times = [r.run(command, environment)[1] for _ in range(r.options.job_repeats)]
-                lines.append({"who": "tlvk", "job": job[0], "case": case, "seconds": min(times), "runs": len(times)})
-            for case, by_hand in (("fit", False), ("features by hand", True)):
-                times = [r.peer(*keras_job(r, job, folder, by_hand))[1] for _ in range(r.options.job_repeats)]
-                lines.append({"who": "keras", "job": job[0], "case": case, "seconds": min(times), "runs": len(times)})
+            for case in [case for case in cases if case in r.options.job_cases.split(",")]:
+                who, measure = cases[case]
+                times = []
+                for _ in range(r.options.job_repeats):
+                    shutil.rmtree(f"{folder}/cold", ignore_errors=True)
+                    times.append(measure()[1])
+                lines.append({"who": who, "job": job[0], "case": case, "seconds": min(times), "runs": len(times)})
     return lines
 
 
@@ -180,8 +189,10 @@ def main():
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--work", required=True)
     parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--networks", default=",".join([*NETWORKS, "mobilenetv2"]))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--job-repeats", type=int, default=1, help="of whole jobs, which take minutes in Keras")
+    parser.add_argument("--job-cases", default="warm,cold,uncached,fit,features by hand")
     parser.add_argument("--pictures")
     parser.add_argument("--teachable")
     parser.add_argument("--alone", default="")

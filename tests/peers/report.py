@@ -153,12 +153,13 @@ def memory(lines):
 def jobs(lines):
     rows = []
     for job in dict.fromkeys(l["job"] for l in lines):
-        def seconds(who, case):
-            found = find(lines, who=who, job=job, case=case)
-            return found["seconds"] if found else math.nan
-        warm, fit, by_hand = seconds("tlvk", "warm"), seconds("keras", "fit"), seconds("keras", "features by hand")
-        rows.append((job, f"{warm:.1f}", f"{fit:.1f}", f"**{fit / warm:.1f}**", f"{seconds('tlvk', 'cold'):.1f}", f"{seconds('tlvk', 'uncached'):.1f}",
-                     f"{fit / seconds('tlvk', 'uncached'):.2f}", f"{by_hand:.1f}", f"{by_hand / warm:.2f}"))
+        seconds = {l["case"]: l["seconds"] for l in lines if l["job"] == job}
+
+        def times(slow, fast, digits):
+            return f"{seconds[slow] / seconds[fast]:.{digits}f}" if slow in seconds and fast in seconds else "-"
+
+        warm, fit, cold, uncached, by_hand = (number(seconds.get(case), 1) for case in ("warm", "fit", "cold", "uncached", "features by hand"))
+        rows.append((job, warm, fit, f"**{times('fit', 'warm', 1)}**", cold, uncached, times("fit", "uncached", 2), by_hand, times("features by hand", "warm", 2)))
     head = ("job", "s", "Keras fit", "times faster", "cold", "uncached", "uncached against Keras", "Keras, features by hand", "against it")
     return ("## The tutorials' job\n\nA new head on a frozen base, 10 epochs, 245 pictures and 153 for validation, process start to saved file. Features empty at the start, "
             "pipelines and tuning warm; cold: nothing on disk, the driver's shader cache empty too; uncached: `--cache off`.\n\n" + table(head, rows)) if rows else ""

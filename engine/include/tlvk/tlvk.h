@@ -694,6 +694,7 @@ typedef struct tlvk_bench_case {
     double time_share;             /* of a layer's or kind's pass in its step */
     uint64_t device_bytes;         /* in use on the device */
     int pictures, epochs;          /* of a job */
+    bool host_clock;               /* the host's clock, submission included, and not the device's timestamps */
 } tlvk_bench_case;
 typedef struct tlvk_bench_desc {
     const char *filter;            /* only cases with this text in their name */
