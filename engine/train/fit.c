@@ -77,8 +77,17 @@ static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__t
     tlvk__hash preprocess;
     tlvk__dataset_preprocess_hash(data, &preprocess);
     tlvk__hash_add(&d.key, &preprocess, sizeof preprocess);
-    st = tlvk__features_create(&d, out);
-    return st ? st : tlvk__features_fill(*out, f->session, data, f->batch, features_progress, f);
+    return tlvk__features_create(&d, out);
+}
+
+/* Augmented pictures are new in each epoch; validation's stay. */
+static tlvk_status cache_prefix(fit_state *f) {
+    tlvk_dataset *train = f->desc->augmentation ? NULL : f->train, *validation = f->desc->validation;
+    tlvk_status st = tlvk__session_prefix_hash(f->session, &f->prefix_hash);
+    if (!st && train) st = make_features(f, train, &f->task, &f->features);
+    if (!st && validation) st = make_features(f, validation, &f->val_task, &f->val_features);
+    const tlvk__features_part parts[TLVK__FEATURES_PARTS] = { { f->features, train }, { f->val_features, validation } };
+    return st ? st : tlvk__features_fill(parts, f->session, f->batch, features_progress, f);
 }
 
 /* --- steps ------------------------------------------------------------------------------------------------------------------------------------ */
@@ -258,10 +267,7 @@ static tlvk_status set_up(fit_state *f) {
         if (!st) f->training->steps = f->progress.steps;
     }
     bool cached = !st && f->progress.epoch < f->epochs && d->cache != TLVK_CACHE_OFF && tlvk__session_has_prefix(f->session);
-    if (cached) st = tlvk__session_prefix_hash(f->session, &f->prefix_hash);
-    /* Augmented pictures are new in each epoch; validation's stay. */
-    if (!st && cached && !d->augmentation) st = make_features(f, f->train, &f->task, &f->features);
-    if (!st && cached && d->validation) st = make_features(f, d->validation, &f->val_task, &f->val_features);
+    if (cached) st = cache_prefix(f);
     if (st) return st;
     int64_t val_size = d->validation ? tlvk_dataset_size(d->validation) : 0;
     f->order = tlvk__calloc((size_t)tlvk_dataset_size(f->train) + 1, sizeof *f->order);

@@ -89,6 +89,12 @@ static tlvk_status make_ready(tlvk__runner *r, int slot) {
     return r->slots[slot].recording ? TLVK_OK : record_slot(r, &r->slots[slot]);
 }
 
+tlvk_status tlvk__runner_prepare(tlvk__runner *r) {
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && i < TLVK__SLOTS; i++) st = make_ready(r, i);
+    return st;
+}
+
 void tlvk__runner_unbind(tlvk__runner *r) {
     for (int i = 0; i < TLVK__SLOTS; i++) {
         tlvk__recording_destroy(r->slots[i].recording);

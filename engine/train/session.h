@@ -59,6 +59,7 @@ void tlvk__runner_put_target(tlvk__runner *r, int slot, int output, const float 
 float *tlvk__runner_sample_weights(tlvk__runner *r, int slot);                              /* n entries, stride TLVK__LANES; 1 by default */
 tlvk__step_params *tlvk__runner_params(tlvk__runner *r, int slot);
 tlvk__step_params *tlvk__runner_front_params(tlvk__runner *r, int slot);                    /* of the picture layers before the model */
+tlvk_status tlvk__runner_prepare(tlvk__runner *r);                                          /* what the first submit of a slot would else do: memory, recordings */
 tlvk_status tlvk__runner_submit(tlvk__runner *r, int slot);
 tlvk_status tlvk__runner_wait(tlvk__runner *r, int slot);                                   /* at once when it is not in flight */
 bool tlvk__runner_busy(const tlvk__runner *r, int slot);

@@ -73,7 +73,12 @@ void tlvk__augmentation_params(uint64_t seed, int64_t epoch, int64_t step, tlvk_
 int tlvk__batch_of(const tlvk_dataset *data);
 /* Whether the picture layers take the data's one input and leave its shape. */
 tlvk_status tlvk__augmentation_check(const tlvk_model *augmentation, const tlvk_dataset *data);
-tlvk_status tlvk__features_fill(tlvk__features *f, tlvk__session *session, tlvk_dataset *data, int batch, tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user);
+/* Runs the prefix over all pictures of the parts whose features are not there yet; a part whose data is NULL is passed over. The device goes from one part to the
+ * next without a pause: the next part's first pictures are decoded while it works on the last ones before. `progress` counts within a part. */
+typedef struct tlvk__features_part { tlvk__features *features; tlvk_dataset *data; } tlvk__features_part;
+#define TLVK__FEATURES_PARTS 2 /* training, validation */
+tlvk_status tlvk__features_fill(const tlvk__features_part parts[TLVK__FEATURES_PARTS], tlvk__session *session, int batch,
+                                tlvk_verdict (*progress)(void *user, int64_t done, int64_t total), void *user);
 /* A model read from a file that was compiled goes on from its settings and its optimizer's state, as if tlvk_model_compile had been called. Nothing to do
  * for others. */
 tlvk_status tlvk__training_adopt(tlvk_model *model);
