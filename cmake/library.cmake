@@ -65,6 +65,12 @@ tlvk_room_may_use(data ARCHIVE TLVK_LIBARCHIVE)    # pictures in archives
 tlvk_room_may_use(train CAIRO TLVK_CAIRO)       # curves
 tlvk_room_may_use(data JPEG TLVK_JPEG)          # JPEG as TensorFlow decodes it, and faster
 
+
+tlvk_probe_shader(COOPERATIVE_MATRIX)
+if(TARGET tlvk_vk) # a device is said to have only what there are shaders for
+  target_compile_definitions(tlvk_vk PRIVATE TLVK_WITH_COOPERATIVE_MATRIX=$<BOOL:${TLVK_WITH_COOPERATIVE_MATRIX}>)
+endif()
+
 file(GLOB TLVK_SHADERS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
 tlvk_embed_shaders(tlvk_shaders ${TLVK_SHADERS})
 set(TLVK_LIBRARY_OBJECTS ${TLVK_OBJECTS} $<TARGET_OBJECTS:tlvk_shaders>)

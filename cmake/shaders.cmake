@@ -2,10 +2,37 @@
 #
 # A .comp file without variant lines becomes the shader of its base name. Lines of the form
 #   //@ variant <suffix> -DNAME=VALUE ...
-# make it shaders <base>_<suffix> instead, each compiled with those macros.
+# make it shaders <base>_<suffix> instead, each compiled with those macros. Lines of the form
+#   //@ variant-with NAME <suffix> -DNAME=VALUE ...
+# do so where TLVK_WITH_NAME is true: what not every glslang can compile.
 # Names (OpName), unused specialization constants and unused bindings are kept: pipelines are specialized by name and checked by reflection.
 
 set(TLVK_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/embed_shader.cmake)
+
+# Sets TLVK_WITH_<name> to whether the three programs take the shader probe_<name>.comp of this folder. Asked again where one of them is another.
+function(tlvk_probe_shader name)
+  set(programs "${TLVK_GLSLANG};${TLVK_SPIRV_OPT};${TLVK_SPIRV_VAL}")
+  if(NOT "${TLVK_PROBED_${name}}" STREQUAL "${programs}")
+    string(TOLOWER ${name} file)
+    set(raw ${PROJECT_BINARY_DIR}/probe_${file}.raw.spv)
+    set(optimized ${PROJECT_BINARY_DIR}/probe_${file}.spv)
+    execute_process(COMMAND ${TLVK_GLSLANG} --quiet --target-env vulkan1.1 -o ${raw} ${PROJECT_SOURCE_DIR}/cmake/probe_${file}.comp
+      RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
+    if(result EQUAL 0)
+      execute_process(COMMAND ${TLVK_SPIRV_OPT} --target-env=vulkan1.1 -O ${raw} -o ${optimized} RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
+    endif()
+    if(result EQUAL 0)
+      execute_process(COMMAND ${TLVK_SPIRV_VAL} --target-env vulkan1.1 ${optimized} RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
+    endif()
+    set(found OFF)
+    if(result EQUAL 0)
+      set(found ON)
+    endif()
+    message(STATUS "Shaders with ${name}: ${found}")
+    set(TLVK_PROBED_${name} "${programs}" CACHE INTERNAL "")
+    set(TLVK_WITH_${name} ${found} CACHE INTERNAL "")
+  endif()
+endfunction()
 
 # Adds the rules for one shader; appends its name and the file of its words to the caller's lists.
 function(tlvk_compile_shader folder name source)
@@ -40,6 +67,13 @@ function(tlvk_embed_shaders target)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
     get_filename_component(base ${source} NAME_WE)
     file(STRINGS ${source} variants REGEX "^//@ variant ")
+    file(STRINGS ${source} conditional REGEX "^//@ variant-with ")
+    foreach(variant IN LISTS conditional)
+      string(REGEX MATCH "^//@ variant-with +([A-Z_]+) +(.*)$" matched "${variant}")
+      if(TLVK_WITH_${CMAKE_MATCH_1})
+        list(APPEND variants "//@ variant ${CMAKE_MATCH_2}")
+      endif()
+    endforeach()
     if(NOT variants)
       tlvk_compile_shader(${folder} ${base} ${source})
     endif()

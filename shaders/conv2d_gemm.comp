@@ -16,6 +16,9 @@
 //@ variant portable_rows -DB_ROWS -DEPILOGUE
 //@ variant portable_rows_residual -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant portable_columns -DB_BY_COLUMNS
+//@ variant-with COOPERATIVE_MATRIX coop_rows -DCORE_COOP -DB_ROWS -DEPILOGUE
+//@ variant-with COOPERATIVE_MATRIX coop_rows_residual -DCORE_COOP -DB_ROWS -DEPILOGUE -DRESIDUAL
+//@ variant-with COOPERATIVE_MATRIX coop_columns -DCORE_COOP -DB_BY_COLUMNS
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "gemm_tile.glsl"
@@ -98,8 +101,10 @@ int c_row(int r) {
     return first_row + r < push.rows ? push.c_base + p.n * push.c_n + p.y * push.c_y + p.x * push.c_x : -1;
 }
 
-#ifdef CORE_SGB
+#if defined(CORE_SGB)
 #include "gemm_core_sgb.glsl"
+#elif defined(CORE_COOP)
+#include "gemm_core_coop.glsl"
 #else
 #include "gemm_core_portable.glsl"
 #endif

@@ -5,6 +5,7 @@
 //@ variant sgb_texel -DCORE_SGB -DTEXEL
 //@ variant sgb -DCORE_SGB
 //@ variant portable
+//@ variant-with COOPERATIVE_MATRIX coop -DCORE_COOP
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "gemm_tile.glsl"
@@ -38,8 +39,10 @@ int c_row(int r) {
     return first_row + r < push.rows ? c_first + (first_row + r) * push.c_vecs : -1;
 }
 
-#ifdef CORE_SGB
+#if defined(CORE_SGB)
 #include "gemm_core_sgb.glsl"
+#elif defined(CORE_COOP)
+#include "gemm_core_coop.glsl"
 #else
 #include "gemm_core_portable.glsl"
 #endif

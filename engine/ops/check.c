@@ -64,7 +64,7 @@ static void fill_call(const check *k, int s, wants want, tlvk__op_call *call) {
     const stage *st = &k->stages[s];
     bool last = s == k->stage_count - 1;
     *call = (tlvk__op_call){
-        .attrs = st->attrs, .layer = "check", .training = k->c->training, .stream = 3, .inputs = s == 0 ? k->c->inputs : 1,
+        .attrs = st->attrs, .layer = "check", .training = k->c->training, .mixed = k->c->mixed, .stream = 3, .inputs = s == 0 ? k->c->inputs : 1,
         .y = last ? &k->y.t : &st->mid.t, .scratch = st->scratch, .packed = st->packed,
         .step_params = {k->step_buffer, 0, sizeof(tlvk__step_params)},
         .epilogue = {.activation = last && k->epilogue && (!want.backward || k->slope) ? k->c->epilogue : tlvk__activation_of(TLVK_LINEAR),
@@ -440,7 +440,7 @@ static tlvk_status reference_epilogue(check *k) {
 }
 
 static void fill_ref(check *k, tlvk__ref_call *call, tlvk__ref_tensor room[2 * TLVK__MAX_INPUTS + 3 * TLVK__MAX_VARIABLES]) {
-    *call = (tlvk__ref_call){.attrs = &k->c->attrs, .training = k->c->training, .stream = 3, .step = &k->step, .caps = tlvk__device_caps(k->d), .inputs = k->c->inputs};
+    *call = (tlvk__ref_call){.attrs = &k->c->attrs, .training = k->c->training, .mixed = k->c->mixed, .stream = 3, .step = &k->step, .caps = tlvk__device_caps(k->d), .inputs = k->c->inputs};
     for (int i = 0; i < k->c->inputs; i++) {
         *room = tlvk__value_ref(&k->x[i], false);
         call->x[i] = room++;

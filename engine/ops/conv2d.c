@@ -86,30 +86,35 @@ static double flops(const tlvk__op_call *call) {
     return 2.0 * a->kernel_size[0] * a->kernel_size[1] * (double)(call->x[0]->c / a->groups) * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
 }
 
+/* With fp16 operands the plain product is the faster one, and Winograd's planes would lose more digits. */
+static bool by_winograd(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+    return !tlvk__gemm_mixed(caps, g) && tlvk__winograd_chosen(caps, &g->shape, pass);
+}
+
 static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
     tlvk__gemm_call g = gemm_call_of(call);
     tlvk__grouped_call several = grouped_call_of(call);
     if (grouped(call))
         return tlvk__grouped_needs(caps, &several, want_dw, out);
     tlvk_status s = tlvk__gemm_needs(caps, &g, want_dx, want_dw, out);
-    if (!s && tlvk__winograd_chosen(caps, &g.shape, TLVK__GEMM_FORWARD))
+    if (!s && by_winograd(caps, &g, TLVK__GEMM_FORWARD))
         tlvk__winograd_forward_needs(caps, &g, out);
-    if (!s && want_dx && tlvk__winograd_chosen(caps, &g.shape, TLVK__GEMM_DATA))
+    if (!s && want_dx && by_winograd(caps, &g, TLVK__GEMM_DATA))
         out->backward_scratch_bytes = TLVK__MAX(out->backward_scratch_bytes, tlvk__winograd_data_scratch(caps, &g));
-    if (!s && want_dw && tlvk__winograd_chosen(caps, &g.shape, TLVK__GEMM_WEIGHTS))
+    if (!s && want_dw && by_winograd(caps, &g, TLVK__GEMM_WEIGHTS))
         out->backward_scratch_bytes = TLVK__MAX(out->backward_scratch_bytes, tlvk__winograd_weights_scratch(caps, &g));
     return s;
 }
 
-static bool by_winograd(tlvk__recorder *r, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
-    return tlvk__winograd_chosen(tlvk__device_caps(tlvk__recorder_device(r)), &g->shape, pass);
+static const tlvk__caps *caps_of(tlvk__recorder *r) {
+    return tlvk__device_caps(tlvk__recorder_device(r));
 }
 
 static tlvk_status pack(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__gemm_call g = gemm_call_of(call);
     if (grouped(call))
         return TLVK_OK;
-    return by_winograd(r, &g, TLVK__GEMM_FORWARD) ? tlvk__winograd_pack(r, &g) : tlvk__gemm_pack(r, &g);
+    return by_winograd(caps_of(r), &g, TLVK__GEMM_FORWARD) ? tlvk__winograd_pack(r, &g) : tlvk__gemm_pack(r, &g);
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
@@ -117,7 +122,7 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk__grouped_call several = grouped_call_of(call);
     if (grouped(call))
         return tlvk__grouped_forward(r, &several);
-    return by_winograd(r, &g, TLVK__GEMM_FORWARD) ? tlvk__winograd_forward(r, &g) : tlvk__gemm_forward(r, &g);
+    return by_winograd(caps_of(r), &g, TLVK__GEMM_FORWARD) ? tlvk__winograd_forward(r, &g) : tlvk__gemm_forward(r, &g);
 }
 
 static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
@@ -126,9 +131,9 @@ static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
     if (grouped(call))
         return tlvk__grouped_backward(r, &several);
     tlvk__op_call others = *call;
-    if (call->dw[0] && by_winograd(r, &g, TLVK__GEMM_WEIGHTS))
+    if (call->dw[0] && by_winograd(caps_of(r), &g, TLVK__GEMM_WEIGHTS))
         others.dw[0] = NULL;
-    if (call->dx[0] && by_winograd(r, &g, TLVK__GEMM_DATA))
+    if (call->dx[0] && by_winograd(caps_of(r), &g, TLVK__GEMM_DATA))
         others.dx[0] = NULL;
     g.call = &others;
     tlvk_status s = tlvk__gemm_backward(r, &g);
@@ -279,7 +284,7 @@ static const tlvk__field fields[] = {
 };
 
 const tlvk__op tlvk__op_conv2d = {
-    .class_name = "Conv2D", .snake_name = "conv2d", .flags = TLVK__OP_EPILOGUE, .min_inputs = 1, .max_inputs = 1,
+    .class_name = "Conv2D", .snake_name = "conv2d", .flags = TLVK__OP_EPILOGUE | TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__conv2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
     .residual = residual, .backward_reads = backward_reads, .flops = flops, .needs = needs, .pack = pack, .forward = forward, .backward = backward,
     .reference_forward = tlvk__conv2d_reference_forward, .reference_backward = tlvk__conv2d_reference_backward, .test_case = test_case,

@@ -21,7 +21,7 @@ static bool by_winograd(const tlvk__ref_call *call, const numbers *s, enum tlvk_
     tlvk__conv_shape shape = {.h = s->h, .w = s->w, .oh = s->oh, .ow = s->ow, .kh = s->kh, .kw = s->kw, .stride = {s->stride[0], s->stride[1]},
                               .dilation = {s->dilation[0], s->dilation[1]}, .pad = {s->pad[0], s->pad[1]}, .cin_vecs = tlvk__pitch(s->c) / TLVK__LANES,
                               .cout_vecs = tlvk__pitch(s->o) / TLVK__LANES, .cout = s->o};
-    return call->caps && s->in == s->c && tlvk__winograd_chosen(call->caps, &shape, pass);
+    return call->caps && s->in == s->c && !(call->mixed && call->caps->matrix_m) && tlvk__winograd_chosen(call->caps, &shape, pass);
 }
 
 /* Calls visit(user, x pixel, y pixel, tap) for every meeting of an input pixel and an output pixel. */
@@ -62,6 +62,13 @@ static tlvk_status forward_winograd_bound(const tlvk__ref_call *call, const numb
     return status;
 }
 
+/* Of several groups there is no product of matrices, and nothing is mixed. */
+static void bound(const tlvk__ref_call *call, const numbers *s, tlvk__ref_tensor *t, double terms, const tlvk__ref_tensor *a, const tlvk__ref_tensor *b) {
+    tlvk__ref_call one = *call;
+    one.mixed = call->mixed && s->in == s->c;
+    tlvk__bound_products(&one, t, terms, a, b);
+}
+
 tlvk_status tlvk__conv2d_reference_forward(const tlvk__ref_call *call) {
     numbers s = numbers_of(call->attrs, &call->x[0]->shape, &call->y->shape);
     const tlvk__ref_tensor *bias = call->w[1];
@@ -74,8 +81,7 @@ tlvk_status tlvk__conv2d_reference_forward(const tlvk__ref_call *call) {
     each_meeting(&s, forward_visit, (void *)call);
     if (call->y->e && by_winograd(call, &s, TLVK__GEMM_FORWARD))
         return forward_winograd_bound(call, &s);
-    for (size_t i = 0; call->y->e && i < count; i++)
-        call->y->e[i] = tlvk__dot_bound((double)(s.kh * s.kw * s.in), call->y->e[i]);
+    bound(call, &s, call->y, (double)(s.kh * s.kw * s.in), call->x[0], call->w[0]);
     return TLVK_OK;
 }
 
@@ -84,12 +90,6 @@ static void zero(tlvk__ref_tensor *t) {
     memset(t->v, 0, count * sizeof(double));
     if (t->e)
         memset(t->e, 0, count * sizeof(double));
-}
-
-static void bound(tlvk__ref_tensor *t, double terms) {
-    size_t count = tlvk__ref_count(t);
-    for (size_t i = 0; t->e && i < count; i++)
-        t->e[i] = tlvk__dot_bound(terms, t->e[i]);
 }
 
 static void data_visit(void *user, const numbers *s, int64_t x_pixel, int64_t y_pixel, int64_t tap) {
@@ -145,7 +145,7 @@ tlvk_status tlvk__conv2d_reference_backward(const tlvk__ref_call *call) {
         zero(call->dx[0]);
         each_meeting(&s, data_visit, (void *)call);
         if (!call->dx[0]->e || !by_winograd(call, &s, TLVK__GEMM_DATA))
-            bound(call->dx[0], (double)(s.kh * s.kw * s.of));
+            bound(call, &s, call->dx[0], (double)(s.kh * s.kw * s.of), call->dy, call->w[0]);
         else if ((status = data_winograd_bound(call, &s)))
             return status;
     }
@@ -153,7 +153,7 @@ tlvk_status tlvk__conv2d_reference_backward(const tlvk__ref_call *call) {
         zero(call->dw[0]);
         each_meeting(&s, weights_visit, (void *)call);
         if (!call->dw[0]->e || !by_winograd(call, &s, TLVK__GEMM_WEIGHTS))
-            bound(call->dw[0], (double)(s.n * s.oh * s.ow));
+            bound(call, &s, call->dw[0], (double)(s.n * s.oh * s.ow), call->x[0], call->dy);
         else if ((status = weights_winograd_bound(call, &s)))
             return status;
     }

@@ -105,7 +105,7 @@ static tlvk__gemm_call gemm_call_of(const tlvk__op_call *call, const tlvk__op_ca
 }
 
 static tlvk__op_call inner_call(const tlvk__op_call *call) {
-    return (tlvk__op_call){.attrs = call->attrs, .layer = call->layer, .training = call->training, .inputs = 1, .x = {call->dy}, .y = call->x[0],
+    return (tlvk__op_call){.attrs = call->attrs, .layer = call->layer, .training = call->training, .mixed = call->mixed, .inputs = 1, .x = {call->dy}, .y = call->x[0],
                            .w = {call->w[0]}, .epilogue = {.activation = tlvk__activation_of(TLVK_LINEAR)}, .scratch = call->scratch};
 }
 
@@ -234,12 +234,6 @@ static void weights_visit(const tlvk__ref_call *call, const numbers *s, int64_t 
         add(call->dw[0], tap * s->o * s->c + i, call->dy->v[y_pixel * s->o + i / s->c] * call->x[0]->v[x_pixel * s->c + i % s->c]);
 }
 
-static void bound(tlvk__ref_tensor *t, double terms) {
-    size_t count = tlvk__ref_count(t);
-    for (size_t i = 0; t->e && i < count; i++)
-        t->e[i] = tlvk__dot_bound(terms, t->e[i]);
-}
-
 static void zero(tlvk__ref_tensor *t) {
     size_t bytes = tlvk__ref_count(t) * sizeof(double);
     memset(t->v, 0, bytes);
@@ -254,7 +248,7 @@ static tlvk_status reference_forward(const tlvk__ref_call *call) {
     for (size_t i = 0; call->w[1] && i < count; i++)
         add(call->y, (int64_t)i, call->w[1]->v[i % (size_t)s.o]);
     each_meeting(call, &s, forward_visit);
-    bound(call->y, (double)(s.kh * s.kw * s.c));
+    tlvk__bound_products(call, call->y, (double)(s.kh * s.kw * s.c), call->x[0], call->w[0]);
     return TLVK_OK;
 }
 
@@ -263,12 +257,12 @@ static tlvk_status reference_backward(const tlvk__ref_call *call) {
     if (call->dx[0]) {
         zero(call->dx[0]);
         each_meeting(call, &s, data_visit);
-        bound(call->dx[0], (double)(s.kh * s.kw * s.o));
+        tlvk__bound_products(call, call->dx[0], (double)(s.kh * s.kw * s.o), call->dy, call->w[0]);
     }
     if (call->dw[0]) {
         zero(call->dw[0]);
         each_meeting(call, &s, weights_visit);
-        bound(call->dw[0], (double)(s.n * s.h * s.w));
+        tlvk__bound_products(call, call->dw[0], (double)(s.n * s.h * s.w), call->x[0], call->dy);
     }
     if (call->dw[1])
         tlvk__reference_bias(call->dy, call->dw[1]);
@@ -344,7 +338,7 @@ static const tlvk__field fields[] = {
 };
 
 const tlvk__op tlvk__op_conv2d_transpose = {
-    .class_name = "Conv2DTranspose", .snake_name = "conv2d_transpose", .flags = TLVK__OP_EPILOGUE, .min_inputs = 1, .max_inputs = 1,
+    .class_name = "Conv2DTranspose", .snake_name = "conv2d_transpose", .flags = TLVK__OP_EPILOGUE | TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__conv2d_transpose_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables,
     .activation = activation, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,

@@ -55,6 +55,22 @@ double tlvk__dot_bound(double terms, double magnitude) {
     return TLVK__U * (2 + 2 * sqrt(terms)) * magnitude;
 }
 
+static double largest(const tlvk__ref_tensor *t) {
+    double m = 0;
+    size_t count = tlvk__ref_count(t);
+    for (size_t i = 0; i < count; i++)
+        m = fmax(m, fabs(t->v[i]));
+    return m;
+}
+
+void tlvk__bound_products(const tlvk__ref_call *call, tlvk__ref_tensor *t, double terms, const tlvk__ref_tensor *a, const tlvk__ref_tensor *b) {
+    bool mixed = call->mixed && call->caps && call->caps->matrix_m;
+    double small = mixed ? 0x1p-25 * terms * (largest(a) + largest(b)) : 0;
+    size_t count = tlvk__ref_count(t);
+    for (size_t i = 0; t->e && i < count; i++)
+        t->e[i] = mixed ? 0x1.01p-10 * t->e[i] + small + 2 * tlvk__dot_bound(terms, t->e[i]) : tlvk__dot_bound(terms, t->e[i]);
+}
+
 tlvk__variable_spec tlvk__weights_spec(const char *name, tlvk__shape shape, tlvk__layout layout, const tlvk__initializer *init,
                                        tlvk_initializer_kind fallback, const tlvk_regularizer *regularizer) {
     tlvk__variable_spec v = {.name = name, .shape = shape, .layout = layout, .trainable = true, .initializer = *init, .regularizer = *regularizer};

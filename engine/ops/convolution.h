@@ -29,6 +29,10 @@ static inline bool tlvk__window_at(int64_t o, int64_t k, int64_t stride, int64_t
 /* Bound of the float32 error of a sum of `terms` products whose magnitudes sum to `magnitude`: each product and each partial sum is rounded
  * once, and roundings that are independent add up as sqrt (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019). */
 double tlvk__dot_bound(double terms, double magnitude);
+/* From sums of magnitudes in t->e, where bounds are wanted, to bounds: each of t is a sum of `terms` products of an element of a and one of b. Where the
+ * call's products are mixed, both are rounded to fp16 first, each by 2^-11 of itself or, of numbers too small for fp16, 2^-25; and what a matrix
+ * unit makes of its fp32 sums is held to twice the bound of a chain. */
+void tlvk__bound_products(const tlvk__ref_call *call, tlvk__ref_tensor *t, double terms, const tlvk__ref_tensor *a, const tlvk__ref_tensor *b);
 
 /* A variable of the given shape; kind TLVK_INIT_DEFAULT becomes `fallback`. */
 tlvk__variable_spec tlvk__weights_spec(const char *name, tlvk__shape shape, tlvk__layout layout, const tlvk__initializer *init,

@@ -81,10 +81,10 @@ static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
 
 /* --- reference ------------------------------------------------------------------------------------------------------------------------------ */
 
-static void put(tlvk__ref_tensor *t, int64_t i, double sum, double magnitude, double terms) {
+static void put(tlvk__ref_tensor *t, int64_t i, double sum, double magnitude) {
     t->v[i] = sum;
     if (t->e)
-        t->e[i] = tlvk__dot_bound(terms, magnitude);
+        t->e[i] = magnitude;
 }
 
 static tlvk_status reference_forward(const tlvk__ref_call *call) {
@@ -98,8 +98,9 @@ static tlvk_status reference_forward(const tlvk__ref_call *call) {
                 sum += term;
                 magnitude += fabs(term);
             }
-            put(call->y, row * out + o, sum, magnitude, (double)in);
+            put(call->y, row * out + o, sum, magnitude);
         }
+    tlvk__bound_products(call, call->y, (double)in, x, w);
     return TLVK_OK;
 }
 
@@ -114,7 +115,7 @@ static tlvk_status reference_backward(const tlvk__ref_call *call) {
                 sum += term;
                 magnitude += fabs(term);
             }
-            put(call->dx[0], row * in + i, sum, magnitude, (double)out);
+            put(call->dx[0], row * in + i, sum, magnitude);
         }
     for (int64_t i = 0; call->dw[0] && i < in; i++)
         for (int64_t o = 0; o < out; o++) {
@@ -124,8 +125,12 @@ static tlvk_status reference_backward(const tlvk__ref_call *call) {
                 sum += term;
                 magnitude += fabs(term);
             }
-            put(call->dw[0], i * out + o, sum, magnitude, (double)rows);
+            put(call->dw[0], i * out + o, sum, magnitude);
         }
+    if (call->dx[0])
+        tlvk__bound_products(call, call->dx[0], (double)out, dy, w);
+    if (call->dw[0])
+        tlvk__bound_products(call, call->dw[0], (double)rows, x, dy);
     if (call->dw[1])
         tlvk__reference_bias(dy, call->dw[1]);
     return TLVK_OK;
@@ -180,7 +185,7 @@ static const tlvk__field fields[] = {
 };
 
 const tlvk__op tlvk__op_dense = {
-    .class_name = "Dense", .snake_name = "dense", .flags = TLVK__OP_EPILOGUE, .min_inputs = 1, .max_inputs = 1,
+    .class_name = "Dense", .snake_name = "dense", .flags = TLVK__OP_EPILOGUE | TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__dense_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
     .residual = residual, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,

@@ -20,8 +20,32 @@ static tlvk__tile portable_tile(bool small) {
     return (tlvk__tile){.tm = tm, .kc = PORTABLE_KC, .wg = PORTABLE_GROUP, .rows = 8 * tm, .vecs = PORTABLE_VECS, .rows_per_group = 8 * tm};
 }
 
+bool tlvk__gemm_mixed(const tlvk__caps *caps, const tlvk__gemm_call *g) {
+    return g->call && g->call->mixed && caps->matrix_m;
+}
+
+/* 64 x 64 elements by four subgroups, 32 x 32 each; where the layer fills them 128 x 128 by eight, 32 x 64 each, which reads half as much per
+ * product. Either fits the 16 or 32 KiB of shared memory that every device with such matrices has. */
+enum { COOP_KC = 32, COOP_SIDE = 32, WIDE_COLUMNS = 128, WIDE_ROWS = 196, WIDE_SHARED = 32768 };
+
+static tlvk__tile coop_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass pass) {
+    int64_t columns = TLVK__LANES * (pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs);
+    int64_t rows = pass == TLVK__GEMM_WEIGHTS ? s->kh * s->kw * s->cin_vecs * TLVK__LANES : pass == TLVK__GEMM_DATA ? s->h * s->w : s->oh * s->ow;
+    int sg = (int)caps->subgroup_size;
+    bool wide = columns >= WIDE_COLUMNS && rows >= WIDE_ROWS && sg >= 16 && 8 * caps->subgroup_size <= caps->max_invocations && caps->max_shared_bytes >= WIDE_SHARED;
+    tlvk__tile t = {.coop = true, .sg = sg, .kc = COOP_KC, .wg = (wide ? 8 : 4) * sg, .cm = (int)caps->matrix_m, .cn = (int)caps->matrix_n, .ck = (int)caps->matrix_k};
+    t.rm = COOP_SIDE / t.cm;
+    t.rn = (wide ? 2 : 1) * COOP_SIDE / t.cn;
+    t.subgroups_x = 2;
+    t.rows = t.rows_per_group = t.wg / sg / t.subgroups_x * t.rm * t.cm;
+    t.vecs = t.subgroups_x * t.rn * t.cn / TLVK__LANES;
+    return t;
+}
+
 tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
     const tlvk__conv_shape *s = &g->shape;
+    if (tlvk__gemm_mixed(caps, g))
+        return coop_tile(caps, s, pass);
     bool small = pass != TLVK__GEMM_WEIGHTS && !g->packs && s->oh * s->ow <= SMALL_ROWS;
     for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(sgb_tiles); i++) {
         if (sgb_tiles[i].sg != (int)caps->subgroup_size)
@@ -45,9 +69,17 @@ tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enu
 
 int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d) {
     int n = 0;
-    snprintf(name, 64, "%s_%s%s%s%s", base, t->sgb ? "sgb" : "portable", t->sgb && tlvk__texel_operands(caps) ? "_texel" : "", *form ? "_" : "", form);
+    snprintf(name, 64, "%s_%s%s%s%s", base, t->coop ? "coop" : t->sgb ? "sgb" : "portable", t->sgb && tlvk__texel_operands(caps) ? "_texel" : "", *form ? "_" : "", form);
     d->shader = name;
     d->specs[n++] = (tlvk__spec){"WG", (uint32_t)t->wg};
+    if (t->coop) {
+        const tlvk__spec specs[] = {{"SG", (uint32_t)t->sg}, {"CM", (uint32_t)t->cm}, {"CN", (uint32_t)t->cn}, {"CK", (uint32_t)t->ck}, {"RM", (uint32_t)t->rm},
+                                    {"RN", (uint32_t)t->rn}, {"SUBGROUPS_X", (uint32_t)t->subgroups_x}};
+        for (size_t i = 0; i < TLVK__COUNT(specs); i++)
+            d->specs[n++] = specs[i];
+        d->required_subgroup_size = (uint32_t)t->sg;
+        return n;
+    }
     d->specs[n++] = (tlvk__spec){"TM", (uint32_t)t->tm};
     if (t->sgb) {
         d->specs[n++] = (tlvk__spec){"SG", (uint32_t)t->sg};

@@ -42,7 +42,14 @@ tlvk_status tlvk__gemm_backward(tlvk__recorder *r, const tlvk__gemm_call *g);
 /* The device reads operands through RGBA32F texel buffers of any binding's size. */
 bool tlvk__texel_operands(const tlvk__caps *caps);
 
-typedef struct tlvk__tile { bool sgb; int tm, tv, sg, kc, wg; int rows, vecs, rows_per_group; } tlvk__tile; /* rows x vecs vec4 of C per tile */
+typedef struct tlvk__tile {
+    bool sgb, coop;                /* which core; neither: portable */
+    int tm, tv, sg, kc, wg;
+    int rows, vecs, rows_per_group; /* rows x vecs vec4 of C per tile */
+    int cm, cn, ck, rm, rn, subgroups_x; /* coop: gemm_tile.glsl */
+} tlvk__tile;
+/* The call's products go by cooperative matrices of fp16. */
+bool tlvk__gemm_mixed(const tlvk__caps *caps, const tlvk__gemm_call *g);
 enum tlvk__gemm_pass { TLVK__GEMM_FORWARD, TLVK__GEMM_DATA, TLVK__GEMM_WEIGHTS };
 tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
 /* Sets shader ("<base>_sgb_texel<form>"; written to `name`), specs and subgroup size of the tile. Returns the number of specs. */

@@ -98,6 +98,7 @@ typedef struct tlvk__op_call {
     const void *attrs;
     const char *layer;
     bool training;                 /* batch statistics, dropout at work */
+    bool mixed;                    /* products of matrices may round their operands to fp16 (docs/precision.md) */
     uint32_t stream;               /* random stream of this call, counted within the model */
     int inputs;
     const tlvk__tensor *x[TLVK__MAX_INPUTS];
@@ -129,8 +130,9 @@ enum {
     TLVK__OP_STATE = 4,     /* updates its own non-trainable variables when training (BatchNormalization) */
     TLVK__OP_INPUT = 8,     /* InputLayer */
     TLVK__OP_ACTIVATES = 16, /* forward applies the activation of call->epilogue, and its residual, but no scale and shift */
-    TLVK__OP_SLOPE = 32      /* backward takes the slope of call->epilogue.activation itself: in training from x, of any activation; else from y, as
+    TLVK__OP_SLOPE = 32,     /* backward takes the slope of call->epilogue.activation itself: in training from x, of any activation; else from y, as
                                 tlvk__record_activation_backward does */
+    TLVK__OP_PRODUCT = 64    /* records products of matrices, which mixed precision changes */
 };
 #define TLVK__OP_ANY_EPILOGUE (TLVK__OP_EPILOGUE | TLVK__OP_ACTIVATES)
 
@@ -142,7 +144,7 @@ typedef struct tlvk__ref_tensor {
                     what special functions cost); filled by the reference. NULL: not wanted */
 } tlvk__ref_tensor;
 typedef struct tlvk__ref_call {
-    const void *attrs; bool training; uint32_t stream; const tlvk__step_params *step;
+    const void *attrs; bool training, mixed; uint32_t stream; const tlvk__step_params *step;
     const tlvk__caps *caps; /* the device whose error the bounds are for; NULL: kernels without shortcuts */
     int inputs; const tlvk__ref_tensor *x[TLVK__MAX_INPUTS]; const tlvk__ref_tensor *w[TLVK__MAX_VARIABLES];
     tlvk__ref_tensor *y;
@@ -154,7 +156,7 @@ typedef struct tlvk__op_case {     /* one setting to test or time */
     char name[96];                 /* "same 3x3 s2 7x5x3->10" */
     union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } attrs;
     int inputs; tlvk__shape x[TLVK__MAX_INPUTS]; /* with batch */
-    bool training;
+    bool training, mixed;
     tlvk__activation epilogue; bool scale_shift; /* for TLVK__OP_EPILOGUE operations; the activation for TLVK__OP_ACTIVATES too */
     bool residual;                 /* something is added before the activation, where the operation can on this device */
     bool planner_only;             /* a setting that no Keras config gives, only the planner */

@@ -154,7 +154,7 @@ static tlvk_status middle_forward(const tlvk__ref_call *call, middle *m) {
 static tlvk_status reference_forward(const tlvk__ref_call *call) {
     middle m = {0};
     tlvk_status s = middle_forward(call, &m);
-    tlvk__ref_call c = {.attrs = &m.pointwise, .inputs = 1, .x = {&m.z}, .w = {call->w[1], call->w[2]}, .y = call->y}, e = c;
+    tlvk__ref_call c = {.attrs = &m.pointwise, .mixed = call->mixed, .caps = call->caps, .inputs = 1, .x = {&m.z}, .w = {call->w[1], call->w[2]}, .y = call->y}, e = c;
     e.w[1] = NULL;
     if (!s)
         s = tlvk__conv2d_reference_forward(&c);
@@ -165,7 +165,7 @@ static tlvk_status reference_forward(const tlvk__ref_call *call) {
 }
 
 static tlvk_status pointwise_backward(const tlvk__ref_call *call, middle *m) {
-    tlvk__ref_call c = {.attrs = &m->pointwise, .inputs = 1, .x = {&m->z}, .w = {call->w[1]}, .dy = call->dy, .dx = {&m->dz}, .dw = {call->dw[1], call->dw[2]}};
+    tlvk__ref_call c = {.attrs = &m->pointwise, .mixed = call->mixed, .caps = call->caps, .inputs = 1, .x = {&m->z}, .w = {call->w[1]}, .dy = call->dy, .dx = {&m->dz}, .dw = {call->dw[1], call->dw[2]}};
     tlvk_status s = tensor_like(&m->z.shape, &m->dz);
     if (!s)
         s = tlvk__conv2d_reference_backward(&c);
@@ -258,7 +258,7 @@ static const tlvk__field fields[] = {
 };
 
 const tlvk__op tlvk__op_separable_conv2d = {
-    .class_name = "SeparableConv2D", .snake_name = "separable_conv2d", .min_inputs = 1, .max_inputs = 1,
+    .class_name = "SeparableConv2D", .snake_name = "separable_conv2d", .flags = TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__separable_conv2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables,
     .activation = activation, .parts = parts, .flops = flops,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,

@@ -8,7 +8,7 @@ typedef struct selftest { tlvk__device *device; const tlvk_selftest_desc *desc; 
 
 static tlvk_status run_case(selftest *t, const tlvk__op *op, const tlvk__op_case *c) {
     char name[160];
-    snprintf(name, sizeof name, "%s: %s", op->class_name, c->name);
+    snprintf(name, sizeof name, "%s: %s%s", op->class_name, c->name, c->mixed ? ", mixed precision" : "");
     if (t->desc->filter && !strstr(name, t->desc->filter)) return TLVK_OK;
     tlvk__check check;
     memset(&check, 0, sizeof check);
@@ -31,6 +31,8 @@ static tlvk_status run(selftest *t, const tlvk_context *ctx) {
             if (c.real_size && !t->desc->full) continue;
             if (tlvk__context_cancelled(ctx)) return tlvk__fail(TLVK_ERROR_CANCELLED, "self-test cancelled after %d cases", t->cases);
             tlvk_status st = run_case(t, op, &c);
+            c.mixed = (op->flags & TLVK__OP_PRODUCT) && tlvk__device_caps(t->device)->matrix_m;
+            if (!st && c.mixed) st = run_case(t, op, &c);
             if (st) return st;
         }
     }

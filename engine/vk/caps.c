@@ -82,6 +82,34 @@ static void read_memory(const tlvk__instance *instance, tlvk__physical *p) {
     p->caps.unified = type >= 0 && (p->memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0;
 }
 
+/* The tile of gemm_core_coop.glsl is cut into matrices of which 32 rows, columns and k hold a whole number, and vec4 lie within one. */
+static bool fits_core(const VkCooperativeMatrixPropertiesKHR *m) {
+    return m->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && m->BType == VK_COMPONENT_TYPE_FLOAT16_KHR && m->CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+           m->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && m->scope == VK_SCOPE_SUBGROUP_KHR && !m->saturatingAccumulation &&
+           m->MSize % 4 == 0 && m->NSize % 4 == 0 && m->KSize % 4 == 0 && m->MSize && m->NSize && m->KSize &&
+           32 % m->MSize == 0 && 32 % m->NSize == 0 && 32 % m->KSize == 0;
+}
+
+/* The largest of the fp16 matrices with fp32 sums; of equal ones the first listed. */
+static void read_matrices(const tlvk__instance *instance, tlvk__physical *p) {
+    tlvk__caps *c = &p->caps;
+    VkCooperativeMatrixPropertiesKHR list[64];
+    uint32_t count = (uint32_t)TLVK__COUNT(list), best = 0;
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = (VkCooperativeMatrixPropertiesKHR){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    if (instance->GetPhysicalDeviceCooperativeMatrixPropertiesKHR(p->handle, &count, list) < VK_SUCCESS)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t volume = list[i].MSize * list[i].NSize * list[i].KSize;
+        if (fits_core(&list[i]) && volume > best) {
+            best = volume;
+            c->matrix_m = list[i].MSize;
+            c->matrix_n = list[i].NSize;
+            c->matrix_k = list[i].KSize;
+        }
+    }
+}
+
 /* Whatever is above 1.1's floor: extensions and optional features, each only where the device says so. */
 static void read_optional(const tlvk__instance *instance, tlvk__physical *p, const VkPhysicalDeviceSubgroupProperties *subgroup) {
     extension_list list = read_extensions(instance, p->handle);
@@ -90,7 +118,8 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
     bool maintenance4 = has(&list, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
     p->float16_extension = has(&list, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
     p->memory_budget = has(&list, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-    c->cooperative_matrix = has(&list, "VK_KHR_cooperative_matrix");
+    c->cooperative_matrix = has(&list, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    p->memory_model_extension = has(&list, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
     free(list.items);
 
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT size = {
@@ -111,12 +140,18 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
     VkPhysicalDeviceShaderFloat16Int8FeaturesKHR float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES_KHR};
     VkPhysicalDevice16BitStorageFeatures storage16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
+    VkPhysicalDeviceVulkanMemoryModelFeaturesKHR memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES_KHR};
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &storage16};
     next = &storage16.pNext;
     if (control)
         *next = &size_features, next = &size_features.pNext;
     if (p->float16_extension)
-        *next = &float16;
+        *next = &float16, next = &float16.pNext;
+    if (p->memory_model_extension)
+        *next = &memory_model, next = &memory_model.pNext;
+    if (c->cooperative_matrix)
+        *next = &matrix;
     instance->GetPhysicalDeviceFeatures2(p->handle, &features);
 
     c->fp16_storage = storage16.storageBuffer16BitAccess;
@@ -138,6 +173,10 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
          * that are not there. */
         bool dependable = c->subgroup_size_control || size.minSubgroupSize == size.maxSubgroupSize;
         c->subgroup_shuffle = dependable && (subgroup->supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
+        /* Shaders with cooperative matrices are compiled to the Vulkan memory model, and count on whole subgroups of one size. */
+        if (TLVK_WITH_COOPERATIVE_MATRIX && dependable && c->fp16_arithmetic && memory_model.vulkanMemoryModel && matrix.cooperativeMatrix &&
+            instance->GetPhysicalDeviceCooperativeMatrixPropertiesKHR)
+            read_matrices(instance, p);
     }
 }
 
@@ -230,6 +269,8 @@ void tlvk__caps_limit(tlvk__caps *caps, const tlvk__caps *limit) {
     caps->fp16_storage = caps->fp16_storage && limit->fp16_storage;
     caps->fp16_arithmetic = caps->fp16_arithmetic && limit->fp16_arithmetic;
     caps->cooperative_matrix = caps->cooperative_matrix && limit->cooperative_matrix;
+    if (!caps->cooperative_matrix || !caps->fp16_arithmetic || !caps->subgroup_size)
+        caps->matrix_m = caps->matrix_n = caps->matrix_k = 0;
     if (limit->winograd != TLVK__WINOGRAD_BY_SHAPE)
         caps->winograd = limit->winograd;
 }

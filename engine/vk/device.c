@@ -68,6 +68,8 @@ static tlvk_status open_device(tlvk__device *d, bool floor) {
     VkPhysicalDevice16BitStorageFeatures storage16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
     VkPhysicalDeviceShaderFloat16Int8FeaturesKHR float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES_KHR};
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
+    VkPhysicalDeviceVulkanMemoryModelFeaturesKHR memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES_KHR};
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
     void *chain = NULL;
     if (p->portability_subset)
         extensions[count++] = "VK_KHR_portability_subset";
@@ -90,6 +92,15 @@ static tlvk_status open_device(tlvk__device *d, bool floor) {
         size.computeFullSubgroups = p->full_subgroups;
         size.pNext = chain;
         chain = &size;
+    }
+    if (!floor && d->caps.matrix_m) {
+        extensions[count++] = VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME;
+        memory_model.vulkanMemoryModel = VK_TRUE;
+        memory_model.pNext = chain;
+        extensions[count++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+        matrix.cooperativeMatrix = VK_TRUE;
+        matrix.pNext = &memory_model;
+        chain = &matrix;
     }
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,

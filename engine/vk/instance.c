@@ -69,6 +69,7 @@ static void load_functions(tlvk__instance *in) {
     LOAD(GetDeviceProcAddr);
     LOAD(CreateDebugUtilsMessengerEXT);
     LOAD(DestroyDebugUtilsMessengerEXT);
+    LOAD(GetPhysicalDeviceCooperativeMatrixPropertiesKHR);
 #undef LOAD
     /* volkLoadDeviceTable reads this process-wide pointer. The loader's function serves every instance, so it is written once. */
     static atomic_flag lock = ATOMIC_FLAG_INIT;

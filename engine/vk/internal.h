@@ -3,6 +3,7 @@
 #ifndef TLVK_VK_INTERNAL_H
 #define TLVK_VK_INTERNAL_H
 
+#include "vk/cooperative.h"
 #include "vk/vk.h"
 
 #include <volk.h>
@@ -30,6 +31,7 @@ typedef struct tlvk__instance {
     PFN_vkGetDeviceProcAddr GetDeviceProcAddr;
     PFN_vkCreateDebugUtilsMessengerEXT CreateDebugUtilsMessengerEXT;
     PFN_vkDestroyDebugUtilsMessengerEXT DestroyDebugUtilsMessengerEXT;
+    PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR GetPhysicalDeviceCooperativeMatrixPropertiesKHR; /* NULL: no driver has it */
 } tlvk__instance;
 
 /* TLVK_ERROR_NO_DEVICE where there is no loader, no 1.1 or no driver. validation: asked for, taken where installed. */
@@ -46,7 +48,7 @@ typedef struct tlvk__physical {
     int queue_family; /* -1: none can compute */
     uint32_t queue_timestamp_bits;
     uint32_t subgroup_min, subgroup_max;
-    bool full_subgroups, memory_budget, portability_subset, float16_extension;
+    bool full_subgroups, memory_budget, portability_subset, float16_extension, memory_model_extension;
     uint64_t flush_align; /* nonCoherentAtomSize */
 } tlvk__physical;
 

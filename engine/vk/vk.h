@@ -28,7 +28,9 @@ typedef struct tlvk__caps {
     bool timestamps; double timestamp_ns;
     bool unified;                    /* device-local memory is host-visible */
     bool fp16_storage, fp16_arithmetic; /* enabled where the device has them */
-    bool cooperative_matrix;         /* the device offers VK_KHR_cooperative_matrix; nothing here enables it */
+    bool cooperative_matrix;         /* the device offers VK_KHR_cooperative_matrix */
+    uint32_t matrix_m, matrix_n, matrix_k; /* of one that multiplies fp16 by fp16 and sums in fp32, for the core of gemm_core_coop.glsl; 0: none
+                                              that fits it, or none of its shaders were built */
     tlvk__winograd winograd;         /* set by tests and options; by shape unless told */
 } tlvk__caps;
 

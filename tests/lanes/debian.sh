@@ -2,11 +2,12 @@
 # Runs the README's commands on a bare Debian: debian.sh SUITE [COMMAND...], as root. The system is made by debootstrap in
 # ${XDG_CACHE_HOME:-~/.cache}/tlvk-lanes/SUITE, afresh each time; a clean clone of this tree's last commit goes into it.
 # TLVK_LANE_KEEP=1 keeps the system afterwards, and uses one that is there: it shows how long the commands take with the packages installed.
+# TLVK_LANE_NAME names the folder otherwise.
 set -eu
 suite=${1:?which Debian: bookworm or trixie}
 shift
 tree=$(cd "$(dirname "$0")/../.." && pwd)
-root=${XDG_CACHE_HOME:-$HOME/.cache}/tlvk-lanes/$suite
+root=${XDG_CACHE_HOME:-$HOME/.cache}/tlvk-lanes/${TLVK_LANE_NAME:-$suite}
 [ "$(id -u)" = 0 ] || { echo "debian.sh: wants to be root, for debootstrap and chroot" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "debian.sh: apt-get install debootstrap" >&2; exit 1; }
 

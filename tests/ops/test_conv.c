@@ -341,13 +341,14 @@ static void bits_of_a_sample(void **state) {
 /* --- the shuffle core without texel buffers -------------------------------------------------------------------------------------------------------- */
 
 /* The worst error as a part of its bound. */
-static double small_cases(tlvk__device *d, const tlvk__op *op, int64_t pieces) {
+static double small_cases(tlvk__device *d, const tlvk__op *op, int64_t pieces, bool mixed) {
     double worst = 0;
     tlvk__op_case c = {.epilogue = tlvk__activation_of(TLVK_LINEAR)};
     for (int i = 0; op->test_case(i, &c); i++, c = (tlvk__op_case){.epilogue = tlvk__activation_of(TLVK_LINEAR)}) {
         tlvk__check result;
         if (c.real_size)
             continue;
+        c.mixed = mixed;
         assert_ok(tlvk__check_case(d, op, &c, 21 + (uint64_t)i, pieces, &result));
         if (!result.ok)
             fail_msg("%s \"%s\", pieces of %d: %s", op->class_name, c.name, (int)pieces, result.message);
@@ -366,8 +367,49 @@ static void storage_buffers(void **state) {
     caps->max_texels = 65536;
     for (size_t i = 0; i < TLVK__COUNT(ops); i++)
         for (int64_t pieces = 0; pieces <= 2; pieces += 2)
-            small_cases(d, ops[i], pieces);
+            small_cases(d, ops[i], pieces, false);
     caps->max_texels = texels;
+}
+
+/* --- fp16 operands ------------------------------------------------------------------------------------------------------------------------------------ */
+
+/* Shapes around the tiles of the cooperative core, which are 64 and 128 elements wide and 32 deep. */
+static const struct { int n, h, w, c, filters, kernel, stride; } mixed_sizes[] = {
+    {1, 8, 8, 32, 64, 1, 1}, {2, 9, 7, 33, 65, 1, 1}, {1, 11, 13, 20, 127, 3, 1}, {2, 15, 14, 128, 132, 1, 1}, {3, 17, 17, 12, 128, 3, 2}, {1, 16, 16, 40, 200, 3, 1},
+};
+
+/* Products of fp16 against the bound of rounded operands, whole and in pieces; then the same bits in any batch. That operands were rounded shows in
+ * errors that are far beyond those of fp32. */
+static void mixed_products(void **state) {
+    (void)state;
+    static const tlvk__op *const ops[] = {&tlvk__op_conv2d, &tlvk__op_conv2d_transpose, &tlvk__op_separable_conv2d, &tlvk__op_dense};
+    tlvk__device *d = test_device();
+    if (!tlvk__device_caps(d)->matrix_m)
+        skip();
+    for (int64_t pieces = 0; pieces <= 2; pieces += 2) {
+        double worst = 0;
+        for (size_t i = 0; i < TLVK__COUNT(ops); i++)
+            worst = fmax(worst, small_cases(d, ops[i], pieces, true));
+        for (size_t i = 0; i < TLVK__COUNT(mixed_sizes); i++) {
+            tlvk__conv2d_attrs a = {0};
+            tlvk__op_conv2d.defaults(&a);
+            a.filters = mixed_sizes[i].filters;
+            a.kernel_size[0] = a.kernel_size[1] = mixed_sizes[i].kernel;
+            a.strides[0] = a.strides[1] = mixed_sizes[i].stride;
+            a.padding = TLVK_SAME;
+            tlvk__op_case c = {.inputs = 1, .x = {{4, {mixed_sizes[i].n, mixed_sizes[i].h, mixed_sizes[i].w, mixed_sizes[i].c}}}, .mixed = true,
+                               .epilogue = tlvk__activation_of(TLVK_RELU), .scale_shift = i % 2};
+            snprintf(c.name, sizeof c.name, "mixed case %d", (int)i);
+            memcpy(c.attrs.bytes, &a, sizeof a);
+            tlvk__check result;
+            assert_ok(tlvk__check_case(d, &tlvk__op_conv2d, &c, 51 + i, pieces, &result));
+            if (!result.ok)
+                fail_msg("\"%s\", pieces of %d: %s", c.name, (int)pieces, result.message);
+            worst = fmax(worst, result.worst);
+        }
+        print_message("mixed, pieces of %d: the worst error was %.3f of its bound\n", (int)pieces, worst);
+        assert_true(worst > 0.1);
+    }
 }
 
 /* --- Winograd -------------------------------------------------------------------------------------------------------------------------------------- */
@@ -418,7 +460,7 @@ static void winograd_forced(tlvk__device *d) {
         caps->winograd = choices[i];
         for (int64_t pieces = 0; pieces <= 2; pieces += 2) {
             worst = fmax(worst, winograd_cases(d, pieces));
-            small_cases(d, &tlvk__op_conv2d, pieces);
+            small_cases(d, &tlvk__op_conv2d, pieces, false);
         }
         print_message("%s Winograd: worst error %.3f of its bound\n", i ? "without" : "by", worst);
         same_bits(d, &tlvk__op_conv2d, &a, (tlvk__shape){4, {1, 23, 22, 20}});
@@ -510,7 +552,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(padding_of_tensorflow), cmocka_unit_test(refusals), cmocka_unit_test(adjoints), cmocka_unit_test(adjoints_portable),
         cmocka_unit_test(weights_beyond_a_binding), cmocka_unit_test(transposed_weights_in_parts),
-        cmocka_unit_test(bits_of_a_sample), cmocka_unit_test(storage_buffers), cmocka_unit_test(winograd),
+        cmocka_unit_test(bits_of_a_sample), cmocka_unit_test(storage_buffers), cmocka_unit_test(mixed_products), cmocka_unit_test(winograd),
         cmocka_unit_test(winograd_in_parts), cmocka_unit_test(winograd_rule),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
