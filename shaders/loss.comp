@@ -4,6 +4,7 @@
 // Formulas: keras/src/backend/tensorflow/nn.py and keras/src/losses/losses.py; gradients as TensorFlow derives them (see engine/ops/loss.c).
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "loss_scaling.glsl"
 
 const uint WG = 64;
 layout(local_size_x = 64) in;
@@ -15,6 +16,7 @@ layout(constant_id = 4) const uint LANES = 1;    // invocations that share a row
 layout(constant_id = 5) const uint GRADIENT = 0; // dy is wanted
 layout(constant_id = 6) const uint WEIGHTED = 0; // weights are there
 layout(constant_id = 7) const uint SOFTMAX = 0;  // row_max and row_exp are needed
+layout(constant_id = 8) const uint SCALED = 0;   // mixed precision: dy is multiplied by the loss scale
 
 const uint KIND_CATEGORICAL = 0, KIND_SPARSE = 1, KIND_BINARY = 2, KIND_SQUARED = 3;
 const uint METRIC_NONE = 0, METRIC_BINARY = 1, METRIC_CATEGORICAL = 2, METRIC_SPARSE = 3, METRIC_SQUARED = 4;
@@ -28,12 +30,14 @@ layout(binding = 1) readonly buffer Target { float target[]; };
 layout(binding = 2) readonly buffer Weights { float weights[]; };
 layout(binding = 3) buffer Dy { float dy[]; };
 layout(binding = 4) buffer Partials { vec4 partials[]; }; // loss, weight, matches, squared error
+layout(binding = 5) readonly buffer Scaling { float scaling[]; };
 
 layout(push_constant) uniform Push {
     uint rows, rows_per_sample, c, y_pitch, t_pitch, rows_per_group;
     uint y_base, t_base, w_base, dy_base, partial; // vec4 units
     float smooth_scale, smooth_shift;              // smoothed target: t * scale + shift
     float gradient_scale;                          // 1 / number of values the batch's loss is the mean of
+    uint scaling_base;                             // vec4 units
 };
 
 shared vec4 shared_sums[WG];
@@ -106,7 +110,7 @@ float smoothed(uint j) { return target[t0 + j] * smooth_scale + smooth_shift; }
 
 void put_gradient(uint j, float g) {
     if (GRADIENT != 0)
-        dy[d0 + j] = row_weight * gradient_scale * g;
+        dy[d0 + j] = row_weight * gradient_scale * g * (SCALED != 0 ? scaling[scaling_base * 4 + TLVK_SCALE] : 1.0);
 }
 
 float loss_categorical() {

@@ -4,18 +4,22 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "optimizer.glsl"
+#include "loss_scaling.glsl"
 
 const uint WG = 64; // a block is 256 vec4: four each
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint SQUARES = 0;     // squared gradients are wanted
 layout(constant_id = 1) const uint REGULARIZED = 0; // the table has l1 or l2: the penalty is wanted
 
+layout(constant_id = 2) const uint SCALED = 0;      // the gradients are multiplied by the loss scale
+
 layout(binding = 0) readonly buffer W { vec4 w[]; };
 layout(binding = 1) readonly buffer Dw { vec4 dw[]; };
 layout(binding = 2) readonly buffer Table { BlockRow table[]; };
 layout(binding = 3) buffer Sums { vec4 sums[]; };
+layout(binding = 4) readonly buffer Scaling { float scaling[]; };
 
-layout(push_constant) uniform Push { uint blocks, w_base, dw_base, table_base, sums_base; }; // vec4 units
+layout(push_constant) uniform Push { uint blocks, w_base, dw_base, table_base, sums_base, scaling_base; }; // vec4 units
 
 shared vec2 shared_sums[WG];
 
@@ -32,6 +36,8 @@ void main() {
             weight = w[w_base + i];
         if (SQUARES != 0) {
             vec4 g = dw[dw_base + i];
+            if (SCALED != 0)
+                g *= scaling[scaling_base * 4 + TLVK_INVERSE];
             if (REGULARIZED != 0)
                 g = tlvk_regularized(g, weight, row);
             s.x += dot(g, g);

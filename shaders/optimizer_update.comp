@@ -15,6 +15,8 @@ layout(constant_id = 4) const uint AMSGRAD = 0;     // Adam
 layout(constant_id = 5) const uint REGULARIZED = 0; // the table has l1 or l2
 layout(constant_id = 6) const uint CLIP = 0;        // CLIP_*
 
+layout(constant_id = 7) const uint SCALED = 0;      // factors[] begins with what loss_scale.comp leaves; dw is multiplied by the loss scale
+
 const uint KIND_ADAM = 0, KIND_SGD = 1, KIND_RMSPROP = 2;
 const uint CLIP_NONE = 0, CLIP_VALUE = 1, CLIP_NORM = 2, CLIP_GLOBAL = 3;
 
@@ -78,18 +80,23 @@ void main() {
         return;
     uint i = block * TLVK_BLOCK_VEC4 + gl_LocalInvocationID.x;
     BlockRow row = table[table_base / 2 + block];
+    uint factors_at = factors_base * 4 + (SCALED != 0 ? 4 : 0);
+    if (SCALED != 0 && factors[factors_base * 4] == 0.0)
+        return;
     vec4 weight = w[w_base + i], g = dw[dw_base + i];
+    if (SCALED != 0)
+        g *= factors[factors_base * 4 + 1];
     if (REGULARIZED != 0)
         g = tlvk_regularized(g, weight, row);
     if (CLIP == CLIP_VALUE)
         g = clamp(g, -clip, clip);
     else if (CLIP == CLIP_NORM)
-        g *= factors[factors_base * 4 + row.variable];
+        g *= factors[factors_at + row.variable];
     else if (CLIP == CLIP_GLOBAL)
-        g *= factors[factors_base * 4];
+        g *= factors[factors_at];
     StepParams p = params[params_base / 4];
     weight -= weight * row.weight_decay * (p.learning_rate * row.rate_factor);
-    float rate = p.rate * row.rate_factor;
+    float rate = (SCALED != 0 ? p.learning_rate * factors[factors_base * 4 + 2] : p.rate) * row.rate_factor;
     if (KIND == KIND_ADAM)
         weight += adam(g, i, rate);
     else if (KIND == KIND_SGD)

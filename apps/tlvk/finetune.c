@@ -247,6 +247,7 @@ static tlvk_status compile(const finetune_job *job, const finetune_phase *phase)
         .loss = {.kind = smoothing > 0.0f && job->network.units > 1 ? TLVK_CATEGORICAL_CROSSENTROPY : TLVK_LOSS_AUTO, .label_smoothing = smoothing},
         .metrics = {TLVK_ACCURACY},
         .deterministic = o->deterministic,
+        .precision = (tlvk_precision)o->precision,
     };
     return tlvk_model_compile(job->network.model, &desc);
 }
@@ -522,6 +523,7 @@ static const cli_choice schedules[] = {{"constant", TLVK_SCHEDULE_CONSTANT}, {"c
                                        {"exponential", TLVK_SCHEDULE_EXPONENTIAL}, {"plateau", TLVK_SCHEDULE_PLATEAU}, {NULL, 0}};
 static const cli_choice saves[] = {{"last", 0}, {"best", 1}, {NULL, 0}};
 static const cli_choice class_weights[] = {{"auto", 1}, {NULL, 0}};
+static const cli_choice precisions[] = {{"fp32", TLVK_FP32}, {"mixed", TLVK_MIXED}, {NULL, 0}};
 static const cli_choice caches[] = {{"memory", TLVK_CACHE_MEMORY}, {"disk", TLVK_CACHE_DISK}, {"off", TLVK_CACHE_OFF}, {NULL, 0}};
 
 static int parse(const cli_command *command, int argc, char **argv, finetune_options *o, int *first) {
@@ -564,6 +566,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
         {"then", 0, CLI_REPEATED, &o->then, "\"freeze=SPEC,epochs=N,learning-rate=R\"", "a further phase; repeatable", 0, 0, NULL},
         {"seed", 0, CLI_INTEGER, &o->seed, "N", "default 0", 0, 9e15, NULL},
         {"cache", 0, CLI_CHOICE, &o->cache, "memory|disk|off", "of the frozen part's output", 0, 0, caches},
+        {"precision", 0, CLI_CHOICE, &o->precision, "fp32|mixed", "mixed: matrix products of fp16, where the device has them (default fp32)", 0, 0, precisions},
         {"memory-limit", 0, CLI_BYTES, &o->common.memory_limit, "BYTES", "device memory at most", 0, 0, NULL},
         {"deterministic", 0, CLI_FLAG, &o->deterministic, NULL, "no kernel choice by measurement", 0, 0, NULL},
         END,

@@ -16,7 +16,7 @@ typedef struct finetune_options {
     int activation;          /* TLVK_SOFTMAX or TLVK_SIGMOID */
     int batch_norm;          /* TLVK_CALL_INFERENCE or TLVK_CALL_DEFAULT */
     int optimizer, schedule; /* tlvk_optimizer_kind, tlvk_schedule_kind */
-    int save_best, class_weight_auto, cache;
+    int save_best, class_weight_auto, cache, precision;
     int64_t epochs, early_stopping, seed;
     double validation_split, learning_rate, momentum, weight_decay, l2, clip_norm, label_smoothing, dropout;
     cli_list freeze, then, replace;

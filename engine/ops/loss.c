@@ -24,6 +24,7 @@ typedef struct loss_push {
     uint32_t rows, rows_per_sample, c, y_pitch, t_pitch, rows_per_group;
     uint32_t y_base, t_base, w_base, dy_base, partial;
     float smooth_scale, smooth_shift, gradient_scale;
+    uint32_t scaling_base;
 } loss_push;
 
 typedef struct finish_push {
@@ -168,11 +169,11 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__loss_call *call, 
     loss_push push = {.rows = (uint32_t)rows, .rows_per_sample = (uint32_t)y->rows, .c = (uint32_t)y->c, .y_pitch = (uint32_t)y->pitch,
                       .t_pitch = (uint32_t)call->target->pitch, .rows_per_group = (uint32_t)per_group, .smooth_scale = s->smooth_scale,
                       .smooth_shift = s->smooth_shift, .gradient_scale = (float)(weight / values)};
-    tlvk__dispatch d = {.shader = "loss", .binding_count = 5, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)groups, 1, 1},
+    tlvk__dispatch d = {.shader = "loss", .binding_count = 6, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)groups, 1, 1},
                         .operation = "loss", .layer = call->layer};
     const tlvk__spec specs[] = {{"KIND", s->kind}, {"LOGITS", call->logits}, {"METRIC", s->metric}, {"OUTPUT", s->output},
                                 {"LANES", y->c >= LONG_ROW ? 64 : 1}, {"GRADIENT", call->dy != NULL}, {"WEIGHTED", call->sample_weight != NULL},
-                                {"SOFTMAX", s->softmax}};
+                                {"SOFTMAX", s->softmax}, {"SCALED", call->scaling.buffer != NULL}};
     for (size_t i = 0; i < TLVK__COUNT(specs); i++)
         d.specs[i] = specs[i];
     uint32_t scratch_base;
@@ -182,6 +183,7 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__loss_call *call, 
     /* Bindings the constants leave unused still need a buffer. */
     d.bindings[2] = call->sample_weight ? tlvk__tensor_window(caps, call->sample_weight, p->n0, p->n1, TLVK__READ, &push.w_base) : d.bindings[0];
     d.bindings[3] = call->dy ? tlvk__tensor_window(caps, call->dy, p->n0, p->n1, TLVK__WRITE, &push.dy_base) : d.bindings[4];
+    d.bindings[5] = call->scaling.buffer ? tlvk__span_window(caps, call->scaling, TLVK__READ, &push.scaling_base) : d.bindings[0];
     push.partial = scratch_base + *partials;
     double floats = (double)rows * (double)y->pitch;
     d.flops = 12.0 * floats;

@@ -118,7 +118,8 @@ const char *tlvk__optimizer_slot_name(const tlvk_optimizer *o, int slot) {
 
 /* --- recording -------------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct sums_push { uint32_t blocks, w_base, dw_base, table_base, sums_base; } sums_push;
+typedef struct sums_push { uint32_t blocks, w_base, dw_base, table_base, sums_base, scaling_base; } sums_push;
+typedef struct scale_push { uint32_t blocks, sums_base, scaling_base, head_base; float decay_1, decay_2; } scale_push;
 typedef struct norms_push { uint32_t blocks, variables, sums_base, squares_base; } norms_push;
 typedef struct finish_push { uint32_t blocks, variables, sums_base, factors_base, metrics_base; float clip; } finish_push;
 typedef struct update_push {
@@ -141,20 +142,26 @@ static uint64_t total_blocks(const tlvk__update_call *call) {
     return blocks;
 }
 
-/* Scratch: the sums of all blocks, behind them one float per variable: squared norms, then clipping factors. */
+/* Scratch: the sums of all blocks; where there is a loss scale, a vec4 of loss_scale.comp; one float per variable: squared norms, then factors. */
 static tlvk__span sums_span(const tlvk__update_call *call) {
     return (tlvk__span){call->scratch.buffer, call->scratch.offset, total_blocks(call) * SUM_BYTES};
 }
 
+static uint64_t head_bytes(const tlvk__update_call *call) { return call->scaling.buffer ? 16 : 0; }
+
+static tlvk__span head_span(const tlvk__update_call *call) {
+    return (tlvk__span){call->scratch.buffer, call->scratch.offset + tlvk__round_up(total_blocks(call) * SUM_BYTES, 256), head_bytes(call)};
+}
+
 static tlvk__span factors_span(const tlvk__update_call *call) {
-    return (tlvk__span){call->scratch.buffer, call->scratch.offset + tlvk__round_up(total_blocks(call) * SUM_BYTES, 256),
-                        tlvk__round_up((uint64_t)call->variable_count * sizeof(float), 16)};
+    tlvk__span head = head_span(call);
+    return (tlvk__span){head.buffer, head.offset + head.bytes, tlvk__round_up((uint64_t)call->variable_count * sizeof(float), 16)};
 }
 
 uint64_t tlvk__update_scratch_bytes(const tlvk__update_call *call) {
-    if (!call->regularized && clip_of(call->optimizer) < CLIP_NORM)
+    if (!call->regularized && !call->scaling.buffer && clip_of(call->optimizer) < CLIP_NORM)
         return 0;
-    return tlvk__round_up(total_blocks(call) * SUM_BYTES, 256) + factors_span(call).bytes;
+    return tlvk__round_up(total_blocks(call) * SUM_BYTES, 256) + head_bytes(call) + factors_span(call).bytes;
 }
 
 static tlvk_status fits_or_fail(bool fits) {
@@ -176,7 +183,7 @@ static tlvk_status check_passes(const tlvk__caps *caps, const tlvk__update_call 
 }
 
 static tlvk_status check_update(const tlvk__caps *caps, const tlvk__update_call *call) {
-    bool fits = call->step_params.offset % sizeof(tlvk__step_params) == 0;
+    bool fits = call->step_params.offset % sizeof(tlvk__step_params) == 0 && (!call->scaling.buffer || call->scaling.bytes >= sizeof(tlvk__loss_scaling));
     for (int i = 0; i < call->chunk_count; i++) {
         const tlvk__chunk *c = &call->chunks[i];
         fits = fits && c->table.offset % TABLE_ALIGN == 0 && c->table.bytes >= (uint64_t)c->blocks * sizeof(tlvk__block_row) &&
@@ -203,7 +210,7 @@ static tlvk_status record_sums(tlvk__recorder *r, const tlvk__update_call *call,
         const tlvk__chunk *c = &call->chunks[i];
         sums_push push = {.blocks = c->blocks};
         double floats = (double)c->blocks * TLVK__BLOCK;
-        tlvk__dispatch d = {.shader = "optimizer_sums", .specs = {{"SQUARES", squares}, {"REGULARIZED", call->regularized}}, .binding_count = 4,
+        tlvk__dispatch d = {.shader = "optimizer_sums", .specs = {{"SQUARES", squares}, {"REGULARIZED", call->regularized}, {"SCALED", squares && call->scaling.buffer}}, .binding_count = 5,
                             .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1}, .flops = 4.0 * floats, .bytes = 8.0 * floats,
                             .operation = "optimizer_sums"};
         d.bindings[0] = tlvk__span_window(caps, block_span(c->w, c->blocks), TLVK__READ, &push.w_base);
@@ -211,6 +218,7 @@ static tlvk_status record_sums(tlvk__recorder *r, const tlvk__update_call *call,
         d.bindings[1] = squares ? tlvk__span_window(caps, block_span(c->dw, c->blocks), TLVK__READ, &push.dw_base) : d.bindings[0];
         d.bindings[2] = tlvk__span_window(caps, table_span(c), TLVK__READ, &push.table_base);
         d.bindings[3] = tlvk__span_window(caps, (tlvk__span){sums.buffer, sums.offset, (uint64_t)c->blocks * SUM_BYTES}, TLVK__WRITE, &push.sums_base);
+        d.bindings[4] = squares && call->scaling.buffer ? tlvk__span_window(caps, call->scaling, TLVK__READ, &push.scaling_base) : d.bindings[2];
         sums.offset += (uint64_t)c->blocks * SUM_BYTES;
         tlvk_status s = tlvk__record_dispatch(r, &d);
         if (s)
@@ -249,6 +257,31 @@ static float complement(float b) {
     return (float)(1.0 - ((float)decimal == b ? decimal : (double)b));
 }
 
+/* Whether this step is applied, and the next one's scale. */
+static tlvk_status record_scale(tlvk__recorder *r, const tlvk__update_call *call) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk_optimizer *o = call->optimizer;
+    scale_push push = {.blocks = (uint32_t)total_blocks(call), .decay_1 = o->beta_1, .decay_2 = o->beta_2};
+    tlvk__dispatch d = {.shader = "loss_scale", .specs = {{"ADAM", o->kind == TLVK_ADAM || o->kind == TLVK_ADAMW}}, .binding_count = 3, .push = &push,
+                        .push_bytes = sizeof push, .groups = {1, 1, 1}, .flops = (double)push.blocks, .bytes = 16.0 * push.blocks, .operation = "loss_scale"};
+    d.bindings[0] = tlvk__span_window(caps, sums_span(call), TLVK__READ, &push.sums_base);
+    d.bindings[1] = tlvk__span_window(caps, call->scaling, TLVK__READ_WRITE, &push.scaling_base);
+    d.bindings[2] = tlvk__span_window(caps, head_span(call), TLVK__WRITE, &push.head_base);
+    return tlvk__record_dispatch(r, &d);
+}
+
+tlvk__loss_scaling tlvk__loss_scaling_begin(const tlvk_optimizer *o, int64_t steps) {
+    return (tlvk__loss_scaling){.scale = 32768.0f, .inverse = 1.0f / 32768.0f, .power_1 = (float)pow((double)o->beta_1, (double)steps),
+                                .power_2 = (float)pow((double)o->beta_2, (double)steps)};
+}
+
+bool tlvk__loss_scaling_good(const tlvk__loss_scaling *s) {
+    int exponent;
+    return s->scale >= 1.0f && s->scale <= 16777216.0f && frexpf(s->scale, &exponent) == 0.5f && s->inverse == 1.0f / s->scale &&
+           s->finite_steps >= 0.0f && s->finite_steps < 2000.0f && s->power_1 >= 0.0f && s->power_1 <= 1.0f && s->power_2 >= 0.0f && s->power_2 <= 1.0f &&
+           s->skipped >= 0.0f && isfinite(s->skipped);
+}
+
 static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk_optimizer *o = call->optimizer;
@@ -263,7 +296,7 @@ static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call
                         .flops = 12.0 * floats, .bytes = floats * 4.0 * (3.0 + 2.0 * tlvk__optimizer_slots(o)), .operation = "optimizer_update"};
     const tlvk__spec specs[] = {{"KIND", kind}, {"MOMENTUM", momentum}, {"NESTEROV", momentum && o->nesterov},
                                 {"CENTERED", kind == KIND_RMSPROP && o->centered}, {"AMSGRAD", adam && o->amsgrad},
-                                {"REGULARIZED", call->regularized}, {"CLIP", clip}};
+                                {"REGULARIZED", call->regularized}, {"CLIP", clip}, {"SCALED", call->scaling.buffer != NULL}};
     for (size_t i = 0; i < TLVK__COUNT(specs); i++)
         d.specs[i] = specs[i];
     d.bindings[0] = tlvk__span_window(caps, block_span(c->w, c->blocks), TLVK__READ_WRITE, &push.w_base);
@@ -276,7 +309,12 @@ static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call
     d.bindings[5] = tlvk__span_window(caps, table_span(c), TLVK__READ, &push.table_base);
     d.bindings[6] = tlvk__span_window(caps, (tlvk__span){call->step_params.buffer, call->step_params.offset, sizeof(tlvk__step_params)}, TLVK__READ,
                                       &push.params_base);
-    d.bindings[7] = clip >= CLIP_NORM ? tlvk__span_window(caps, factors_span(call), TLVK__READ, &push.factors_base) : d.bindings[5];
+    tlvk__span head = head_span(call), factors = factors_span(call);
+    head.bytes += factors.bytes;
+    if (call->scaling.buffer)
+        d.bindings[7] = tlvk__span_window(caps, head, TLVK__READ, &push.factors_base);
+    else
+        d.bindings[7] = clip >= CLIP_NORM ? tlvk__span_window(caps, factors_span(call), TLVK__READ, &push.factors_base) : d.bindings[5];
     return tlvk__record_dispatch(r, &d);
 }
 
@@ -294,16 +332,18 @@ tlvk_status tlvk__record_update(tlvk__recorder *r, const tlvk__update_call *call
         return TLVK_OK;
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     uint32_t clip = clip_of(call->optimizer);
-    bool norms = clip >= CLIP_NORM, passes = norms || call->regularized;
+    bool norms = clip >= CLIP_NORM, scaled = call->scaling.buffer != NULL, passes = norms || call->regularized, sums = passes || scaled;
     tlvk_status s = check_update(caps, call);
-    if (!s && passes)
+    if (!s && sums)
         s = check_passes(caps, call);
-    if (!s && passes)
-        s = record_sums(r, call, norms);
+    if (!s && sums)
+        s = record_sums(r, call, norms || scaled);
     if (!s && norms)
         s = record_norms(r, call);
     if (!s && passes)
         s = record_finish(r, call, clip);
+    if (!s && scaled)
+        s = record_scale(r, call);
     for (int i = 0; !s && i < call->chunk_count; i++)
         s = record_chunk(r, call, &call->chunks[i]);
     return s;

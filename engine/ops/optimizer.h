@@ -19,6 +19,19 @@ typedef struct tlvk__block_row { float l1, l2, weight_decay, rate_factor; uint32
  * binding, offsets of multiples of 64 bytes. */
 typedef struct tlvk__chunk { tlvk__span w, dw, slots[3], table; uint32_t blocks; } tlvk__chunk;
 
+/* Loss scaling of mixed precision, as it lies on the device; docs/precision.md has the rules. */
+typedef struct tlvk__loss_scaling {
+    float scale, inverse;             /* a power of 2, and 1 over it */
+    float finite_steps;               /* in a row, since the scale last changed */
+    float power_1, power_2;           /* beta_1 and beta_2 to the number of steps that were applied */
+    float skipped;                    /* steps left out */
+    float reserved[2];
+} tlvk__loss_scaling;
+/* Where a training begins, or goes on after `steps`. */
+tlvk__loss_scaling tlvk__loss_scaling_begin(const tlvk_optimizer *o, int64_t steps);
+/* Can a training have come to these? */
+bool tlvk__loss_scaling_good(const tlvk__loss_scaling *s);
+
 typedef struct tlvk__update_call {
     const tlvk_optimizer *optimizer;  /* resolved: every number filled in (tlvk__optimizer_resolve) */
     const tlvk__chunk *chunks; int chunk_count;
@@ -28,6 +41,8 @@ typedef struct tlvk__update_call {
                                          clipping by norm; other words are left alone. No buffer where neither is. */
     bool regularized;                 /* any l1, l2 in the table: gradients get l1*sign(w) + 2*l2*w, the penalty is summed */
     tlvk__span scratch;
+    tlvk__span scaling;               /* tlvk__loss_scaling: dw is multiplied by its scale, and a step whose gradients are not all finite changes the
+                                         scale alone. No buffer: neither. At a multiple of 64 bytes. */
 } tlvk__update_call;
 
 /* Defaults filled in as Keras's; TLVK_ZERO becomes 0. TLVK_ERROR_ARGUMENT names a number out of range. */

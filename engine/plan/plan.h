@@ -34,6 +34,7 @@ typedef struct tlvk__plan_desc {
     bool (*trained)(const tlvk__variable *v, void *user); /* variables that change while this plan's memory lives; NULL: none */
     void *user;
     tlvk__objective objectives[TLVK_MAX_IO]; /* one per flat output; not read for PREDICT */
+    bool mixed;                      /* products of matrices in mixed precision */
     bool update;                     /* TRAIN: record the optimizer's update (false: gradients only, for tests) */
 } tlvk__plan_desc;
 

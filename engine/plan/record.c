@@ -13,6 +13,7 @@ void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, 
     call->attrs = s->attrs;
     call->layer = s->path;
     call->training = s->training;
+    call->mixed = plan->desc.mixed;
     call->stream = s->stream;
     call->inputs = s->input_count;
     call->y = &plan->tensors[s->output].t;
@@ -127,6 +128,7 @@ static tlvk_status record_loss(const tlvk__plan *plan, tlvk__recorder *r, int ou
     bind_host_tensor(&weight, &io->sample_weight);
     call.target = &target;
     call.sample_weight = &weight;
+    if (call.dy && plan->desc.update && io->update) call.scaling = io->update->scaling;
     call.metrics = io->metrics;
     call.metrics.bytes = TLVK__METRIC_WORDS * sizeof(float);
     call.metrics.offset += (uint64_t)output * call.metrics.bytes;

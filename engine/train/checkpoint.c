@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '4' };
+static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '5' };
 #define CHECKPOINT_LIMIT ((size_t)1 << 36)
 #define COUNT_LIMIT (INT64_C(1) << 53) /* of samples and steps; a double tells them apart up to here */
 #define WAIT_LIMIT (1 << 30)
@@ -82,11 +82,13 @@ static void put_variables(bytes *b, const tlvk__session *s, float *const *best) 
 
 tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, const tlvk__training *training, const tlvk__progress *p, const tlvk_history *h, float *const *best) {
     bytes b = { 0 };
+    tlvk__progress progress = *p;
     tlvk_status st = tlvk__session_read(session);
+    if (!st) st = tlvk__session_read_scaling(session, &progress.scaling);
     uint32_t slots = (uint32_t)tlvk__optimizer_slots(&training->optimizer), outputs = output_count(session);
     uint64_t epochs = h->count;
     put(&b, checkpoint_magic, sizeof checkpoint_magic);
-    put(&b, p, sizeof *p);
+    put(&b, &progress, sizeof progress);
     put(&b, &training->optimizer, sizeof training->optimizer);
     put(&b, &slots, sizeof slots);
     put(&b, &outputs, sizeof outputs);
@@ -139,6 +141,7 @@ static tlvk_status check_progress(const char *path, const tlvk__progress *p, con
         { "number of samples done", done >= 0 && done <= p->data_size && whole },
         { "sum of losses", p->sums.samples == done && p->sums.outputs == (done ? outputs : 0) },
         { "learning rate", isfinite(p->rate) && p->rate >= 0 },
+        { "loss scale", p->scaling.scale == 0 || tlvk__loss_scaling_good(&p->scaling) },
         { "plateau", isfinite(p->plateau.rate) && p->plateau.rate >= 0 && p->plateau.wait >= 0 && p->plateau.wait <= WAIT_LIMIT },
     };
     for (size_t i = 0; i < TLVK__COUNT(parts); i++) {
@@ -238,6 +241,9 @@ static tlvk_status get_head(bytes *b, const char *path, const tlvk__session *ses
     if (optimizer.kind != training->optimizer.kind || slots != (uint32_t)tlvk__optimizer_slots(&training->optimizer)) {
         return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written with another optimizer", path);
     }
+    if ((p->scaling.scale != 0) != training->mixed) {
+        return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written in %s precision, this training is in %s", path, training->mixed ? "fp32" : "mixed", training->mixed ? "mixed" : "fp32");
+    }
     if (outputs != wanted) return tlvk__fail(TLVK_ERROR_ARGUMENT, "%s was written by a model with %u outputs, this one has %u", path, outputs, wanted);
     tlvk_status st = check_progress(path, p, own, epochs, (int)outputs);
     return st ? st : get_history(b, path, h, epochs, (int)outputs);
@@ -257,6 +263,7 @@ tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, cons
     if (!st) st = get_variables(&b, session, best, &best_there);
     if (!st) st = tlvk__session_upload(session);
     if (!st) st = get_slots(&b, session, slots);
+    if (!st) st = tlvk__session_write_scaling(session, &stored.scaling);
     free(data);
     if (st) return st;
     stored.data_size = p->data_size;

@@ -66,7 +66,12 @@ static tlvk_status read_optimizer(tlvk_model *model) {
         tlvk__optimizer_state_destroy(s);
         return st;
     }
-    s->iterations = t->steps;
+    tlvk__loss_scaling scaling;
+    if ((st = tlvk__session_read_scaling(t->session, &scaling))) {
+        tlvk__optimizer_state_destroy(s);
+        return st;
+    }
+    s->iterations = t->steps - (int64_t)scaling.skipped; /* Keras counts the steps that were applied */
     tlvk__optimizer_state_destroy(model->optimizer_state);
     model->optimizer_state = s;
     return TLVK_OK;
@@ -98,6 +103,8 @@ static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
     tlvk__training *t = tlvk__calloc(1, sizeof *t);
     if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
     tlvk_status st = tlvk__optimizer_resolve(&desc->optimizer, &t->optimizer);
+    if (!st && desc->precision != TLVK_FP32 && desc->precision != TLVK_MIXED) st = tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: there is no precision %d", (int)desc->precision);
+    t->mixed = desc->precision == TLVK_MIXED;
     for (int i = 0; !st && i < model->output_count; i++) st = objective_of(desc, i, &t->objectives[i]);
     if (st) {
         free(t);
@@ -153,6 +160,14 @@ static tlvk_status trainable_key(tlvk_model *model, uint64_t *key) {
     return TLVK_OK;
 }
 
+/* Loss scaling goes on too, or begins behind the steps that a file's optimizer has done. */
+static tlvk_status carry_scaling(const tlvk__training *t, tlvk__session *to) {
+    tlvk__loss_scaling scaling = { 0 };
+    tlvk_status st = t->session ? tlvk__session_read_scaling(t->session, &scaling) : TLVK_OK;
+    if (scaling.scale == 0) scaling = tlvk__loss_scaling_begin(&t->optimizer, t->steps);
+    return st ? st : tlvk__session_write_scaling(to, &scaling);
+}
+
 /* Optimizer slots of variables that both sessions train move from one to the other. */
 static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots) {
     tlvk__variable *a, *b;
@@ -179,7 +194,7 @@ tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, in
     if (!st && augmentation) st = trainable_key(augmentation, &front);
     key ^= front;
     if (st) return st;
-    tlvk__session_desc d = { .training = true, .batch_norm_inference = batch_norm_inference, .optimizer = t->optimizer, .augmentation = augmentation };
+    tlvk__session_desc d = { .training = true, .batch_norm_inference = batch_norm_inference, .optimizer = t->optimizer, .augmentation = augmentation, .mixed = t->mixed };
     memcpy(d.objectives, task->objectives, sizeof d.objectives);
     memcpy(d.inputs, task->inputs, sizeof d.inputs);
     for (int i = 0; i < task->input_count; i++) d.inputs[i].dim[0] = batch;
@@ -191,6 +206,7 @@ tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, in
     st = tlvk__session_create(model, &d, &fresh);
     if (st) return st;
     st = t->session ? carry_slots(t->session, fresh, tlvk__optimizer_slots(&t->optimizer)) : restore_slots(model, fresh);
+    if (!st) st = carry_scaling(t, fresh);
     if (st) {
         tlvk__session_destroy(fresh);
         return st;

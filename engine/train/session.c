@@ -37,6 +37,7 @@ tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__pl
         .caps = tlvk__device_caps(s->device),
         .inputs = inputs,
         .mode = mode,
+        .mixed = s->desc.mixed,
         .trained = in_moving_set,
         .user = s,
         .update = mode == TLVK__PLAN_TRAIN && !s->no_update,
@@ -188,8 +189,18 @@ static tlvk_status open_graphs(tlvk__session *s) {
     return st ? st : tlvk__flat_compose(&s->front, whole, &s->flats[TLVK__AUGMENTED]);
 }
 
+/* Never fp32 in silence. */
+static tlvk_status check_precision(const tlvk__session *s) {
+    const tlvk__caps *caps = tlvk__device_caps(s->device);
+    if (!s->desc.mixed || caps->matrix_m) return TLVK_OK;
+    const char *why = !caps->cooperative_matrix ? "the device offers no VK_KHR_cooperative_matrix"
+                                                : "the device has no cooperative matrix of fp16 with fp32 sums that fits, or this library was built without their shaders";
+    return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "mixed precision on %s: %s; fp32 works there", caps->name, why);
+}
+
 static tlvk_status create(tlvk__session *s) {
     tlvk_status st = tlvk__context_device(s->model->ctx, &s->device);
+    if (!st) st = check_precision(s);
     if (!st) st = open_graphs(s);
     if (!st) st = find_moving(s);
     if (!st && s->desc.training) st = tlvk__flat_split(&s->flats[TLVK__WHOLE], in_moving_set, s, &s->flats[TLVK__PREFIX], &s->flats[TLVK__SUFFIX], &s->split);
@@ -203,6 +214,11 @@ static tlvk_status create(tlvk__session *s) {
         .optimizer = &s->desc.optimizer, .chunks = s->residents.chunks, .chunk_count = s->residents.chunk_count,
         .variable_count = s->residents.trained_count, .regularized = s->residents.regularized,
     };
+    if (s->desc.mixed && s->desc.training) st = tlvk__pool_take(&s->prepared_pool, sizeof(tlvk__loss_scaling), &s->update.scaling);
+    s->update.scaling.bytes = sizeof(tlvk__loss_scaling);
+    const tlvk__loss_scaling scaling = tlvk__loss_scaling_begin(&s->desc.optimizer, 0);
+    if (!st) st = tlvk__session_write_scaling(s, &scaling);
+    if (st) return st;
     uint64_t scratch = s->residents.chunk_count ? tlvk__update_scratch_bytes(&s->update) : 0;
     return scratch ? tlvk__pool_take(&s->prepared_pool, scratch, &s->update.scratch) : TLVK_OK;
 }
@@ -237,7 +253,8 @@ void tlvk__session_destroy(tlvk__session *s) {
 
 bool tlvk__session_same_task(const tlvk__session *s, const tlvk__session_desc *desc) {
     const tlvk__session_desc *d = &s->desc;
-    bool same = d->batch_norm_inference == desc->batch_norm_inference && d->augmentation == desc->augmentation && d->random == desc->random;
+    bool same = d->batch_norm_inference == desc->batch_norm_inference && d->augmentation == desc->augmentation && d->random == desc->random &&
+                d->mixed == desc->mixed;
     for (int i = 0; i < s->model->output_count; i++) {
         const tlvk__objective *a = &d->objectives[i], *b = &desc->objectives[i];
         same = same && a->loss.kind == b->loss.kind && a->loss.from_logits == b->loss.from_logits && a->loss.label_smoothing == b->loss.label_smoothing &&
@@ -273,6 +290,7 @@ tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash) {
             tlvk__hash_add(hash, values, c->variables[k]->elements * sizeof *values);
         }
     }
+    tlvk__hash_add(hash, &s->desc.mixed, sizeof s->desc.mixed);
     tlvk__hash_add(hash, flat->outputs, (size_t)flat->output_count * sizeof *flat->outputs);
     const tlvk__caps *caps = tlvk__device_caps(s->device);
     tlvk__hash_add(hash, caps->driver, strlen(caps->driver));
@@ -314,6 +332,19 @@ tlvk_status tlvk__session_write_slot(tlvk__session *s, int index, int slot, cons
 }
 
 tlvk_status tlvk__session_read_gradient(tlvk__session *s, int index, float *dense) { return tlvk__session_read_slot(s, index, -1, dense); }
+
+tlvk_status tlvk__session_read_scaling(tlvk__session *s, tlvk__loss_scaling *scaling) {
+    *scaling = (tlvk__loss_scaling){ 0 };
+    if (!s->update.scaling.buffer) return TLVK_OK;
+    wait_runners(s);
+    return tlvk__span_read(s->device, s->update.scaling, scaling);
+}
+
+tlvk_status tlvk__session_write_scaling(tlvk__session *s, const tlvk__loss_scaling *scaling) {
+    if (!s->update.scaling.buffer) return TLVK_OK;
+    wait_runners(s);
+    return tlvk__span_write(s->device, s->update.scaling, scaling);
+}
 
 uint64_t tlvk__session_peak_bytes(const tlvk__session *s) {
     uint64_t now, peak;

@@ -20,6 +20,7 @@ typedef struct tlvk__session_desc {
     tlvk__objective objectives[TLVK_MAX_IO]; /* one per output of the model */
     tlvk__shape inputs[TLVK_MAX_IO];/* of one batch, as the data gives it: to find out which variables the losses reach */
     tlvk_model *augmentation;       /* picture layers before the model, for AUGMENTED; NULL: none. Counted by the session. */
+    bool mixed;                     /* all plans in mixed precision, and steps with loss scaling; TLVK_ERROR_UNSUPPORTED where the device cannot */
     bool random;                    /* random layers draw in PREDICT plans too */
     tlvk__recorder_desc recorder;   /* how steps are recorded: timestamps for traces; tests leave out barriers and cuts */
 } tlvk__session_desc;
@@ -46,6 +47,9 @@ tlvk_status tlvk__session_write_slot(tlvk__session *s, int index, int slot, cons
 tlvk_status tlvk__session_upload(tlvk__session *s);
 /* Gradient of trained variable i after a TRAIN step without update; for tests. */
 tlvk_status tlvk__session_read_gradient(tlvk__session *s, int index, float *dense);
+/* Loss scaling of a session that trains in mixed precision; a scale of 0 elsewhere. Writing changes nothing there. */
+tlvk_status tlvk__session_read_scaling(tlvk__session *s, tlvk__loss_scaling *scaling);
+tlvk_status tlvk__session_write_scaling(tlvk__session *s, const tlvk__loss_scaling *scaling);
 uint64_t tlvk__session_peak_bytes(const tlvk__session *s);
 
 /* --- runners: one network in one mode at one batch, recorded for two slots ------------------------------------------------------------ */

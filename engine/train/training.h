@@ -11,6 +11,7 @@ struct tlvk__training {
     tlvk_optimizer optimizer;      /* resolved */
     tlvk__objective objectives[TLVK_MAX_IO]; /* as compiled, one per output; until data is seen a loss may be AUTO and a metric TLVK_ACCURACY */
     int64_t steps;                 /* optimizer steps done since compile */
+    bool mixed;                    /* precision */
     tlvk__plateau plateau;
     tlvk__session *session;        /* kept between calls while the trainable set, the shapes and foreign changes of weights allow it */
     uint64_t trainable_key;        /* of the set the session was made for */
@@ -114,6 +115,7 @@ typedef struct tlvk__progress {    /* where a fit stands; written to checkpoints
     double best;                   /* early stopping */
     double best_score;             /* of the kept best weights; NaN: none yet */
     tlvk__plateau plateau;
+    tlvk__loss_scaling scaling;    /* a scale of 0: fp32 */
     int64_t data_size, batch;      /* of the training data: samples_done means a place in these alone */
     int64_t data_unreadable;       /* pictures of it found unreadable when the checkpoint was written */
 } tlvk__progress;

@@ -583,6 +583,11 @@ typedef struct tlvk_loss { tlvk_loss_kind kind; bool from_logits; float label_sm
 typedef enum tlvk_metric_kind { TLVK_METRIC_NONE = 0, TLVK_ACCURACY, TLVK_BINARY_ACCURACY, TLVK_CATEGORICAL_ACCURACY, TLVK_SPARSE_CATEGORICAL_ACCURACY, TLVK_METRIC_MSE } tlvk_metric_kind;
 
 typedef enum tlvk_cache { TLVK_CACHE_MEMORY = 0, TLVK_CACHE_DISK, TLVK_CACHE_OFF } tlvk_cache; /* of the frozen prefix; memory spills to disk */
+typedef enum tlvk_precision {
+    TLVK_FP32 = 0,
+    TLVK_MIXED /* matrix products of fp16 with fp32 sums, weights and all else fp32, dynamic loss scaling; fit is TLVK_ERROR_UNSUPPORTED on a device without
+                  VK_KHR_cooperative_matrix for fp16, and in a library built without its shaders */
+} tlvk_precision;
 typedef struct tlvk_compile_desc {
     tlvk_optimizer optimizer;
     tlvk_loss loss;
@@ -593,6 +598,7 @@ typedef struct tlvk_compile_desc {
     tlvk_loss losses[TLVK_MAX_IO];
     float loss_weights[TLVK_MAX_IO];
     tlvk_metric_kind output_metrics[TLVK_MAX_IO];
+    tlvk_precision precision;    /* of fit and train_on_batch; evaluate and predict are fp32 */
 } tlvk_compile_desc;
 TLVK_API tlvk_status tlvk_model_compile(tlvk_model *model, const tlvk_compile_desc *desc);
 
