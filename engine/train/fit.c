@@ -80,13 +80,20 @@ static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__t
     return tlvk__features_create(&d, out);
 }
 
-/* Augmented pictures are new in each epoch; validation's stay. */
+/* Augmented pictures are new in each epoch; validation's stay. On disk both stores are one file by its key, which one alone may add to: validation's is opened
+ * when the other is full. Elsewhere both are filled together, so that the workers go on from one to the other. */
 static tlvk_status cache_prefix(fit_state *f) {
     tlvk_dataset *train = f->desc->augmentation ? NULL : f->train, *validation = f->desc->validation;
+    tlvk__features_part parts[TLVK__FEATURES_PARTS] = { { NULL, NULL }, { NULL, NULL } };
     tlvk_status st = tlvk__session_prefix_hash(f->session, &f->prefix_hash);
     if (!st && train) st = make_features(f, train, &f->task, &f->features);
+    if (!st && train) parts[0] = (tlvk__features_part){ f->features, train };
+    if (!st && train && f->desc->cache == TLVK_CACHE_DISK) {
+        st = tlvk__features_fill(parts, f->session, f->batch, features_progress, f);
+        parts[0] = (tlvk__features_part){ NULL, NULL };
+    }
     if (!st && validation) st = make_features(f, validation, &f->val_task, &f->val_features);
-    const tlvk__features_part parts[TLVK__FEATURES_PARTS] = { { f->features, train }, { f->val_features, validation } };
+    if (!st && validation) parts[1] = (tlvk__features_part){ f->val_features, validation };
     return st ? st : tlvk__features_fill(parts, f->session, f->batch, features_progress, f);
 }
 
