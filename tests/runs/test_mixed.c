@@ -189,8 +189,8 @@ static tlvk_model *trained(tlvk_context *ctx, int cancel_after, const char *chec
 
 static void test_same_bits(void **state) {
     (void)state;
-    char *path = temp_path("mixed.checkpoint");
     tlvk_context *ctx = able_context();
+    char *path = temp_path("mixed.checkpoint");
     tlvk_model *a = trained(ctx, 0, NULL, NULL), *b = trained(ctx, 0, NULL, NULL), *half = trained(ctx, 4, path, NULL), *whole = trained(ctx, 0, NULL, path);
     assert_same_weights(a, b);
     assert_same_weights(a, whole);
