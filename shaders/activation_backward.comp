@@ -1,7 +1,10 @@
 #version 450
 // dz = dy * f' * scale[c]; f' from what stands in T: the input x (FROM_X) or the output y. dz may be dy. One vec4 per invocation.
+//@ variant texel -DTEXEL
+//@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 #include "activation.glsl"
 
 layout(local_size_x = 64) in;
@@ -9,8 +12,8 @@ layout(constant_id = 0) const int KIND = 0;
 layout(constant_id = 1) const uint FROM_X = 0;
 layout(constant_id = 2) const uint SCALED = 0;
 layout(constant_id = 3) const uint ACCUMULATE = 0;
-layout(binding = 0) readonly buffer T { vec4 t[]; };
-layout(binding = 1) readonly buffer Dy { vec4 dy[]; };
+TLVK_READ_BUFFER_IN_PLACE(0, t);
+TLVK_READ_BUFFER_IN_PLACE(1, dy);
 layout(binding = 2) readonly buffer Scale { vec4 scale[]; };
 layout(binding = 3) buffer Dz { vec4 dz[]; };
 layout(push_constant) uniform Push { uint base[4]; uint items; uint columns; float alpha; float max_value; float threshold; };
@@ -19,9 +22,9 @@ void main() {
     uint i = tlvk_group_x() * 64 + gl_LocalInvocationID.x;
     if (i >= items)
         return;
-    vec4 v = dy[base[1] + i];
+    vec4 v = TLVK_READ(dy, int(base[1] + i));
     if (KIND != TLVK_ACT_LINEAR) {
-        vec4 s = t[base[0] + i];
+        vec4 s = TLVK_READ(t, int(base[0] + i));
         for (int k = 0; k < 4; k++)
             s[k] = FROM_X != 0 ? tlvk_activation_slope(KIND, alpha, max_value, threshold, s[k])
                                : tlvk_activation_slope_from_y(KIND, alpha, max_value, threshold, s[k]);

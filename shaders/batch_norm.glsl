@@ -1,13 +1,15 @@
-// batch_norm.glsl - the slope of the activation behind a BatchNormalization, for its backward passes: told from x.
-// Needs the specialization constant KIND and the push constants alpha, max_value, threshold.
-#include "activation.glsl"
+// batch_norm.glsl - what the kernels of BatchNormalization that walk whole tensors share: one invocation takes one vec4 column of a block of
+// rows of one sample, columns running fastest, so that a column's vectors are read once for many rows.
+// Needs push.columns, rows, blocks, block_rows.
+// `stats` has vectors of `columns` vec4: mean, 1/sqrt(variance + epsilon), gamma times that, beta, sum of dy, sum of dy * xhat.
 
-// dy before the activation. The number the activation was taken of is made as in batch_norm_apply.comp.
-vec4 batch_norm_before_activation(vec4 dy, vec4 x, vec4 mean, vec4 scale, vec4 shift) {
-    if (KIND == TLVK_ACT_LINEAR)
-        return dy;
-    precise vec4 z = (x - mean) * scale + shift;
-    for (int lane = 0; lane < 4; lane++)
-        dy[lane] *= tlvk_activation_slope(KIND, alpha, max_value, threshold, z[lane]);
-    return dy;
+struct Block { int column, at, count; }; // at: first vec4 of the block in its tensor; rows are `columns` apart
+
+Block block_of(int item) {
+    int p = item / push.columns, n = p / push.blocks, first = (p - n * push.blocks) * push.block_rows;
+    Block b;
+    b.column = item - p * push.columns;
+    b.count = min(push.block_rows, push.rows - first);
+    b.at = (n * push.rows + first) * push.columns + b.column;
+    return b;
 }

@@ -1,36 +1,47 @@
 #version 450
-// y = act((x - mean[c]) * scale[c] + shift[c] (+ r)), with the vectors of batch_norm_finish.comp. An invocation makes BLOCK_ROWS rows of four channels,
-// so that the vectors are read once for them.
+// y = f((x - mean[c]) * scale[c] + shift[c] (+ r)), with the vectors of batch_norm_finish.comp and f an activation.
+//@ variant texel -DTEXEL
+//@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 #include "activation.glsl"
 #include "lanes.glsl"
 
 layout(local_size_x = 64) in;
-layout(constant_id = 0) const int KIND = 0;      // of the activation
-layout(constant_id = 1) const uint MASK = 0;     // c is no multiple of 4: act(0) must not show in the lanes behind it
-layout(constant_id = 2) const uint RESIDUAL = 0; // r is added
-layout(constant_id = 3) const uint BLOCK_ROWS = 8;
-layout(binding = 0) readonly buffer X { vec4 x[]; };
-layout(binding = 1) readonly buffer Stats { vec4 stats[]; };
-layout(binding = 2) readonly buffer R { vec4 r[]; };
-layout(binding = 3) writeonly buffer Y { vec4 y[]; };
-layout(push_constant) uniform Push { uint base[4]; uint items; uint columns; uint rows; uint blocks; uint c; float alpha; float max_value; float threshold; };
+layout(constant_id = 0) const int KIND = 0;
+layout(constant_id = 1) const int MASK = 0; // c is no multiple of 4 and f(0) is not 0: it must not show in the lanes behind c
+layout(constant_id = 2) const int RESIDUAL = 0; // r is added
+TLVK_READ_BUFFER_IN_PLACE(0, x);
+layout(binding = 1, std430) readonly restrict buffer Stats { vec4 stats[]; };
+TLVK_READ_BUFFER_IN_PLACE(2, r);
+layout(binding = 3, std430) writeonly buffer Y { vec4 y[]; };
+layout(push_constant) uniform Push { int base[4]; int items; int columns, rows, blocks, block_rows, c; float alpha, max_value, threshold; } push;
+#include "batch_norm.glsl"
+
+struct Column { int index; vec4 mean, scale, shift; };
+
+void one(Column o, int at) {
+    // precise: batch_norm_backward.glsl makes the same number again for the activation's slope.
+    precise vec4 z = (TLVK_READ(x, push.base[0] + at) - o.mean) * o.scale + o.shift;
+    if (RESIDUAL != 0)
+        z += TLVK_READ(r, push.base[2] + at);
+    if (KIND != TLVK_ACT_LINEAR)
+        for (int k = 0; k < 4; k++)
+            z[k] = tlvk_activate(KIND, push.alpha, push.max_value, push.threshold, z[k]);
+    y[push.base[3] + at] = MASK != 0 ? tlvk_keep_channels(z, uint(o.index), uint(push.c)) : z;
+}
 
 void main() {
-    uint i = tlvk_group_x() * 64 + gl_LocalInvocationID.x;
-    if (i >= items)
+    int i = int(tlvk_group_x()) * 64 + int(gl_LocalInvocationID.x);
+    if (i >= push.items)
         return;
-    uint column = i % columns, p = i / columns, first = p % blocks * BLOCK_ROWS, count = min(BLOCK_ROWS, rows - first);
-    uint at = (p / blocks * rows + first) * columns + column, vector = base[1] + column;
-    vec4 mean = stats[vector], scale = stats[vector + 2 * columns], shift = stats[vector + 3 * columns];
-    for (uint k = 0; k < count; k++, at += columns) {
-        // precise: batch_norm_backward_*.comp make the same number again for the activation's slope.
-        precise vec4 v = (x[base[0] + at] - mean) * scale + shift;
-        if (RESIDUAL != 0)
-            v += r[base[2] + at];
-        for (int lane = 0; lane < 4; lane++)
-            v[lane] = tlvk_activate(KIND, alpha, max_value, threshold, v[lane]);
-        y[base[3] + at] = MASK != 0 ? tlvk_keep_channels(v, column, c) : v;
-    }
+    Block b = block_of(i);
+    int s = push.base[1] + b.column, at = b.at, k = 0;
+    Column o = Column(b.column, stats[s], stats[s + 2 * push.columns], stats[s + 3 * push.columns]);
+    for (; k + 4 <= b.count; k += 4, at += 4 * push.columns)
+        [[unroll]] for (int j = 0; j < 4; j++)
+            one(o, at + j * push.columns);
+    for (; k < b.count; k++, at += push.columns)
+        one(o, at);
 }

@@ -1,34 +1,54 @@
 #version 450
-// dx = scale * (dz - (sum dz + xhat * sum(dz * xhat)) / count): the gradient through batch statistics (Ioffe and Szegedy, 2015, section 3), dz being
-// dy before the activation. dx may be dy where nothing is added. An invocation makes BLOCK_ROWS rows of four channels.
+// dx = scale * (dz - (sum dz + xhat * sum(dz * xhat)) / count), dz the gradient before the activation: the gradient through batch statistics
+// (Ioffe and Szegedy, 2015, section 3). dx may be dy where nothing is added.
+//@ variant texel -DTEXEL
+//@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
+#include "activation.glsl"
 
 layout(local_size_x = 64) in;
-layout(constant_id = 0) const uint ACCUMULATE = 0;
-layout(constant_id = 1) const int KIND = 0;
-layout(constant_id = 2) const uint BLOCK_ROWS = 8;
-layout(binding = 0) readonly buffer Dy { vec4 dy[]; };
-layout(binding = 1) readonly buffer X { vec4 x[]; };
-layout(binding = 2) readonly buffer Stats { vec4 stats[]; };
-layout(binding = 3) readonly buffer Sums { vec4 sums[]; };
-layout(binding = 4) buffer Dx { vec4 dx[]; };
+layout(constant_id = 1) const int ACCUMULATE = 0;
+TLVK_READ_BUFFER_IN_PLACE(0, dy);
+TLVK_READ_BUFFER(1, x);
+layout(binding = 2, std430) readonly restrict buffer Stats { vec4 stats[]; };
+layout(binding = 3, std430) buffer Dx { vec4 dx[]; };
 layout(push_constant) uniform Push {
-    uint base[5]; uint items; uint columns; uint rows; uint blocks; float inverse_count; float alpha; float max_value; float threshold;
-};
+    int base[4]; int items; int columns, rows, blocks, block_rows; float alpha, max_value, threshold; float inverse_count;
+} push;
 #include "batch_norm.glsl"
+#include "batch_norm_backward.glsl"
+
+// Of one column; plain and scaled: what is taken off per row, and per distance from the mean.
+struct Column { vec4 mean, scale, shift, plain, scaled; };
+
+void one(Column c, int g_at, int x_at, int to) {
+    vec4 centered = TLVK_READ(x, x_at) - c.mean;
+    vec4 v = gradient_before(TLVK_READ(dy, g_at), centered, c.scale, c.shift);
+    v = c.scale * (v - (c.plain + centered * c.scaled));
+    dx[to] = ACCUMULATE != 0 ? dx[to] + v : v;
+}
 
 void main() {
-    uint i = tlvk_group_x() * 64 + gl_LocalInvocationID.x;
-    if (i >= items)
+    int i = int(tlvk_group_x()) * 64 + int(gl_LocalInvocationID.x);
+    if (i >= push.items)
         return;
-    uint column = i % columns, p = i / columns, first = p % blocks * BLOCK_ROWS, count = min(BLOCK_ROWS, rows - first);
-    uint at = (p / blocks * rows + first) * columns + column, vector = base[2] + column, sum = base[3] + column;
-    vec4 mean = stats[vector], rstd = stats[vector + columns], scale = stats[vector + 2 * columns], shift = stats[vector + 3 * columns];
-    vec4 plain = sums[sum] * inverse_count, scaled = sums[sum + columns] * inverse_count * rstd;
-    for (uint k = 0; k < count; k++, at += columns) {
-        vec4 from = x[base[1] + at], v = batch_norm_before_activation(dy[base[0] + at], from, mean, scale, shift);
-        v = scale * (v - (plain + (from - mean) * scaled));
-        dx[base[4] + at] = ACCUMULATE != 0 ? dx[base[4] + at] + v : v;
+    Block b = block_of(i);
+    int s = push.base[2] + b.column, g_at = push.base[0] + b.at, x_at = push.base[1] + b.at, to = push.base[3] + b.at, k = 0;
+    Column c;
+    c.mean = stats[s];
+    c.scale = stats[s + 2 * push.columns];
+    c.shift = stats[s + 3 * push.columns];
+    c.plain = stats[s + 4 * push.columns] * push.inverse_count;
+    c.scaled = stats[s + 5 * push.columns] * stats[s + push.columns] * push.inverse_count;
+    for (; k + 4 <= b.count; k += 4) {
+        [[unroll]] for (int j = 0; j < 4; j++)
+            one(c, g_at + j * push.columns, x_at + j * push.columns, to + j * push.columns);
+        g_at += 4 * push.columns;
+        x_at += 4 * push.columns;
+        to += 4 * push.columns;
     }
+    for (; k < b.count; k++, g_at += push.columns, x_at += push.columns, to += push.columns)
+        one(c, g_at, x_at, to);
 }

@@ -1,36 +1,45 @@
 #version 450
-// Sums of dz and of dz * xhat over blocks of rows, dz being dy before the activation and xhat = (x - mean) * rstd; laid out as the partials of
+// Sums of dz and of dz * xhat over blocks of rows, dz the gradient before the activation, xhat = (x - mean) * rstd; laid out as the partials of
 // batch_norm_statistics.comp.
+//@ variant texel -DTEXEL
+//@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
+#include "activation.glsl"
 
 layout(local_size_x = 64) in;
-layout(constant_id = 0) const int KIND = 0;
-layout(binding = 0) readonly buffer Dy { vec4 dy[]; };
-layout(binding = 1) readonly buffer X { vec4 x[]; };
-layout(binding = 2) readonly buffer Stats { vec4 stats[]; };
-layout(binding = 3) writeonly buffer Part { vec4 part[]; };
-layout(push_constant) uniform Push {
-    uint base[4]; uint items; uint columns; uint rows; uint blocks; uint block_rows; float alpha; float max_value; float threshold;
-};
+TLVK_READ_BUFFER(0, dy);
+TLVK_READ_BUFFER(1, x);
+layout(binding = 2, std430) readonly restrict buffer Stats { vec4 stats[]; };
+layout(binding = 3, std430) writeonly restrict buffer Part { vec4 part[]; };
+layout(push_constant) uniform Push { int base[4]; int items; int columns, rows, blocks, block_rows; float alpha, max_value, threshold; } push;
 #include "batch_norm.glsl"
+#include "batch_norm_backward.glsl"
 
 void main() {
-    uint i = tlvk_group_x() * 64 + gl_LocalInvocationID.x;
-    if (i >= items)
+    int i = int(tlvk_group_x()) * 64 + int(gl_LocalInvocationID.x);
+    if (i >= push.items)
         return;
-    uint column = i % columns, p = i / columns, first = p % blocks * block_rows, count = min(block_rows, rows - first);
-    uint at = (p / blocks * rows + first) * columns + column, vector = base[2] + column;
-    vec4 mean = stats[vector], scale = vec4(0.0), shift = vec4(0.0), plain = vec4(0.0), scaled = vec4(0.0);
-    if (KIND != TLVK_ACT_LINEAR) {
-        scale = stats[vector + 2 * columns];
-        shift = stats[vector + 3 * columns];
+    Block b = block_of(i);
+    int s = push.base[2] + b.column, g_at = push.base[0] + b.at, x_at = push.base[1] + b.at, k = 0;
+    vec4 mean = stats[s], scale = stats[s + 2 * push.columns], shift = stats[s + 3 * push.columns], plain = vec4(0.0), scaled = vec4(0.0);
+    for (; k + 4 <= b.count; k += 4) {
+        [[unroll]] for (int j = 0; j < 4; j++) {
+            vec4 centered = TLVK_READ(x, x_at + j * push.columns) - mean;
+            vec4 g = gradient_before(TLVK_READ(dy, g_at + j * push.columns), centered, scale, shift);
+            plain += g;
+            scaled += g * centered;
+        }
+        g_at += 4 * push.columns;
+        x_at += 4 * push.columns;
     }
-    for (uint k = 0; k < count; k++, at += columns) {
-        vec4 from = x[base[1] + at], g = batch_norm_before_activation(dy[base[0] + at], from, mean, scale, shift);
+    for (; k < b.count; k++, g_at += push.columns, x_at += push.columns) {
+        vec4 centered = TLVK_READ(x, x_at) - mean;
+        vec4 g = gradient_before(TLVK_READ(dy, g_at), centered, scale, shift);
         plain += g;
-        scaled += g * (from - mean);
+        scaled += g * centered;
     }
-    part[base[3] + i * 2] = plain;
-    part[base[3] + i * 2 + 1] = scaled * stats[vector + columns];
+    part[push.base[3] + i * 2] = plain;
+    part[push.base[3] + i * 2 + 1] = scaled * stats[s + push.columns];
 }

@@ -2,7 +2,7 @@
 // Joins the partials of a column in a fixed order (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing
 // sample variances", 1979), moves the moving statistics, and leaves what the other kernels read per column:
 // stats[j], [columns + j], [2 columns + j], [3 columns + j] = mean, 1/sqrt(variance + epsilon), gamma times that, beta.
-// One workgroup per column. The variance is the biased one, in the moving average too (Keras 3).
+// A workgroup takes 8 columns, 8 invocations share a column's partials. The variance is the biased one, in the moving average too (Keras 3).
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 
@@ -34,19 +34,20 @@ void join(inout float count, inout vec4 mean, inout vec4 square, float count_b, 
 }
 
 void main() {
-    uint column = tlvk_group_x(), lane = gl_LocalInvocationID.x;
-    if (column >= items)
+    uint group = tlvk_group_x(), lane = gl_LocalInvocationID.x, column = group * 8 + lane % 8;
+    if (group >= items)
         return;
+    bool inside = column < columns;
     float count = 0.0;
     vec4 mean = vec4(0.0), square = vec4(0.0);
-    for (uint p = lane; p < partials; p += 64) {
+    for (uint p = lane / 8; inside && p < partials; p += 8) {
         uint at = base[0] + (p * columns + column) * 2;
         join(count, mean, square, float(min(block_rows, rows - p % blocks * block_rows)), part[at], part[at + 1]);
     }
     means[lane] = mean;
     squares[lane] = square;
     counts[lane] = count;
-    for (uint reach = 32; reach > 0; reach /= 2) {
+    for (uint reach = 32; reach >= 8; reach /= 2) {
         barrier();
         if (lane < reach) {
             join(count, mean, square, counts[lane + reach], means[lane + reach], squares[lane + reach]);
@@ -55,7 +56,7 @@ void main() {
             counts[lane] = count;
         }
     }
-    if (lane != 0)
+    if (lane >= 8 || !inside)
         return;
     vec4 variance = square / count, rstd = 1.0 / sqrt(variance + epsilon);
     moving_mean[base[3] + column] = moving_mean[base[3] + column] * momentum + mean * (1.0 - momentum);

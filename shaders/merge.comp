@@ -1,8 +1,11 @@
 #version 450
 // out = act(factor * (a + b)), and likewise for the other kinds of tlvk__merge_kind, or out += it; a and b may have size 1 where out has more
 // (BROADCAST, which also keeps the lanes behind the last channel zero), and out may be a or b where they have its size. One vec4 of out per invocation.
+//@ variant texel -DTEXEL
+//@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 #include "activation.glsl"
 #include "lanes.glsl"
 
@@ -11,8 +14,8 @@ layout(constant_id = 0) const uint KIND = 0;
 layout(constant_id = 1) const uint ACCUMULATE = 0;
 layout(constant_id = 2) const uint BROADCAST = 0;
 layout(constant_id = 3) const int ACTIVATION = 0;
-layout(binding = 0) readonly buffer A { vec4 a[]; };
-layout(binding = 1) readonly buffer B { vec4 b[]; };
+TLVK_READ_BUFFER_IN_PLACE(0, a);
+TLVK_READ_BUFFER_IN_PLACE(1, b);
 layout(binding = 2) buffer Out { vec4 result[]; };
 // Strides in vec4 units of (sample, row, pixel, column); 0 where an operand has size 1. Column stride 0: its only channel goes to every lane.
 layout(push_constant) uniform Push { uint base[3]; uint items; uint columns, w, h, c; uint a_stride[4]; uint b_stride[4]; float factor, alpha, max_value, threshold; };
@@ -37,15 +40,15 @@ void main() {
     if (BROADCAST != 0) {
         column = i % columns;
         uint t = i / columns, x = t % w, y = t / w % h, n = t / (w * h);
-        p = a[base[0] + n * a_stride[0] + y * a_stride[1] + x * a_stride[2] + column * a_stride[3]];
-        q = b[base[1] + n * b_stride[0] + y * b_stride[1] + x * b_stride[2] + column * b_stride[3]];
+        p = TLVK_READ(a, int(base[0] + n * a_stride[0] + y * a_stride[1] + x * a_stride[2] + column * a_stride[3]));
+        q = TLVK_READ(b, int(base[1] + n * b_stride[0] + y * b_stride[1] + x * b_stride[2] + column * b_stride[3]));
         if (a_stride[3] == 0)
             p = p.xxxx;
         if (b_stride[3] == 0)
             q = q.xxxx;
     } else {
-        p = a[base[0] + i];
-        q = b[base[1] + i];
+        p = TLVK_READ(a, int(base[0] + i));
+        q = TLVK_READ(b, int(base[1] + i));
     }
     vec4 v = merged(p, q) * factor;
     for (int lane = 0; lane < 4; lane++)

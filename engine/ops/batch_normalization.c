@@ -2,19 +2,22 @@
  *
  * Formulas: keras/src/layers/normalization/batch_normalization.py: moving = moving * momentum + batch * (1 - momentum), with the biased
  * variance; the gradient through the batch's statistics: Ioffe and Szegedy, "Batch normalization", 2015, section 3.
- * Statistics are gathered over blocks of rows of one sample, then joined in a fixed order. */
+ * Statistics are gathered over blocks of rows of one sample, then joined in a fixed order. An activation behind it is taken in: forward applies it, and
+ * backward tells its slope from x, which it reads anyway, so that each goes over the tensors twice: once for the sums, once for the result. */
 #include "ops/activation.h"
 #include "ops/elementwise.h"
+#include "ops/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BLOCK_ROWS 256
-#define APPLY_ROWS 8 /* of one invocation that writes as many numbers as it reads */
+#define BLOCK_ROWS 256 /* rows summed by one invocation */
+#define APPLY_ROWS 32  /* rows one invocation writes */
+#define FINISH_COLUMNS 8 /* vec4 columns to a workgroup of the kernels that join partial sums */
 #define ROOM_ALIGN 256
 
-enum { MEAN, RSTD, SCALE, SHIFT, STATS }; /* vectors of the statistics, see shaders/batch_norm_finish.comp */
+enum { MEAN, RSTD, SCALE, SHIFT, SUM_DZ, SUM_DZ_XHAT, STATS }; /* vectors of the statistics, see shaders/batch_norm.glsl */
 
 static void defaults(void *attrs) {
     *(tlvk__batch_normalization_attrs *)attrs = (tlvk__batch_normalization_attrs){
@@ -90,7 +93,7 @@ static bool residual(const tlvk__caps *caps, const tlvk__op_call *call) {
 
 /* --- room ------------------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct room { uint64_t stats, sums, partials; int64_t blocks; } room; /* bytes of each part */
+typedef struct room { uint64_t stats, partials; int64_t blocks; } room; /* bytes of each part */
 
 static tlvk_status room_of(const tlvk__tensor *x, room *out) {
     int64_t blocks = tlvk__div_up(x->rows, BLOCK_ROWS), partials, bytes;
@@ -98,8 +101,7 @@ static tlvk_status room_of(const tlvk__tensor *x, room *out) {
         return tlvk__fail(TLVK_ERROR_MEMORY, "BatchNormalization of %lld samples of %lld x %lld floats is larger than any memory", (long long)x->n,
                           (long long)x->rows, (long long)x->pitch);
     uint64_t vector = (uint64_t)x->pitch * sizeof(float);
-    *out = (room){.stats = tlvk__round_up(STATS * vector, ROOM_ALIGN), .sums = tlvk__round_up(2 * vector, ROOM_ALIGN),
-                  .partials = (uint64_t)bytes, .blocks = blocks};
+    *out = (room){.stats = tlvk__round_up(STATS * vector, ROOM_ALIGN), .partials = (uint64_t)bytes, .blocks = blocks};
     return TLVK_OK;
 }
 
@@ -113,7 +115,7 @@ static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool
     if (call->training && (want_dx || want_dw))
         n->aux_bytes[0] = m.stats;
     if (want_dx || want_dw)
-        n->backward_scratch_bytes = m.stats + (call->training || want_dw ? m.sums + m.partials : 0);
+        n->backward_scratch_bytes = m.stats + (call->training || want_dw ? m.partials : 0);
     return TLVK_OK;
 }
 
@@ -121,6 +123,22 @@ static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool
 
 static double flops(const tlvk__op_call *call) {
     return 8 * tlvk__elementwise_flops(call);
+}
+
+/* Words of shaders/batch_norm.glsl; the walk's items are the blocks of `block_rows` rows times the columns. */
+static void block_words(const tlvk__tensor *x, uint32_t block_rows, tlvk__walk *walk) {
+    uint32_t columns = (uint32_t)(x->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(x->rows, (int64_t)block_rows);
+    const uint32_t words[] = {columns, (uint32_t)x->rows, blocks, block_rows};
+    memcpy(walk->words, words, sizeof words);
+    walk->word_count = (int)TLVK__COUNT(words);
+    walk->n = x->n;
+    walk->items = (uint64_t)blocks * columns;
+}
+
+static void activation_words(const tlvk__activation *a, tlvk__walk *walk) {
+    walk->words[walk->word_count++] = tlvk__float_bits(a->alpha);
+    walk->words[walk->word_count++] = tlvk__float_bits(a->max_value);
+    walk->words[walk->word_count++] = tlvk__float_bits(a->threshold);
 }
 
 static tlvk_status record_moving(tlvk__recorder *r, const tlvk__op_call *call, int64_t pitch, tlvk__span stats) {
@@ -141,11 +159,12 @@ static tlvk_status record_statistics(tlvk__recorder *r, const tlvk__op_call *cal
     vectors v = vectors_of(a, call->w);
     uint32_t columns = (uint32_t)(x->pitch / TLVK__LANES), rows = (uint32_t)x->rows, blocks = (uint32_t)m->blocks;
     tlvk__tensor part = tlvk__span_tensor(&partials, x->n, m->blocks, 2 * x->pitch), to = tlvk__span_tensor(&stats, 1, STATS, x->pitch);
-    tlvk_status s = tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_statistics", .operation = "batch_norm_statistics", .layer = call->layer,
-        .operands = {{x, TLVK__READ, false}, {&part, TLVK__WRITE, false}}, .operand_count = 2,
-        .n = x->n, .items = (uint64_t)m->blocks * columns, .flops = 6 * tlvk__elementwise_flops(call),
-        .words = {columns, rows, blocks, BLOCK_ROWS}, .word_count = 4});
+    tlvk__walk walk = {
+        .shader = tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r))) ? "batch_norm_statistics_texel" : "batch_norm_statistics_plain",
+        .operation = "batch_norm_statistics", .layer = call->layer,
+        .operands = {{x, TLVK__READ, false}, {&part, TLVK__WRITE, false}}, .operand_count = 2, .flops = 6 * tlvk__elementwise_flops(call)};
+    block_words(x, BLOCK_ROWS, &walk);
+    tlvk_status s = tlvk__record_walk(r, &walk);
     if (s)
         return s;
     return tlvk__record_walk(r, &(tlvk__walk){
@@ -153,22 +172,8 @@ static tlvk_status record_statistics(tlvk__recorder *r, const tlvk__op_call *cal
         .specs = {{"HAS_GAMMA", v.gamma != NULL}, {"HAS_BETA", v.beta != NULL}},
         .operands = {{&part, TLVK__READ, true}, {v.gamma, TLVK__READ, true}, {v.beta, TLVK__READ, true}, {v.mean, TLVK__READ_WRITE, true},
                      {v.variance, TLVK__READ_WRITE, true}, {&to, TLVK__WRITE, true}}, .operand_count = 6,
-        .n = 1, .items = columns, .group_items = 1,
+        .n = 1, .items = (uint64_t)tlvk__div_up(columns, FINISH_COLUMNS), .group_items = 1,
         .words = {columns, (uint32_t)(x->n * m->blocks), rows, blocks, BLOCK_ROWS, tlvk__float_bits(a->momentum), tlvk__float_bits(a->epsilon)},
-        .word_count = 7});
-}
-
-static tlvk_status record_apply(tlvk__recorder *r, const tlvk__op_call *call, tlvk__span stats) {
-    const tlvk__tensor *x = call->x[0], *residual = call->epilogue.residual;
-    const tlvk__activation *a = &call->epilogue.activation;
-    tlvk__tensor vector = tlvk__span_tensor(&stats, 1, STATS, x->pitch);
-    uint32_t columns = (uint32_t)(x->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(x->rows, APPLY_ROWS);
-    return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_apply", .operation = "batch_norm_apply", .layer = call->layer,
-        .specs = {{"KIND", (uint32_t)a->kind}, {"MASK", a->kind != TLVK_LINEAR && x->c % TLVK__LANES != 0}, {"RESIDUAL", residual != NULL}, {"BLOCK_ROWS", APPLY_ROWS}},
-        .operands = {{x, TLVK__READ, false}, {&vector, TLVK__READ, true}, {residual, TLVK__READ, false}, {call->y, TLVK__WRITE, false}}, .operand_count = 4,
-        .n = x->n, .items = (uint64_t)blocks * columns, .flops = 2 * tlvk__elementwise_flops(call),
-        .words = {columns, (uint32_t)x->rows, blocks, (uint32_t)x->c, tlvk__float_bits(a->alpha), tlvk__float_bits(a->max_value), tlvk__float_bits(a->threshold)},
         .word_count = 7});
 }
 
@@ -184,7 +189,19 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
                        : record_moving(r, call, x->pitch, stats);
     if (s)
         return s;
-    return record_apply(r, call, stats);
+    tlvk__tensor vector = tlvk__span_tensor(&stats, 1, STATS, x->pitch);
+    const tlvk__activation *f = &call->epilogue.activation;
+    const tlvk__tensor *added = call->epilogue.residual;
+    bool mask = x->c % TLVK__LANES != 0 && tlvk__activation_value(f, 0) != 0;
+    tlvk__walk walk = {
+        .shader = tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r))) ? "batch_norm_apply_texel" : "batch_norm_apply_plain",
+        .operation = "batch_norm_apply", .layer = call->layer, .specs = {{"KIND", (uint32_t)f->kind}, {"MASK", mask}, {"RESIDUAL", added != NULL}},
+        .operands = {{x, TLVK__READ, false}, {&vector, TLVK__READ, true}, {added, TLVK__READ, false}, {call->y, TLVK__WRITE, false}}, .operand_count = 4,
+        .flops = 2 * tlvk__elementwise_flops(call)};
+    block_words(x, APPLY_ROWS, &walk);
+    walk.words[walk.word_count++] = (uint32_t)x->c;
+    activation_words(f, &walk);
+    return tlvk__record_walk(r, &walk);
 }
 
 /* --- backward --------------------------------------------------------------------------------------------------------------------------- */
@@ -194,19 +211,20 @@ static unsigned backward_reads(const void *attrs, bool training, bool want_dx, b
     return training || want_dw ? TLVK__READS_X : 0;
 }
 
-static tlvk_status record_sums(tlvk__recorder *r, const tlvk__op_call *call, const room *m, tlvk__span stats, tlvk__span sums, tlvk__span partials) {
+static tlvk_status record_sums(tlvk__recorder *r, const tlvk__op_call *call, const room *m, tlvk__span stats, tlvk__span partials) {
     const tlvk__batch_normalization_attrs *a = call->attrs;
     const tlvk__tensor *dy = call->dy;
-    const tlvk__activation *act = &call->epilogue.activation;
+    const tlvk__activation *f = &call->epilogue.activation;
     uint32_t columns = (uint32_t)(dy->pitch / TLVK__LANES);
-    tlvk__tensor part = tlvk__span_tensor(&partials, dy->n, m->blocks, 2 * dy->pitch), from = tlvk__span_tensor(&stats, 1, STATS, dy->pitch),
-                 to = tlvk__span_tensor(&sums, 1, 2, dy->pitch);
-    tlvk_status s = tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_backward_sums", .operation = "batch_norm_backward_sums", .layer = call->layer, .specs = {{"KIND", (uint32_t)act->kind}},
-        .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&from, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
-        .operand_count = 4, .n = dy->n, .items = (uint64_t)m->blocks * columns, .flops = 4 * tlvk__elementwise_flops(call),
-        .words = {columns, (uint32_t)dy->rows, (uint32_t)m->blocks, BLOCK_ROWS, tlvk__float_bits(act->alpha), tlvk__float_bits(act->max_value),
-                  tlvk__float_bits(act->threshold)}, .word_count = 7});
+    tlvk__tensor part = tlvk__span_tensor(&partials, dy->n, m->blocks, 2 * dy->pitch), held = tlvk__span_tensor(&stats, 1, STATS, dy->pitch);
+    tlvk__walk walk = {
+        .shader = tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r))) ? "batch_norm_backward_sums_texel" : "batch_norm_backward_sums_plain",
+        .operation = "batch_norm_backward_sums", .layer = call->layer, .specs = {{"KIND", (uint32_t)f->kind}},
+        .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&held, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
+        .operand_count = 4, .flops = 4 * tlvk__elementwise_flops(call)};
+    block_words(dy, BLOCK_ROWS, &walk);
+    activation_words(f, &walk);
+    tlvk_status s = tlvk__record_walk(r, &walk);
     if (s)
         return s;
     int gamma = a->scale ? 0 : -1, beta = a->center ? gamma + 1 : -1;
@@ -214,30 +232,32 @@ static tlvk_status record_sums(tlvk__recorder *r, const tlvk__op_call *call, con
     return tlvk__record_walk(r, &(tlvk__walk){
         .shader = "batch_norm_backward_finish", .operation = "batch_norm_backward_finish", .layer = call->layer,
         .specs = {{"WRITE_GAMMA", !dgamma ? 0 : call->dw_accumulate[gamma] ? 2 : 1}, {"WRITE_BETA", !dbeta ? 0 : call->dw_accumulate[beta] ? 2 : 1}},
-        .operands = {{&part, TLVK__READ, true}, {&to, TLVK__WRITE, true}, {dgamma, TLVK__READ_WRITE, true}, {dbeta, TLVK__READ_WRITE, true}},
-        .operand_count = 4, .n = 1, .items = columns, .group_items = 1,
+        .operands = {{&part, TLVK__READ, true}, {&held, TLVK__WRITE, true}, {dgamma, TLVK__READ_WRITE, true}, {dbeta, TLVK__READ_WRITE, true}},
+        .operand_count = 4, .n = 1, .items = (uint64_t)tlvk__div_up(columns, FINISH_COLUMNS), .group_items = 1,
         .words = {columns, (uint32_t)(dy->n * m->blocks)}, .word_count = 2});
 }
 
-static tlvk_status record_dx(tlvk__recorder *r, const tlvk__op_call *call, tlvk__span stats, tlvk__span sums) {
+static tlvk_status record_dx(tlvk__recorder *r, const tlvk__op_call *call, tlvk__span stats) {
     const tlvk__tensor *dx = call->dx[0];
-    const tlvk__activation *act = &call->epilogue.activation;
-    uint64_t vector = (uint64_t)dx->pitch * sizeof(float);
+    const tlvk__activation *f = &call->epilogue.activation;
     if (!call->training) {
+        uint64_t vector = (uint64_t)dx->pitch * sizeof(float);
         tlvk__span part = tlvk__span_part(stats, SCALE * vector, vector);
         tlvk__tensor scale = tlvk__span_tensor(&part, 1, 1, dx->pitch);
-        return tlvk__record_activation_slope(r, act, call->y, false, call->dy, &scale, dx, call->dx_accumulate[0], call->layer);
+        return tlvk__record_activation_slope(r, f, call->y, false, call->dy, &scale, dx, call->dx_accumulate[0], call->layer);
     }
-    uint32_t columns = (uint32_t)(dx->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(dx->rows, APPLY_ROWS);
-    tlvk__tensor from = tlvk__span_tensor(&stats, 1, STATS, dx->pitch), sum = tlvk__span_tensor(&sums, 1, 2, dx->pitch);
-    return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_backward_apply", .operation = "batch_norm_backward_apply", .layer = call->layer,
-        .specs = {{"ACCUMULATE", call->dx_accumulate[0]}, {"KIND", (uint32_t)act->kind}, {"BLOCK_ROWS", APPLY_ROWS}},
-        .operands = {{call->dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&from, TLVK__READ, true}, {&sum, TLVK__READ, true},
-                     {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 5,
-        .n = dx->n, .items = (uint64_t)blocks * columns, .flops = 6 * tlvk__elementwise_flops(call),
-        .words = {columns, (uint32_t)dx->rows, blocks, tlvk__float_bits((float)(1.0 / ((double)dx->n * (double)dx->rows))), tlvk__float_bits(act->alpha),
-                  tlvk__float_bits(act->max_value), tlvk__float_bits(act->threshold)}, .word_count = 7});
+    tlvk__tensor held = tlvk__span_tensor(&stats, 1, STATS, dx->pitch);
+    tlvk__walk walk = {
+        .shader = tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r))) ? "batch_norm_backward_apply_texel" : "batch_norm_backward_apply_plain",
+        .operation = "batch_norm_backward_apply", .layer = call->layer,
+        .specs = {{"KIND", (uint32_t)f->kind}, {"ACCUMULATE", call->dx_accumulate[0]}},
+        .operands = {{call->dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false},
+                     {&held, TLVK__READ, true}, {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}},
+        .operand_count = 4, .flops = 6 * tlvk__elementwise_flops(call)};
+    block_words(dx, APPLY_ROWS, &walk);
+    activation_words(f, &walk);
+    walk.words[walk.word_count++] = tlvk__float_bits((float)(1.0 / ((double)dx->n * (double)dx->rows)));
+    return tlvk__record_walk(r, &walk);
 }
 
 static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
@@ -247,12 +267,12 @@ static tlvk_status backward(tlvk__recorder *r, const tlvk__op_call *call) {
     if (s || (!dw && !call->dx[0]))
         return s;
     tlvk__span stats = call->training ? call->aux[0] : tlvk__span_part(call->scratch, 0, m.stats);
-    tlvk__span sums = tlvk__span_part(call->scratch, m.stats, m.sums), partials = tlvk__span_part(call->scratch, m.stats + m.sums, m.partials);
+    tlvk__span partials = tlvk__span_part(call->scratch, m.stats, m.partials);
     if (!call->training)
         s = record_moving(r, call, call->dy->pitch, stats);
     if (!s && (call->training || dw))
-        s = record_sums(r, call, &m, stats, sums, partials);
-    return s || !call->dx[0] ? s : record_dx(r, call, stats, sums);
+        s = record_sums(r, call, &m, stats, partials);
+    return s || !call->dx[0] ? s : record_dx(r, call, stats);
 }
 
 tlvk_status tlvk__record_batch_norm_affine(tlvk__recorder *r, const void *batch_norm_attrs, const tlvk__tensor *const w[4], const tlvk__tensor *bias,
@@ -278,7 +298,7 @@ static sizes sizes_of(const tlvk__ref_call *call) {
     return (sizes){tlvk__ref_count(call->x[0]) / c, c};
 }
 
-/* Mean and biased variance in two passes. The device's Welford blocks and their joining err by a few roundings of the numbers' own size. */
+/* Mean and biased variance in two passes. The device's blocks of shifted sums and their joining err by a few roundings of the numbers' own size. */
 static void batch_statistics(const double *x, sizes s, channel *k) {
     double sum = 0, size = 0, squares = 0;
     for (size_t i = 0; i < s.count; i++) {

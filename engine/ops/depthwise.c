@@ -1,9 +1,9 @@
 /* depthwise.c - recording depthwise convolutions: forward, and the gradients with respect to input and kernel.
- * Hides: how many outputs an invocation makes, that large kernels are cut into groups of taps, stride phases, the split sum of the kernel's
- * gradient. Shaders: depthwise_conv2d, depthwise_weights, sum_parts. */
+ * Hides: how many outputs an invocation makes, that the usual kernels go down strips of the picture, that large ones are cut into groups of taps,
+ * stride phases, the split sum of the kernel's gradient. Shaders: depthwise_slide, depthwise_conv2d, depthwise_weights, sum_parts. */
 #include "ops/depthwise.h"
 
-enum { GROUP = 64, MOST_TAPS = 49, MOST_PARTS = 256, LEAST_BLOCKS = 32 };
+enum { GROUP = 64, MOST_TAPS = 49, MOST_PARTS = 256, LEAST_BLOCKS = 32, STRIP_STEPS_W = 4, STRIP_STEPS_H = 16, MOST_SLIDING_STRIDE = 3 };
 
 /* Numbers of shaders/depthwise_conv2d.comp, in its order. */
 typedef struct depthwise_push {
@@ -91,19 +91,82 @@ static tlvk_status record_target(tlvk__recorder *r, const tlvk__depthwise_call *
     return TLVK_OK;
 }
 
+/* --- down a strip --------------------------------------------------------------------------------------------------------------------------- */
+
+/* Numbers of shaders/depthwise_slide.comp, in its order. */
+typedef struct slide_push {
+    uint32_t a_base, b_base, c_base;
+    int32_t items, steps_h, strip_h, blocks_h, blocks_w, h, w, c_h, c_w, vecs, a_y, a_x, c_y, c_x;
+    tlvk__epilogue_push epilogue;
+} slide_push;
+
+/* Taps lie next to each other, each channel of x makes one of y, and one dispatch can unroll the kernel. */
+static bool slides(const tlvk__depthwise_call *g) {
+    for (int i = 0; i < 2; i++)
+        if ((g->dilation[i] > 1 && g->kernel[i] > 1) || g->stride[i] > MOST_SLIDING_STRIDE)
+            return false;
+    return g->mult == 1 && g->kernel[0] * g->kernel[1] <= MOST_TAPS;
+}
+
+/* One axis of a sliding pass: step s reads from position s * in + a of the operand and makes `out` positions from s * out + c on. */
+typedef struct slide { int64_t steps, in, out, a, c; } slide;
+
+static slide forward_slide(const tlvk__depthwise_call *g, int axis, int64_t out_size) {
+    return (slide){.steps = out_size, .in = g->stride[axis], .out = 1, .a = -g->pad[axis]};
+}
+
+/* Position p of dx meets output q - i through tap r + i * stride, where p + pad = q * stride + r: a step is one q, from the first to the last. */
+static slide backward_slide(const tlvk__depthwise_call *g, int axis, int64_t size) {
+    int64_t stride = g->stride[axis], pad = g->pad[axis], first = pad / stride;
+    return (slide){.steps = (size - 1 + pad) / stride - first + 1, .in = 1, .out = stride, .a = first - (tlvk__div_up(g->kernel[axis], stride) - 1),
+                   .c = first * stride - pad};
+}
+
+/* Picture `a` into picture `c`; x, y: the axes. An output's sum has one order, however the strips are cut. */
+static tlvk_status record_slide(tlvk__recorder *r, const tlvk__depthwise_call *g, const tlvk__tensor *a, const tlvk__tensor *c, const tlvk__piece *p,
+                                const slide *y, const slide *x, bool backward) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__tensor *w = g->call->w[0];
+    const char *operation = backward ? "depthwise_conv2d_backward_data" : "depthwise_conv2d";
+    bool accumulate = backward && g->call->dx_accumulate[0];
+    int64_t samples = p->n1 - p->n0, vecs = c->pitch / TLVK__LANES, beside = STRIP_STEPS_W, blocks_h = tlvk__div_up(y->steps, STRIP_STEPS_H);
+    int64_t blocks_w = tlvk__div_up(x->steps, beside), items = samples * blocks_h * blocks_w * vecs;
+    slide_push push = {.items = (int32_t)items, .steps_h = (int32_t)y->steps, .strip_h = (int32_t)tlvk__div_up(y->steps, blocks_h), .blocks_h = (int32_t)blocks_h,
+                       .blocks_w = (int32_t)blocks_w, .h = (int32_t)a->h, .w = (int32_t)a->w, .c_h = (int32_t)c->h, .c_w = (int32_t)c->w, .vecs = (int32_t)vecs,
+                       .a_y = (int32_t)y->a, .a_x = (int32_t)x->a, .c_y = (int32_t)y->c, .c_x = (int32_t)x->c};
+    tlvk__dispatch d = {
+        .shader = tlvk__texel_operands(caps) ? "depthwise_slide_texel" : "depthwise_slide_plain",
+        .specs = {{"WG", GROUP}, {"KH", (uint32_t)g->kernel[0]}, {"KW", (uint32_t)g->kernel[1]}, {"IN_Y", (uint32_t)y->in}, {"IN_X", (uint32_t)x->in},
+                  {"OUT_Y", (uint32_t)y->out}, {"OUT_X", (uint32_t)x->out}, {"BX", (uint32_t)beside}, {"FLIP", backward}, {"ACCUMULATE", accumulate},
+                  {"ACTIVATION", 0}},
+        .binding_count = 4, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, GROUP)}, .operation = operation,
+        .layer = g->call->layer};
+    d.bindings[0] = tlvk__tensor_window(caps, a, p->n0, p->n1, TLVK__READ, &push.a_base);
+    d.bindings[1] = tlvk__tensor_window(caps, w, 0, w->n, TLVK__READ, &push.b_base);
+    d.bindings[2] = tlvk__tensor_window(caps, c, p->n0, p->n1, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, &push.c_base);
+    d.bindings[3] = d.bindings[1];
+    tlvk__epilogue_none(c->c, &push.epilogue);
+    tlvk_status s = backward ? TLVK_OK : tlvk__epilogue_bind(r, g->call, g->call->w[1], c->c, g->call->scratch, d.bindings[1], operation, &d.bindings[3],
+                                                             &push.epilogue, &d.specs[10].value);
+    d.flops = 8.0 * (double)(samples * g->call->y->rows * vecs * g->kernel[0] * g->kernel[1]);
+    d.bytes = 16.0 * (double)(samples * (a->rows + c->rows) * vecs);
+    return s ? s : tlvk__record_dispatch(r, &d);
+}
+
 tlvk_status tlvk__depthwise_forward(tlvk__recorder *r, const tlvk__depthwise_call *g) {
     const tlvk__tensor *x = g->call->x[0], *y = g->call->y, *walked[] = {x, y};
     target t = {.a = x, .c = y, .grid = {y->h, y->w}, .apart = {1, 1}, .spread = g->mult, .merge = 1, .epilogue = true, .operation = "depthwise_conv2d"};
     taps all[2];
     for (int i = 0; i < 2; i++)
         all[i] = (taps){.count = g->kernel[i], .stride = g->stride[i], .dilation = g->dilation[i], .offset = -g->pad[i], .w_step = 1};
+    const slide down = forward_slide(g, 0, y->h), beside = forward_slide(g, 1, y->w);
     tlvk__piece p = {0, 0};
     bool more;
     for (;;) {
         tlvk_status s = tlvk__next_piece(tlvk__device_caps(tlvk__recorder_device(r)), walked, 2, y->n, &p, &more);
         if (s || !more)
             return s;
-        s = record_target(r, g, &t, &p, all);
+        s = slides(g) ? record_slide(r, g, x, y, &p, &down, &beside, false) : record_target(r, g, &t, &p, all);
         if (s)
             return s;
     }
@@ -114,6 +177,10 @@ static tlvk_status backward_data(tlvk__recorder *r, const tlvk__depthwise_call *
     target t = {.a = dy, .c = dx, .apart = {g->stride[0], g->stride[1]}, .spread = 1, .merge = g->mult, .accumulate = g->call->dx_accumulate[0],
                 .operation = "depthwise_conv2d_backward_data"};
     const int64_t size[2] = {dx->h, dx->w};
+    if (slides(g)) {
+        const slide down = backward_slide(g, 0, size[0]), beside = backward_slide(g, 1, size[1]);
+        return record_slide(r, g, dy, dx, p, &down, &beside, true);
+    }
     for (int64_t py = 0; py < TLVK__MIN(g->stride[0], size[0]); py++)
         for (int64_t px = 0; px < TLVK__MIN(g->stride[1], size[1]); px++) {
             const int64_t first[2] = {py, px};

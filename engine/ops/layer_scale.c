@@ -2,6 +2,7 @@
  * is a class of its own beside the built-in layers. The gradient of gamma is that of a BatchNormalization whose mean is 0 and deviation 1. */
 #include "ops/activation.h"
 #include "ops/elementwise.h"
+#include "ops/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -38,15 +39,18 @@ static unsigned backward_reads(const void *attrs, bool training, bool want_dx, b
     return want_dw ? TLVK__READS_X : 0;
 }
 
-/* Scratch of the backward pass: mean and reciprocal deviation (0 and 1), the sums, the partial sums of blocks of rows. */
-typedef struct room { uint64_t vector, partials; int64_t blocks; } room;
+/* Scratch of the backward pass: the six vectors of shaders/batch_norm.glsl, of which mean and reciprocal deviation (0 and 1) are read and the sums
+ * written, and the partial sums of blocks of rows. */
+typedef struct room { uint64_t vectors, partials; int64_t blocks; } room;
+#define VECTORS 6
+#define FINISH_COLUMNS 8 /* to a workgroup of shaders/batch_norm_backward_finish.comp */
 
 static tlvk_status room_of(const tlvk__tensor *x, room *out) {
     int64_t blocks = tlvk__div_up(x->rows, BLOCK_ROWS), bytes;
     if (!tlvk__mul_i64(x->n, blocks, &bytes) || !tlvk__mul_i64(bytes, x->pitch, &bytes) || !tlvk__mul_i64(bytes, 2 * (int64_t)sizeof(float), &bytes))
         return tlvk__fail(TLVK_ERROR_MEMORY, "LayerScale of %lld samples of %lld x %lld floats is larger than any memory", (long long)x->n,
                           (long long)x->rows, (long long)x->pitch);
-    *out = (room){tlvk__round_up((uint64_t)x->pitch * sizeof(float), 256), (uint64_t)bytes, blocks};
+    *out = (room){tlvk__round_up(VECTORS * (uint64_t)x->pitch * sizeof(float), 256), (uint64_t)bytes, blocks};
     return TLVK_OK;
 }
 
@@ -55,7 +59,7 @@ static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool
     (void)caps, (void)want_dx;
     tlvk_status s = want_dw ? room_of(call->x[0], &m) : TLVK_OK;
     if (!s && want_dw)
-        n->backward_scratch_bytes = 4 * m.vector + m.partials;
+        n->backward_scratch_bytes = m.vectors + m.partials;
     return s;
 }
 
@@ -74,25 +78,24 @@ static tlvk_status record_gamma(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk_status s = room_of(dy, &m);
     if (s)
         return s;
-    tlvk__span stats = tlvk__span_part(call->scratch, 0, 2 * vector), sums = tlvk__span_part(call->scratch, 2 * m.vector, 2 * vector),
-               partials = tlvk__span_part(call->scratch, 4 * m.vector, m.partials);
-    tlvk__tensor from = tlvk__span_tensor(&stats, 1, 2, dy->pitch), part = tlvk__span_tensor(&partials, dy->n, m.blocks, 2 * dy->pitch),
-                 to = tlvk__span_tensor(&sums, 1, 2, dy->pitch);
+    tlvk__span stats = tlvk__span_part(call->scratch, 0, VECTORS * vector), partials = tlvk__span_part(call->scratch, m.vectors, m.partials);
+    tlvk__tensor held = tlvk__span_tensor(&stats, 1, VECTORS, dy->pitch), part = tlvk__span_tensor(&partials, dy->n, m.blocks, 2 * dy->pitch);
     s = tlvk__record_fill(r, tlvk__span_part(stats, 0, vector), 0);
     if (!s)
         s = tlvk__record_fill(r, tlvk__span_part(stats, vector, vector), tlvk__float_bits(1));
     if (!s)
         s = tlvk__record_walk(r, &(tlvk__walk){
-            .shader = "batch_norm_backward_sums", .operation = "layer_scale_sums", .layer = call->layer,
-            .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&from, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
+            .shader = tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r))) ? "batch_norm_backward_sums_texel" : "batch_norm_backward_sums_plain",
+            .operation = "layer_scale_sums", .layer = call->layer,
+            .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&held, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
             .operand_count = 4, .n = dy->n, .items = (uint64_t)m.blocks * columns, .flops = 2 * tlvk__elementwise_flops(call),
-            .words = {columns, (uint32_t)dy->rows, (uint32_t)m.blocks, BLOCK_ROWS}, .word_count = 7}); /* no activation */
+            .words = {columns, (uint32_t)dy->rows, (uint32_t)m.blocks, BLOCK_ROWS}, .word_count = 7});
     if (!s)
         s = tlvk__record_walk(r, &(tlvk__walk){
             .shader = "batch_norm_backward_finish", .operation = "layer_scale_finish", .layer = call->layer,
             .specs = {{"WRITE_GAMMA", call->dw_accumulate[0] ? 2 : 1}, {"WRITE_BETA", 0}},
-            .operands = {{&part, TLVK__READ, true}, {&to, TLVK__WRITE, true}, {call->dw[0], TLVK__READ_WRITE, true}, {NULL, TLVK__READ_WRITE, true}},
-            .operand_count = 4, .n = 1, .items = columns, .group_items = 1, .words = {columns, (uint32_t)(dy->n * m.blocks)}, .word_count = 2});
+            .operands = {{&part, TLVK__READ, true}, {&held, TLVK__WRITE, true}, {call->dw[0], TLVK__READ_WRITE, true}, {NULL, TLVK__READ_WRITE, true}},
+            .operand_count = 4, .n = 1, .items = (uint64_t)tlvk__div_up(columns, FINISH_COLUMNS), .group_items = 1, .words = {columns, (uint32_t)(dy->n * m.blocks)}, .word_count = 2});
     return s;
 }
 

@@ -1,10 +1,15 @@
 /* pooling2d.c - MaxPooling2D and AveragePooling2D: maximum or mean over windows of an image.
- * Fields: keras/src/layers/pooling/base_pooling.py; sizes: TensorFlow's "valid" and "same", whose odd padding goes below and right. */
+ * Fields: keras/src/layers/pooling/base_pooling.py; sizes: TensorFlow's "valid" and "same", whose odd padding goes below and right.
+ * Windows of the usual sizes go down strips of the image (pooling2d_slide), and where a gradient is to come, a maximum keeps which element it was;
+ * large ones are looped over, and their backward finds the maximum again in x (pooling2d). */
 #include "ops/attrs.h"
 #include "ops/elementwise.h"
+#include "ops/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
+
+enum { MOST_TAPS = 49, MOST_STRIDE = 4, STRIP_WIDTH = 4, STRIP_HEIGHT = 16 };
 
 /* Sizes of one call, padding resolved. */
 typedef struct geometry { int64_t n, h, w, c, oh, ow, kh, kw, sh, sw, top, left; } geometry;
@@ -89,21 +94,93 @@ static tlvk_status record_backward(tlvk__recorder *r, const tlvk__op_call *call,
     return tlvk__record_walk(r, &walk);
 }
 
+/* --- down a strip --------------------------------------------------------------------------------------------------------------------------- */
+
+static bool slides(const tlvk__pooling2d_attrs *a) {
+    return (int64_t)a->pool_size[0] * a->pool_size[1] <= MOST_TAPS && stride_of(a, 0) <= MOST_STRIDE && stride_of(a, 1) <= MOST_STRIDE;
+}
+
+/* Which element each maximum was: a byte per channel, a word per vec4 of y; samples begin at whole vec4. */
+static int64_t index_floats(const tlvk__tensor *y) { return (int64_t)tlvk__round_up((uint64_t)(y->rows * (y->pitch / TLVK__LANES)), TLVK__LANES); }
+
+static tlvk_status max_needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *n) {
+    int64_t bytes;
+    (void)caps, (void)want_dw;
+    if (!want_dx || !slides(call->attrs))
+        return TLVK_OK;
+    if (!tlvk__mul_i64(call->y->n, index_floats(call->y) * (int64_t)sizeof(float), &bytes))
+        return tlvk__fail(TLVK_ERROR_MEMORY, "MaxPooling2D of %lld samples is larger than any memory", (long long)call->y->n);
+    n->aux_bytes[0] = (uint64_t)bytes;
+    return TLVK_OK;
+}
+
+/* The words of both directions, for strips over `steps_h` x `steps_w` windows, and the constants. */
+static void slide_words(const geometry *g, const tlvk__tensor *y, int64_t steps_h, int64_t steps_w, uint32_t last, const char *last_name, tlvk__walk *walk) {
+    int64_t columns = y->pitch / TLVK__LANES, blocks_h = tlvk__div_up(steps_h, STRIP_HEIGHT), blocks_w = tlvk__div_up(steps_w, STRIP_WIDTH);
+    const int64_t values[] = {columns, g->h, g->w, g->oh, g->ow, g->top, g->left, blocks_h, blocks_w, tlvk__div_up(steps_h, blocks_h), index_floats(y)};
+    for (size_t i = 0; i < TLVK__COUNT(values); i++)
+        walk->words[walk->word_count++] = (uint32_t)values[i];
+    const tlvk__spec specs[] = {{"KH", (uint32_t)g->kh}, {"KW", (uint32_t)g->kw}, {"SY", (uint32_t)g->sh}, {"SX", (uint32_t)g->sw}, {"BX", STRIP_WIDTH}, {last_name, last}};
+    memcpy(walk->specs, specs, sizeof specs);
+    walk->items = (uint64_t)(blocks_h * blocks_w * columns);
+}
+
+static tlvk_status slide_forward(tlvk__recorder *r, const tlvk__op_call *call, bool maximum) {
+    static const char *const shaders[2][2] = {{"pooling2d_slide_average_plain", "pooling2d_slide_average_texel"},
+                                              {"pooling2d_slide_max_plain", "pooling2d_slide_max_texel"}};
+    const tlvk__tensor *x = call->x[0], *y = call->y;
+    geometry g = geometry_of(call->attrs, x->n, x->h, x->w, x->c);
+    bool keep = maximum && call->aux[0].buffer;
+    tlvk__tensor index = tlvk__span_tensor(&call->aux[0], y->n, 1, index_floats(y));
+    tlvk__walk walk = {
+        .shader = shaders[maximum][tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r)))],
+        .operation = maximum ? "pooling2d_max" : "pooling2d_average", .layer = call->layer,
+        .operands = {{x, TLVK__READ, false}, {y, TLVK__WRITE, false}, {keep ? &index : NULL, TLVK__WRITE, false}}, .operand_count = 3,
+        .n = x->n, .flops = flops(call)};
+    slide_words(&g, y, g.oh, g.ow, keep, "INDEX", &walk);
+    return tlvk__record_walk(r, &walk);
+}
+
+static tlvk_status slide_backward(tlvk__recorder *r, const tlvk__op_call *call, bool maximum) {
+    static const char *const shaders[2][2] = {{"pooling2d_slide_backward_average_plain", "pooling2d_slide_backward_average_texel"},
+                                              {"pooling2d_slide_backward_max_plain", "pooling2d_slide_backward_max_texel"}};
+    const tlvk__tensor *dx = call->dx[0], *dy = call->dy;
+    if (!dx)
+        return TLVK_OK;
+    geometry g = geometry_of(call->attrs, dx->n, dx->h, dx->w, dx->c);
+    /* Pixel p is pixel r of step q, where p + padding = q * stride + r. */
+    int64_t first_y = g.top / g.sh, first_x = g.left / g.sw, steps_h = (g.h - 1 + g.top) / g.sh - first_y + 1, steps_w = (g.w - 1 + g.left) / g.sw - first_x + 1;
+    tlvk__tensor index = tlvk__span_tensor(&call->aux[0], dy->n, 1, index_floats(dy));
+    tlvk__walk walk = {
+        .shader = shaders[maximum][tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r)))],
+        .operation = maximum ? "pooling2d_backward_max" : "pooling2d_backward_average", .layer = call->layer,
+        .operands = {{dy, TLVK__READ, false}, {maximum ? &index : NULL, TLVK__READ, false},
+                     {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,
+        .n = dx->n, .flops = flops(call)};
+    slide_words(&g, dy, steps_h, steps_w, call->dx_accumulate[0], "ACCUMULATE", &walk);
+    const int64_t more[] = {steps_h, first_y, first_x};
+    for (size_t i = 0; i < TLVK__COUNT(more); i++)
+        walk.words[walk.word_count++] = (uint32_t)more[i];
+    return tlvk__record_walk(r, &walk);
+}
+
+/* --- either way ----------------------------------------------------------------------------------------------------------------------------- */
+
 static tlvk_status max_forward(tlvk__recorder *r, const tlvk__op_call *call) {
-    return record_forward(r, call, "pooling2d_max");
+    return slides(call->attrs) ? slide_forward(r, call, true) : record_forward(r, call, "pooling2d_max");
 }
 static tlvk_status max_backward(tlvk__recorder *r, const tlvk__op_call *call) {
-    return record_backward(r, call, "pooling2d_backward_max", true);
+    return slides(call->attrs) ? slide_backward(r, call, true) : record_backward(r, call, "pooling2d_backward_max", true);
 }
 static tlvk_status average_forward(tlvk__recorder *r, const tlvk__op_call *call) {
-    return record_forward(r, call, "pooling2d_average");
+    return slides(call->attrs) ? slide_forward(r, call, false) : record_forward(r, call, "pooling2d_average");
 }
 static tlvk_status average_backward(tlvk__recorder *r, const tlvk__op_call *call) {
-    return record_backward(r, call, "pooling2d_backward_average", false);
+    return slides(call->attrs) ? slide_backward(r, call, false) : record_backward(r, call, "pooling2d_backward_average", false);
 }
 static unsigned max_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
-    (void)attrs, (void)training, (void)want_dx, (void)want_dw;
-    return TLVK__READS_X;
+    (void)training, (void)want_dx, (void)want_dw;
+    return slides(attrs) ? 0 : TLVK__READS_X;
 }
 
 /* --- reference -------------------------------------------------------------------------------------------------------------------------- */
@@ -231,6 +308,10 @@ static bool test_case(int index, tlvk__op_case *c) {
         {{{1, 1}, {2, 2}, TLVK_VALID}, {4, {2, 5, 5, 4}}},
         {{{5, 5}, {2, 2}, TLVK_SAME}, {4, {1, 3, 2, 4}}},
         {{{3, 3}, {2, 2}, TLVK_SAME}, {4, {2, 6, 6, 4}}},
+        {{{3, 3}, {2, 2}, TLVK_VALID}, {4, {2, 37, 36, 12}}},
+        {{{9, 8}, {2, 3}, TLVK_SAME}, {4, {2, 11, 10, 5}}},
+        {{{2, 2}, {5, 6}, TLVK_VALID}, {4, {2, 13, 14, 6}}},
+        {{{7, 7}, {1, 4}, TLVK_SAME}, {4, {2, 9, 12, 5}}},
         {{{2, 2}, {2, 2}, TLVK_VALID}, {4, {2, 56, 56, 128}}},
         {{{3, 3}, {2, 2}, TLVK_SAME}, {4, {1, 112, 112, 64}}},
         {{{3, 3}, {1, 1}, TLVK_SAME}, {4, {1, 35, 35, 192}}},
@@ -243,7 +324,7 @@ static bool test_case(int index, tlvk__op_case *c) {
     c->x[0] = cases[index].x;
     c->coarse = index == 8;
     c->distinct = !c->coarse;
-    c->real_size = index >= 9;
+    c->real_size = index >= 13;
     snprintf(c->name, sizeof c->name, "%s %dx%d s%dx%d %s", a->padding == TLVK_SAME ? "same" : "valid", a->pool_size[0], a->pool_size[1],
              (int)stride_of(a, 0), (int)stride_of(a, 1), tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
     return true;
@@ -260,7 +341,7 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_max_pooling2d = {
     .class_name = "MaxPooling2D", .snake_name = "max_pooling2d", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__pooling2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = flops,
-    .backward_reads = max_reads, .forward = max_forward, .backward = max_backward,
+    .backward_reads = max_reads, .needs = max_needs, .forward = max_forward, .backward = max_backward,
     .reference_forward = max_reference, .reference_backward = max_reference_backward, .test_case = test_case,
 };
 
