@@ -91,6 +91,11 @@ static bool by_winograd(const tlvk__caps *caps, const tlvk__gemm_call *g, enum t
     return !tlvk__gemm_mixed(caps, g) && tlvk__winograd_chosen(caps, &g->shape, pass);
 }
 
+static int candidates(const tlvk__caps *caps, const tlvk__op_call *call, int pass, tlvk__choice_key *key, int32_t values[TLVK__MOST_CANDIDATES]) {
+    tlvk__gemm_call g = gemm_call_of(call);
+    return grouped(call) ? 0 : tlvk__gemm_candidates(caps, &g, (enum tlvk__gemm_pass)pass, key, values);
+}
+
 static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
     tlvk__gemm_call g = gemm_call_of(call);
     tlvk__grouped_call several = grouped_call_of(call);
@@ -286,6 +291,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_conv2d = {
     .class_name = "Conv2D", .snake_name = "conv2d", .flags = TLVK__OP_EPILOGUE | TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__conv2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
-    .residual = residual, .backward_reads = backward_reads, .flops = flops, .needs = needs, .pack = pack, .forward = forward, .backward = backward,
+    .residual = residual, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .pack = pack, .forward = forward, .backward = backward,
     .reference_forward = tlvk__conv2d_reference_forward, .reference_backward = tlvk__conv2d_reference_backward, .test_case = test_case,
 };

@@ -121,6 +121,14 @@ static uint64_t weights_scratch(const tlvk__caps *caps, const tlvk__op_call *cal
     return tlvk__round_up(tlvk__gemm_weights_scratch(caps, &g), 256);
 }
 
+/* Forward is that convolution's gradient of the input, and the other way round. */
+static int candidates(const tlvk__caps *caps, const tlvk__op_call *call, int pass, tlvk__choice_key *key, int32_t values[TLVK__MOST_CANDIDATES]) {
+    static const enum tlvk__gemm_pass passes[] = {TLVK__GEMM_DATA, TLVK__GEMM_FORWARD, TLVK__GEMM_WEIGHTS};
+    tlvk__op_call inner = inner_call(call);
+    tlvk__gemm_call g = gemm_call_of(call, &inner, "conv2d_transpose");
+    return tlvk__gemm_candidates(caps, &g, passes[pass], key, values);
+}
+
 static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
     (void)want_dx;
     out->forward_scratch_bytes = call->epilogue.scale ? (uint64_t)(call->y->pitch / TLVK__LANES) * 32 : 0;
@@ -340,6 +348,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_conv2d_transpose = {
     .class_name = "Conv2DTranspose", .snake_name = "conv2d_transpose", .flags = TLVK__OP_EPILOGUE | TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__conv2d_transpose_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables,
-    .activation = activation, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
+    .activation = activation, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

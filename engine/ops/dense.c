@@ -64,6 +64,11 @@ static double flops(const tlvk__op_call *call) {
     return 2.0 * (double)call->x[0]->c * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
 }
 
+static int candidates(const tlvk__caps *caps, const tlvk__op_call *call, int pass, tlvk__choice_key *key, int32_t values[TLVK__MOST_CANDIDATES]) {
+    tlvk__gemm_call g = gemm_call_of(call);
+    return tlvk__gemm_candidates(caps, &g, (enum tlvk__gemm_pass)pass, key, values);
+}
+
 static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
     tlvk__gemm_call g = gemm_call_of(call);
     return tlvk__gemm_needs(caps, &g, want_dx, want_dw, out);
@@ -187,6 +192,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_dense = {
     .class_name = "Dense", .snake_name = "dense", .flags = TLVK__OP_EPILOGUE | TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__dense_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
-    .residual = residual, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
+    .residual = residual, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

@@ -3,7 +3,7 @@
  * stride phases, the split sum of the kernel's gradient. Shaders: depthwise_slide, depthwise_conv2d, depthwise_weights, sum_parts. */
 #include "ops/depthwise.h"
 
-enum { GROUP = 64, MOST_TAPS = 49, MOST_PARTS = 256, LEAST_BLOCKS = 32, STRIP_STEPS_W = 4, STRIP_STEPS_H = 16, MOST_SLIDING_STRIDE = 3 };
+enum { GROUP = 64, MOST_TAPS = 49, MOST_CHOSEN_TAPS = 9, MOST_PARTS = 256, LEAST_BLOCKS = 32, STRIP_STEPS_W = 4, STRIP_STEPS_H = 16, MOST_SLIDING_STRIDE = 3 };
 
 /* Numbers of shaders/depthwise_conv2d.comp, in its order. */
 typedef struct depthwise_push {
@@ -12,12 +12,58 @@ typedef struct depthwise_push {
     tlvk__epilogue_push epilogue;
 } depthwise_push;
 
-/* Outputs per invocation, rows x columns: neighbours share most of what they read. Fewer where the kernel has many taps to unroll or the
- * channels are gathered one by one. A choice by the layer's shape alone. */
-static void outputs_of(int64_t taps, bool gathered, int64_t out[2]) {
-    out[0] = taps <= 9 && !gathered ? 2 : 1;
-    out[1] = gathered ? 1 : taps <= 25 ? 4 : 2;
+/* Taps lie next to each other, each channel of x makes one of y, and one dispatch can unroll the kernel. */
+static bool can_slide(const tlvk__depthwise_call *g) {
+    for (int i = 0; i < 2; i++)
+        if ((g->dilation[i] > 1 && g->kernel[i] > 1) || g->stride[i] > MOST_SLIDING_STRIDE)
+            return false;
+    return g->mult == 1 && g->kernel[0] * g->kernel[1] <= MOST_TAPS;
 }
+
+/* --- what a pass runs as -------------------------------------------------------------------------------------------------------------------- */
+
+/* Strips or blocks of h x w steps or outputs per invocation; 0, the standard, leaves that to their rules: strips where the kernel can slide. */
+static int32_t strips_of(int h, int w) { return tlvk__choice_of_tile(h, w, 1); }
+static int32_t blocks_of(int h, int w) { return tlvk__choice_of_tile(h, w, 0); }
+
+int tlvk__depthwise_candidates(const tlvk__depthwise_call *g, int pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]) {
+    const int32_t strips[] = {strips_of(16, 2), strips_of(4, 4), strips_of(16, 8)};
+    const int32_t blocks[] = {blocks_of(2, 4), blocks_of(1, 4), blocks_of(1, 2), blocks_of(2, 2), blocks_of(1, 8)};
+    const tlvk__tensor *x = g->call->x[0], *y = g->call->y;
+    int64_t taps = g->kernel[0] * g->kernel[1];
+    int count = 0;
+    *key = (tlvk__choice_key){.kind = TLVK__CHOICE_DEPTHWISE, .pass = pass,
+                              .n = {x->h, x->w, y->h, y->w, g->kernel[0], g->kernel[1], g->stride[0], g->stride[1], g->dilation[0], g->dilation[1], g->pad[0], g->pad[1],
+                                    x->pitch / TLVK__LANES, y->pitch / TLVK__LANES, g->mult}};
+    if (pass == 2 || g->mult > 1 || taps > MOST_TAPS)
+        return 0;
+    candidates[count++] = 0;
+    for (size_t i = 0; can_slide(g) && i < (taps <= MOST_CHOSEN_TAPS ? TLVK__COUNT(strips) : 2); i++)
+        candidates[count++] = strips[i];
+    for (size_t i = 0; taps <= MOST_CHOSEN_TAPS && i < (can_slide(g) ? 2 : TLVK__COUNT(blocks)); i++)
+        candidates[count++] = blocks[i];
+    return count;
+}
+
+static int32_t choice_of(tlvk__recorder *r, const tlvk__depthwise_call *g, int pass) {
+    tlvk__choice_key key;
+    int32_t candidates[TLVK__MOST_CANDIDATES];
+    int count = tlvk__depthwise_candidates(g, pass, &key, candidates);
+    return count ? tlvk__choice_take(tlvk__device_caps(tlvk__recorder_device(r)), &key, candidates, count) : 0;
+}
+
+static bool slides(const tlvk__depthwise_call *g, int32_t choice) {
+    return choice ? tlvk__choice_kc(choice) == 1 : can_slide(g);
+}
+
+/* Outputs per invocation, rows x columns: neighbours share most of what they read. Fewer where the kernel has many taps to unroll or the
+ * channels are gathered one by one. */
+static void outputs_of(int32_t choice, int64_t taps, bool gathered, int64_t out[2]) {
+    out[0] = choice ? tlvk__choice_tm(choice) : taps <= 9 && !gathered ? 2 : 1;
+    out[1] = choice ? tlvk__choice_tv(choice) : gathered ? 1 : taps <= 25 ? 4 : 2;
+}
+
+/* --- by blocks ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* One axis of a group of taps: picture position of output j's tap t is j * stride + offset + t * dilation; kernel tap w_first + t * w_step. */
 typedef struct taps { int64_t count, stride, dilation, offset, w_first, w_step; } taps;
@@ -29,6 +75,7 @@ typedef struct target {
     int64_t spread, merge;
     bool accumulate;
     bool epilogue;
+    int32_t choice;
     const char *operation;
 } target;
 
@@ -36,7 +83,7 @@ static tlvk_status record_taps(tlvk__recorder *r, const tlvk__depthwise_call *g,
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *w = g->call->w[0];
     int64_t out[2], samples = p->n1 - p->n0, vecs = t->c->pitch / TLVK__LANES, w_vecs = w->pitch / TLVK__LANES;
-    outputs_of(tap[0].count * tap[1].count, t->spread > 1 || t->merge > 1, out);
+    outputs_of(t->choice, tap[0].count * tap[1].count, t->spread > 1 || t->merge > 1, out);
     int64_t blocks_h = tlvk__div_up(t->grid[0], out[0]), blocks_w = tlvk__div_up(t->grid[1], out[1]), items = samples * blocks_h * blocks_w * vecs;
     depthwise_push push = {
         .items = (int32_t)items, .grid_h = (int32_t)t->grid[0], .grid_w = (int32_t)t->grid[1], .blocks_h = (int32_t)blocks_h, .blocks_w = (int32_t)blocks_w,
@@ -100,14 +147,6 @@ typedef struct slide_push {
     tlvk__epilogue_push epilogue;
 } slide_push;
 
-/* Taps lie next to each other, each channel of x makes one of y, and one dispatch can unroll the kernel. */
-static bool slides(const tlvk__depthwise_call *g) {
-    for (int i = 0; i < 2; i++)
-        if ((g->dilation[i] > 1 && g->kernel[i] > 1) || g->stride[i] > MOST_SLIDING_STRIDE)
-            return false;
-    return g->mult == 1 && g->kernel[0] * g->kernel[1] <= MOST_TAPS;
-}
-
 /* One axis of a sliding pass: step s reads from position s * in + a of the operand and makes `out` positions from s * out + c on. */
 typedef struct slide { int64_t steps, in, out, a, c; } slide;
 
@@ -124,12 +163,13 @@ static slide backward_slide(const tlvk__depthwise_call *g, int axis, int64_t siz
 
 /* Picture `a` into picture `c`; x, y: the axes. An output's sum has one order, however the strips are cut. */
 static tlvk_status record_slide(tlvk__recorder *r, const tlvk__depthwise_call *g, const tlvk__tensor *a, const tlvk__tensor *c, const tlvk__piece *p,
-                                const slide *y, const slide *x, bool backward) {
+                                const slide *y, const slide *x, int32_t choice, bool backward) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *w = g->call->w[0];
     const char *operation = backward ? "depthwise_conv2d_backward_data" : "depthwise_conv2d";
     bool accumulate = backward && g->call->dx_accumulate[0];
-    int64_t samples = p->n1 - p->n0, vecs = c->pitch / TLVK__LANES, beside = STRIP_STEPS_W, blocks_h = tlvk__div_up(y->steps, STRIP_STEPS_H);
+    int64_t samples = p->n1 - p->n0, vecs = c->pitch / TLVK__LANES, beside = choice ? tlvk__choice_tv(choice) : STRIP_STEPS_W;
+    int64_t blocks_h = tlvk__div_up(y->steps, choice ? tlvk__choice_tm(choice) : STRIP_STEPS_H);
     int64_t blocks_w = tlvk__div_up(x->steps, beside), items = samples * blocks_h * blocks_w * vecs;
     slide_push push = {.items = (int32_t)items, .steps_h = (int32_t)y->steps, .strip_h = (int32_t)tlvk__div_up(y->steps, blocks_h), .blocks_h = (int32_t)blocks_h,
                        .blocks_w = (int32_t)blocks_w, .h = (int32_t)a->h, .w = (int32_t)a->w, .c_h = (int32_t)c->h, .c_w = (int32_t)c->w, .vecs = (int32_t)vecs,
@@ -155,7 +195,8 @@ static tlvk_status record_slide(tlvk__recorder *r, const tlvk__depthwise_call *g
 
 tlvk_status tlvk__depthwise_forward(tlvk__recorder *r, const tlvk__depthwise_call *g) {
     const tlvk__tensor *x = g->call->x[0], *y = g->call->y, *walked[] = {x, y};
-    target t = {.a = x, .c = y, .grid = {y->h, y->w}, .apart = {1, 1}, .spread = g->mult, .merge = 1, .epilogue = true, .operation = "depthwise_conv2d"};
+    target t = {.a = x, .c = y, .grid = {y->h, y->w}, .apart = {1, 1}, .spread = g->mult, .merge = 1, .epilogue = true,
+                .choice = choice_of(r, g, 0), .operation = "depthwise_conv2d"};
     taps all[2];
     for (int i = 0; i < 2; i++)
         all[i] = (taps){.count = g->kernel[i], .stride = g->stride[i], .dilation = g->dilation[i], .offset = -g->pad[i], .w_step = 1};
@@ -166,7 +207,7 @@ tlvk_status tlvk__depthwise_forward(tlvk__recorder *r, const tlvk__depthwise_cal
         tlvk_status s = tlvk__next_piece(tlvk__device_caps(tlvk__recorder_device(r)), walked, 2, y->n, &p, &more);
         if (s || !more)
             return s;
-        s = slides(g) ? record_slide(r, g, x, y, &p, &down, &beside, false) : record_target(r, g, &t, &p, all);
+        s = slides(g, t.choice) ? record_slide(r, g, x, y, &p, &down, &beside, t.choice, false) : record_target(r, g, &t, &p, all);
         if (s)
             return s;
     }
@@ -175,11 +216,11 @@ tlvk_status tlvk__depthwise_forward(tlvk__recorder *r, const tlvk__depthwise_cal
 static tlvk_status backward_data(tlvk__recorder *r, const tlvk__depthwise_call *g, const tlvk__piece *p) {
     const tlvk__tensor *dy = g->call->dy, *dx = g->call->dx[0];
     target t = {.a = dy, .c = dx, .apart = {g->stride[0], g->stride[1]}, .spread = 1, .merge = g->mult, .accumulate = g->call->dx_accumulate[0],
-                .operation = "depthwise_conv2d_backward_data"};
+                .choice = choice_of(r, g, 1), .operation = "depthwise_conv2d_backward_data"};
     const int64_t size[2] = {dx->h, dx->w};
-    if (slides(g)) {
+    if (slides(g, t.choice)) {
         const slide down = backward_slide(g, 0, size[0]), beside = backward_slide(g, 1, size[1]);
-        return record_slide(r, g, dy, dx, p, &down, &beside, true);
+        return record_slide(r, g, dy, dx, p, &down, &beside, t.choice, true);
     }
     for (int64_t py = 0; py < TLVK__MIN(g->stride[0], size[0]); py++)
         for (int64_t px = 0; px < TLVK__MIN(g->stride[1], size[1]); px++) {

@@ -68,6 +68,12 @@ static double flops(const tlvk__op_call *call) {
     return 2.0 * a->kernel_size[0] * a->kernel_size[1] * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
 }
 
+static int candidates(const tlvk__caps *caps, const tlvk__op_call *call, int pass, tlvk__choice_key *key, int32_t values[TLVK__MOST_CANDIDATES]) {
+    tlvk__depthwise_call g = depthwise_call_of(call);
+    (void)caps;
+    return tlvk__depthwise_candidates(&g, pass, key, values);
+}
+
 static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
     (void)caps;
     (void)want_dx;
@@ -170,6 +176,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_depthwise_conv2d = {
     .class_name = "DepthwiseConv2D", .snake_name = "depthwise_conv2d", .flags = TLVK__OP_EPILOGUE, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__depthwise_conv2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables,
-    .activation = activation, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
+    .activation = activation, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = tlvk__depthwise_reference_forward, .reference_backward = tlvk__depthwise_reference_backward, .test_case = test_case,
 };

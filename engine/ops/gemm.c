@@ -11,11 +11,11 @@ bool tlvk__texel_operands(const tlvk__caps *caps) {
 /* The static table. Columns: subgroup size, then TM, TV, KC for layers of pictures, then TM, TV for layers with few rows per sample (Dense), whose
  * cost is reading w: a small TM wastes little where the batch is small. Measured in docs/kernels.md for 8; 4, 16 and 32 chosen so that a
  * lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills every lane with at least one vec4 of A. Packed weights lie in panels of
- * SG*TV vec4 and chunks of KC: both stay the same for every layer, since a shared kernel is packed once for calls on pictures of any size. */
+ * SG*TV vec4 and chunks of KC; a shared kernel is packed once for all calls that want the same of both. */
 static const struct { int sg, tm, tv, kc, small_tm, small_tv; } sgb_tiles[] = {{4, 8, 1, 8, 8, 1}, {8, 32, 1, 8, 8, 2}, {16, 16, 1, 16, 8, 1}, {32, 8, 1, 16, 8, 1}};
 enum { SMALL_ROWS = 8, GROUP_SUBGROUPS = 4, PORTABLE_GROUP = 64, PORTABLE_VECS = 8, PORTABLE_KC = 16 };
 
-static tlvk__tile portable_tile(bool small) {
+tlvk__tile tlvk__gemm_portable_tile(bool small) {
     int tm = small ? 2 : 8;
     return (tlvk__tile){.tm = tm, .kc = PORTABLE_KC, .wg = PORTABLE_GROUP, .rows = 8 * tm, .vecs = PORTABLE_VECS, .rows_per_group = 8 * tm};
 }
@@ -42,7 +42,11 @@ static tlvk__tile coop_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, e
     return t;
 }
 
-tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc) {
+    return (tlvk__tile){.sgb = true, .sg = sg, .tm = tm, .tv = tv, .kc = kc, .wg = GROUP_SUBGROUPS * sg, .rows = tm, .vecs = sg * tv, .rows_per_group = GROUP_SUBGROUPS * tm};
+}
+
+tlvk__tile tlvk__gemm_standard_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
     const tlvk__conv_shape *s = &g->shape;
     if (tlvk__gemm_mixed(caps, g))
         return coop_tile(caps, s, pass);
@@ -50,21 +54,14 @@ tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enu
     for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(sgb_tiles); i++) {
         if (sgb_tiles[i].sg != (int)caps->subgroup_size)
             continue;
-        tlvk__tile t = {.sgb = true, .sg = sgb_tiles[i].sg, .tm = sgb_tiles[i].tm, .tv = sgb_tiles[i].tv, .kc = sgb_tiles[i].kc};
-        if (small) {
-            t.tm = sgb_tiles[i].small_tm;
-            t.tv = sgb_tiles[i].small_tv;
-        }
         int64_t columns = pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs;
-        t.vecs = t.sg * t.tv;
+        tlvk__tile t = tlvk__gemm_sgb_tile(sgb_tiles[i].sg, small ? sgb_tiles[i].small_tm : sgb_tiles[i].tm, small ? sgb_tiles[i].small_tv : sgb_tiles[i].tv,
+                                           sgb_tiles[i].kc);
         if (t.vecs > PORTABLE_VECS && 2 * columns <= t.vecs)
             break; /* a wide subgroup would idle on half of its columns */
-        t.wg = GROUP_SUBGROUPS * t.sg;
-        t.rows = t.tm;
-        t.rows_per_group = GROUP_SUBGROUPS * t.tm;
         return t;
     }
-    return portable_tile(small);
+    return tlvk__gemm_portable_tile(small);
 }
 
 int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d) {
@@ -143,6 +140,7 @@ tlvk_status tlvk__gemm_needs(const tlvk__caps *caps, const tlvk__gemm_call *g, b
     if (is_packed(caps, g, &t)) {
         packed_order o = packed_order_of(&g->shape, &t);
         needs->packed_bytes = (uint64_t)o.panels * o.panel_bytes;
+        needs->packed_form = (uint32_t)(2 * (t.kc + t.tv)); /* KC is a multiple of 4, TV less than 4: even, so that Winograd's is none of them */
         if (panels_per_binding(caps, &o) < 1)
             return tlvk__fail(TLVK_ERROR_MEMORY, "%s: the weights of %d outputs take %llu bytes, more than the device binds at once (%llu)", g->call->layer,
                               4 * t.vecs, (unsigned long long)o.panel_bytes, (unsigned long long)caps->max_binding_bytes);

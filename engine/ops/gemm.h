@@ -2,12 +2,13 @@
  * convolution are recorded as implicit products (nothing is gathered into memory).
  *
  * Shapes: x (n, h, w, cin), y and dy (n, oh, ow, cout), w (kh, kw, cin, cout) with rows of pitch(cin) as TLVK__LAYOUT_MATRIX lays it;
- * Dense is kh = kw = 1 over pictures of `rows` x 1. The choice of tile depends on the device and on the layer's shape without its batch,
+ * Dense is kh = kw = 1 over pictures of `rows` x 1. The choice of tile depends on the device, its measured choices and the layer's shape without its batch,
  * and every element of y and dx is one ascending chain over k (one per part of w where w is larger than a binding): a sample's result has
  * the same bits in any batch and at any place in it. */
 #ifndef TLVK_GEMM_H
 #define TLVK_GEMM_H
 
+#include "ops/choice.h"
 #include "ops/op.h"
 
 typedef struct tlvk__conv_shape {
@@ -47,11 +48,20 @@ typedef struct tlvk__tile {
     int tm, tv, sg, kc, wg;
     int rows, vecs, rows_per_group; /* rows x vecs vec4 of C per tile */
     int cm, cn, ck, rm, rn, subgroups_x; /* coop: gemm_tile.glsl */
+    bool long_sums;                /* backward-weights: cut into few parts */
 } tlvk__tile;
 /* The call's products go by cooperative matrices of fp16. */
 bool tlvk__gemm_mixed(const tlvk__caps *caps, const tlvk__gemm_call *g);
 enum tlvk__gemm_pass { TLVK__GEMM_FORWARD, TLVK__GEMM_DATA, TLVK__GEMM_WEIGHTS };
+/* By measured choice where there is one, else the standard one. */
 tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
+/* By the static table alone; the products within Winograd go by it too. */
+tlvk__tile tlvk__gemm_standard_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
+tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc);
+tlvk__tile tlvk__gemm_portable_tile(bool small);
+/* What this pass may run as, the standard first; returns the count. */
+int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]);
+int32_t tlvk__gemm_choice(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
 /* Sets shader ("<base>_sgb_texel<form>"; written to `name`), specs and subgroup size of the tile. Returns the number of specs. */
 uint64_t tlvk__gemm_weights_scratch(const tlvk__caps *caps, const tlvk__gemm_call *g);
 int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d);

@@ -150,7 +150,7 @@ typedef struct weights_push {
     int32_t panels, split_chunks, c_split;
 } weights_push;
 
-enum { WANTED_TILES = 512, MOST_CHAIN = 16384, LEAST_CHAIN = 256 };
+enum { WANTED_TILES = 512, FEW_TILES = 64, MOST_CHAIN = 16384, LEAST_CHAIN = 256 };
 static const uint64_t most_split_bytes = 32u << 20;
 
 typedef struct split_plan { int64_t panels, splits, split_chunks; } split_plan;
@@ -161,7 +161,7 @@ static split_plan split_plan_of(const tlvk__conv_shape *s, const tlvk__tile *t, 
     split_plan p = {.panels = tlvk__div_up(s->cout_vecs, t->vecs)};
     int64_t rows = s->kh * s->kw * s->cin_vecs * TLVK__LANES, pixels = samples * s->oh * s->ow;
     int64_t tiles = tlvk__div_up(rows, t->rows) * p.panels;
-    int64_t wanted = TLVK__MAX(tlvk__div_up(WANTED_TILES, tiles), tlvk__div_up(pixels, MOST_CHAIN));
+    int64_t wanted = TLVK__MAX(tlvk__div_up(t->long_sums ? FEW_TILES : WANTED_TILES, tiles), tlvk__div_up(pixels, MOST_CHAIN));
     wanted = TLVK__MIN(wanted, tlvk__div_up(pixels, LEAST_CHAIN));
     int64_t fit = (int64_t)(most_split_bytes / ((uint64_t)(rows * s->cout_vecs) * 16));
     wanted = TLVK__MAX(TLVK__MIN(wanted, fit), 1);

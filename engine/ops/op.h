@@ -6,6 +6,7 @@
 #ifndef TLVK_OP_H
 #define TLVK_OP_H
 
+#include "ops/choice.h"
 #include "ops/tensor.h"
 #include "../shaders/step_params.h"
 
@@ -120,7 +121,7 @@ typedef struct tlvk__op_call {
 typedef struct tlvk__op_needs {    /* bytes, asked before anything is allocated; tensors in the call have sizes but no storage then */
     uint64_t aux_bytes[TLVK__MAX_AUX]; /* only when training and a backward will be recorded, or forward itself needs them kept */
     uint64_t forward_scratch_bytes, backward_scratch_bytes, packed_bytes;
-    uint32_t packed_form;              /* 0 or 1: the order of packed weights, for a variable whose calls pack it differently */
+    uint32_t packed_form;              /* below 63: the order of packed weights, for a variable whose calls pack it differently */
 } tlvk__op_needs;
 
 enum { TLVK__READS_X = 1, TLVK__READS_Y = 2 };
@@ -191,6 +192,9 @@ struct tlvk__op {
     bool (*view)(const void *attrs, bool training, const tlvk__tensor *x, const tlvk__tensor *y); /* y is x's memory as it stands: nothing recorded */
     unsigned (*backward_reads)(const void *attrs, bool training, bool want_dx, bool want_dw); /* TLVK__READS_*; w is always there */
     double (*flops)(const tlvk__op_call *call); /* of forward; each backward half counts the same */
+    /* What forward (pass 0), the gradient of the input (1) and of the variables (2) may run as, the standard first; returns the count, 0: there is nothing
+     * to choose. Tensors have sizes alone. NULL: there never is. */
+    int (*candidates)(const tlvk__caps *caps, const tlvk__op_call *call, int pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]);
     tlvk_status (*needs)(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *needs); /* NULL: none */
     tlvk_status (*pack)(tlvk__recorder *r, const tlvk__op_call *call);     /* w -> packed; once while frozen, else each step; NULL: none */
     tlvk_status (*forward)(tlvk__recorder *r, const tlvk__op_call *call);

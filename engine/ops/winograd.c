@@ -24,7 +24,7 @@ typedef struct pass {
 } pass;
 
 static pass numbers_of(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass which) {
-    pass p = {.data = which == TLVK__GEMM_DATA, .tile = tlvk__gemm_tile(caps, &(tlvk__gemm_call){.shape = *s, .packs = true}, which)};
+    pass p = {.data = which == TLVK__GEMM_DATA, .tile = tlvk__gemm_standard_tile(caps, &(tlvk__gemm_call){.shape = *s, .packs = true}, which)};
     if (p.data) {
         p.h = s->oh, p.w = s->ow, p.in_vecs = s->cout_vecs;
         p.oh = s->h, p.ow = s->w, p.out_vecs = s->cin_vecs, p.columns = s->cin_vecs * TLVK__LANES;
@@ -104,11 +104,18 @@ static bool pays(const tlvk__conv_shape *s, const pass *p, enum tlvk__gemm_pass 
     return s->cin_vecs >= least_vecs && s->cout_vecs >= least_vecs && s->cin_vecs + s->cout_vecs >= sum_vecs && p->tiles_y * p->tiles_x >= least_tiles;
 }
 
-bool tlvk__winograd_chosen(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass which) {
+bool tlvk__winograd_possible(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass which, bool *paying) {
     pass p = numbers_of(caps, s, which);
-    if (caps->winograd == TLVK__WINOGRAD_NEVER || !possible(caps, s, &p))
+    *paying = pays(s, &p, which);
+    return caps->winograd != TLVK__WINOGRAD_NEVER && possible(caps, s, &p);
+}
+
+bool tlvk__winograd_chosen(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass which) {
+    bool paying;
+    if (!tlvk__winograd_possible(caps, s, which, &paying))
         return false;
-    return caps->winograd == TLVK__WINOGRAD_ALWAYS || pays(s, &p, which);
+    tlvk__gemm_call g = {.shape = *s, .packs = true};
+    return caps->winograd == TLVK__WINOGRAD_ALWAYS || tlvk__gemm_choice(caps, &g, which) == TLVK__CHOICE_WINOGRAD;
 }
 
 /* --- room ------------------------------------------------------------------------------------------------------------------------------------- */

@@ -9,7 +9,9 @@
 
 enum { TLVK__WINOGRAD_POSITIONS = 36, TLVK__WINOGRAD_TILE = 4, TLVK__WINOGRAD_LANES = 64 /* of the kernels around the products */ };
 
-/* Whether this pass of this convolution goes by Winograd. */
+/* Whether this pass of this convolution can go by Winograd, and whether the static rule says so. */
+bool tlvk__winograd_possible(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass pass, bool *paying);
+/* Whether it does, by measured choice or that rule. */
 bool tlvk__winograd_chosen(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass pass);
 
 /* Of a pass that is chosen. Packed weights are those of forward, 4 times as many bytes as w. */

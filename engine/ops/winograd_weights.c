@@ -19,7 +19,7 @@ typedef struct sums {
 
 static sums sums_of(const tlvk__caps *caps, const tlvk__gemm_call *g) {
     const tlvk__conv_shape *s = &g->shape;
-    sums m = {.caps = caps, .g = g, .tile = tlvk__gemm_tile(caps, g, TLVK__GEMM_WEIGHTS), .tiles_y = tlvk__div_up(s->oh, TLVK__WINOGRAD_TILE),
+    sums m = {.caps = caps, .g = g, .tile = tlvk__gemm_standard_tile(caps, g, TLVK__GEMM_WEIGHTS), .tiles_y = tlvk__div_up(s->oh, TLVK__WINOGRAD_TILE),
               .tiles_x = tlvk__div_up(s->ow, TLVK__WINOGRAD_TILE), .sums_bytes = (uint64_t)(s->cin_vecs * TLVK__LANES) * tlvk__winograd_row_bytes(s->cout_vecs)};
     m.panels = tlvk__div_up(s->cout_vecs, m.tile.vecs);
     snprintf(m.operation, sizeof m.operation, "%s_backward_weights", g->operation);

@@ -53,8 +53,8 @@ static tlvk_status list_variables(tlvk__plan *plan) {
     return st;
 }
 
-uint64_t tlvk__plan_packed_key(const plan_step *s) { return s->variables[0]->id * 4 + (s->needs.packed_form ? 3 : 1); }
-uint64_t tlvk__plan_norm_key(const plan_step *s) { return s->norm[2]->id * 4 + 2; }
+uint64_t tlvk__plan_packed_key(const plan_step *s) { return s->variables[0]->id * 64 + s->needs.packed_form; }
+uint64_t tlvk__plan_norm_key(const plan_step *s) { return s->norm[2]->id * 64 + 63; }
 
 static void add_prepared(tlvk__plan *plan, uint64_t key, uint64_t bytes) {
     for (int i = 0; i < plan->prepared_count; i++) {

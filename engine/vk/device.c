@@ -149,6 +149,7 @@ static tlvk_status start(tlvk__device *d, const tlvk__device_desc *desc) {
     if (desc->limit)
         tlvk__caps_limit(&d->caps, desc->limit);
     d->caps.max_allocation_bytes = TLVK__MIN(d->caps.max_allocation_bytes, d->caps.memory_bytes);
+    d->caps.forced_choice = desc->forced_choice;
     set_speed(d);
     status = open_device(d, desc->floor);
     if (status == TLVK_OK)
@@ -210,6 +211,12 @@ void tlvk__device_destroy(tlvk__device *d) {
 }
 
 const tlvk__caps *tlvk__device_caps(const tlvk__device *d) { return &d->caps; }
+
+const struct tlvk__choices *tlvk__device_choose(tlvk__device *d, const struct tlvk__choices *choices) {
+    const struct tlvk__choices *before = d->caps.choices;
+    d->caps.choices = choices;
+    return before;
+}
 
 int tlvk__device_validation_messages(const tlvk__device *d) { return d->instance.validation ? d->instance.messages : -1; }
 

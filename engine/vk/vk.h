@@ -32,6 +32,8 @@ typedef struct tlvk__caps {
     uint32_t matrix_m, matrix_n, matrix_k; /* of one that multiplies fp16 by fp16 and sums in fp32, for the core of gemm_core_coop.glsl; 0: none
                                               that fits it, or none of its shaders were built */
     tlvk__winograd winograd;         /* set by tests and options; by shape unless told */
+    const struct tlvk__choices *choices; /* measured kernel choices that hold (ops/choice.h), borrowed; NULL: the static tables alone */
+    int forced_choice;               /* tests: every kernel that has candidates runs as number forced_choice - 1 of them, counted round; 0: not so */
 } tlvk__caps;
 
 typedef struct tlvk__device tlvk__device;
@@ -41,6 +43,7 @@ typedef struct tlvk__device_desc {
     const char *cache_folder;  /* for pipelines; NULL or "": none */
     uint64_t memory_limit;
     bool floor;                /* make the device with Vulkan 1.1 alone: no extension, no optional feature (tests) */
+    int forced_choice;         /* tests: as in tlvk__caps */
     const tlvk__caps *limit;   /* tests: the device is taken as no better than these caps (see tlvk__caps_limit); NULL: as it is */
     bool validation;           /* enable VK_LAYER_KHRONOS_validation with synchronization validation where installed; messages counted (tests) */
     void (*log)(tlvk_log_level level, const char *text, void *user); void *log_user;
@@ -55,6 +58,8 @@ void tlvk__caps_fixed(tlvk__caps *caps);
 void tlvk__caps_limit(tlvk__caps *caps, const tlvk__caps *limit);
 void tlvk__device_destroy(tlvk__device *d); /* NULL taken; saves the pipeline cache; every buffer and recording must be gone */
 const tlvk__caps *tlvk__device_caps(const tlvk__device *d);
+/* From here on the device's caps have these choices; returns those before. What is recorded must go by the choices that it was planned with. */
+const struct tlvk__choices *tlvk__device_choose(tlvk__device *d, const struct tlvk__choices *choices);
 int tlvk__device_validation_messages(const tlvk__device *d); /* how many the validation layer gave; -1: not enabled */
 const char *tlvk__device_validation_text(const tlvk__device *d); /* the first ones, for the test's report */
 void tlvk__device_validation_clear(tlvk__device *d);             /* forgets them, count and text */

@@ -2,6 +2,7 @@
 #ifndef TLVK_TEST_DEVICE_H
 #define TLVK_TEST_DEVICE_H
 
+#include "core/platform.h"
 #include "ops/tensor.h"
 
 #include <math.h>
@@ -22,7 +23,8 @@ static tlvk__device *test_device_opened;
 
 static inline int test_device_setup(void **state) {
     (void)state;
-    if (tlvk__device_create(&(tlvk__device_desc){.validation = true}, &test_device_opened))
+    const char *forced = tlvk__env("TLVK_FORCE_CHOICE"); /* every kernel as its candidate of that number */
+    if (tlvk__device_create(&(tlvk__device_desc){.validation = true, .forced_choice = forced ? atoi(forced) : 0}, &test_device_opened))
         print_message("no device: %s\n", tlvk__fail_text());
     return 0;
 }

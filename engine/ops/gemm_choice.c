@@ -1,0 +1,67 @@
+/* gemm_choice.c - what a product may run as: tiles of the shuffle core, the portable core, and Winograd where that is possible. Hides: which tiles are worth
+ * trying on which subgroup size. Whatever is chosen, every element stays one ascending chain over k. */
+#include "ops/gemm.h"
+#include "ops/winograd.h"
+
+/* Beside the standard tile of the static table. A lane has no more than 128 accumulators, and every lane at least one vec4 of A per chunk. Of the tiles of 8
+ * that docs/kernels.md names, those that were never the fastest of a layer are left out: each costs time. */
+static const struct { int sg, tm, tv, kc; } more_tiles[] = {
+    {4, 8, 1, 8}, {4, 16, 1, 8}, {8, 32, 1, 8}, {8, 16, 2, 8}, {8, 8, 2, 8}, {16, 16, 1, 16}, {16, 8, 1, 16}, {32, 8, 1, 16}, {32, 16, 1, 16}};
+
+static tlvk__choice_key key_of(const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+    const tlvk__conv_shape *s = &g->shape;
+    return (tlvk__choice_key){.kind = g->transposed ? TLVK__CHOICE_TRANSPOSED : g->packs ? TLVK__CHOICE_CONV : TLVK__CHOICE_DENSE, .pass = pass,
+                              .n = {s->h, s->w, s->oh, s->ow, s->kh, s->kw, s->stride[0], s->stride[1], s->dilation[0], s->dilation[1], s->pad[0], s->pad[1],
+                                    s->cin_vecs, s->cout_vecs, 1}};
+}
+
+static int32_t value_of(const tlvk__tile *t) {
+    return tlvk__choice_of_tile(t->tm, t->tv, t->kc) | (t->sgb ? 0 : TLVK__CHOICE_PORTABLE) | (t->long_sums ? TLVK__CHOICE_LONG_SUMS : 0);
+}
+
+static tlvk__tile tile_of(const tlvk__caps *caps, int32_t value) {
+    tlvk__tile t = value & TLVK__CHOICE_PORTABLE ? tlvk__gemm_portable_tile(tlvk__choice_tm(value) == tlvk__gemm_portable_tile(true).tm)
+                                                 : tlvk__gemm_sgb_tile((int)caps->subgroup_size, tlvk__choice_tm(value), tlvk__choice_tv(value), tlvk__choice_kc(value));
+    t.long_sums = value & TLVK__CHOICE_LONG_SUMS;
+    return t;
+}
+
+static void add(int32_t value, int32_t candidates[TLVK__MOST_CANDIDATES], int *count) {
+    for (int i = 0; i < *count; i++)
+        if (candidates[i] == value)
+            return;
+    if (*count < TLVK__MOST_CANDIDATES)
+        candidates[(*count)++] = value;
+}
+
+int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]) {
+    tlvk__tile standard = tlvk__gemm_standard_tile(caps, g, pass), portable = tlvk__gemm_portable_tile(standard.rows <= 16);
+    int count = 0;
+    bool paying = false, winograd = g->packs && !g->transposed && tlvk__winograd_possible(caps, &g->shape, pass, &paying);
+    *key = key_of(g, pass);
+    if (winograd && paying)
+        add(TLVK__CHOICE_WINOGRAD, candidates, &count);
+    add(value_of(&standard), candidates, &count);
+    if (winograd)
+        add(TLVK__CHOICE_WINOGRAD, candidates, &count);
+    if (pass == TLVK__GEMM_WEIGHTS)
+        add(value_of(&standard) | TLVK__CHOICE_LONG_SUMS, candidates, &count);
+    for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(more_tiles); i++)
+        if (more_tiles[i].sg == (int)caps->subgroup_size)
+            add(tlvk__choice_of_tile(more_tiles[i].tm, more_tiles[i].tv, more_tiles[i].kc), candidates, &count);
+    add(value_of(&portable), candidates, &count);
+    return count;
+}
+
+int32_t tlvk__gemm_choice(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+    tlvk__choice_key key;
+    int32_t candidates[TLVK__MOST_CANDIDATES];
+    int count = tlvk__gemm_candidates(caps, g, pass, &key, candidates);
+    return tlvk__choice_take(caps, &key, candidates, count);
+}
+
+/* In mixed precision there is one kernel. */
+tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+    int32_t value = (caps->choices || caps->forced_choice) && !tlvk__gemm_mixed(caps, g) ? tlvk__gemm_choice(caps, g, pass) : TLVK__CHOICE_WINOGRAD;
+    return value == TLVK__CHOICE_WINOGRAD ? tlvk__gemm_standard_tile(caps, g, pass) : tile_of(caps, value);
+}
