@@ -77,9 +77,9 @@ bool cli_read_number(const char *text, double low, double high, double *value);
 
 /* --- the options every command has, and the context they ask for (session.c) ------------------------------------------------- */
 
-typedef struct cli_common { const char *device; bool json, no_download; int verbose; uint64_t memory_limit; double alpha; /* 0: not given */ } cli_common;
-/* Fills rows[CLI_COMMON_ROWS]: --device, --json, -v, and the end of the group. */
-#define CLI_COMMON_ROWS 4
+typedef struct cli_common { const char *device; bool json, no_download; int verbose, tune /* tlvk_tune */; uint64_t memory_limit; double alpha; /* 0: not given */ } cli_common;
+/* Fills rows[CLI_COMMON_ROWS]: --device, --json, -v, --tune, and the end of the group. */
+#define CLI_COMMON_ROWS 5
 void cli_common_options(cli_common *common, cli_option rows[CLI_COMMON_ROWS]);
 /* The same for what goes with a built-in network: --alpha, --no-download. */
 #define CLI_NET_ROWS 3

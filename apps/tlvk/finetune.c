@@ -367,7 +367,17 @@ static void read_history(const tlvk_history *history, watch *w) {
     }
 }
 
-static int save(finetune_job *job, const watch *w) {
+/* What the kernels were chosen as by measurement; the reference is the caller's. */
+static json_t *choices_of(const tlvk_history *history) {
+    json_t *list = json_array();
+    const char *text;
+    for (int i = 0; list && (text = tlvk_history_choice(history, i)) != NULL; i++) {
+        json_array_append_new(list, cli_json_text(text));
+    }
+    return list;
+}
+
+static int save(finetune_job *job, const watch *w, const tlvk_history *history) {
     const char *output = job->o->output;
     tlvk_status st = tlvk_model_save(job->network.model, output);
     if (st) {
@@ -386,8 +396,8 @@ static int save(finetune_job *job, const watch *w) {
         remove_checkpoints(job);
     }
     if (job->o->common.json) {
-        cli_print_json(json_pack("{s:o, s:i, s:o, s:o}", "output", cli_json_text(output), "epochs", w->epochs, "seconds", cli_json_number(seconds),
-                                 "best_val_accuracy", cli_json_number(w->best_accuracy)));
+        cli_print_json(json_pack("{s:o, s:i, s:o, s:o, s:o}", "output", cli_json_text(output), "epochs", w->epochs, "seconds", cli_json_number(seconds),
+                                 "best_val_accuracy", cli_json_number(w->best_accuracy), "kernel_choices", choices_of(history)));
     } else if (isnan(w->best_accuracy)) {
         printf("%s: %d epochs in %.1f s\n", output, w->epochs, seconds);
     } else {
@@ -423,7 +433,7 @@ static int finetune(const cli_command *command, const finetune_options *o) {
     }
     if (status == CLI_GO_ON) {
         read_history(history, &w);
-        status = save(&job, &w);
+        status = save(&job, &w, history);
     }
     tlvk_history_destroy(history);
     tlvk_dataset_destroy(job.validation);
@@ -568,7 +578,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
         {"cache", 0, CLI_CHOICE, &o->cache, "memory|disk|off", "of the frozen part's output", 0, 0, caches},
         {"precision", 0, CLI_CHOICE, &o->precision, "fp32|mixed", "mixed: matrix products of fp16, where the device has them (default fp32)", 0, 0, precisions},
         {"memory-limit", 0, CLI_BYTES, &o->common.memory_limit, "BYTES", "device memory at most", 0, 0, NULL},
-        {"deterministic", 0, CLI_FLAG, &o->deterministic, NULL, "no kernel choice by measurement", 0, 0, NULL},
+        {"deterministic", 0, CLI_FLAG, &o->deterministic, NULL, "no kernel choice by measurement, whatever --tune says", 0, 0, NULL},
         END,
     };
     const cli_option results[] = {

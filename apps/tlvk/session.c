@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const cli_choice tunings[] = {{"on", TLVK_TUNE_ON}, {"off", TLVK_TUNE_OFF}, {NULL, 0}};
+
 void cli_common_options(cli_common *common, cli_option rows[CLI_COMMON_ROWS]) {
     const cli_option all[CLI_COMMON_ROWS] = {
         {"device", 0, CLI_TEXT, &common->device, "N|NAME-PART", "Vulkan device (default: $TLVK_DEVICE, else the best)", 0, 0, NULL},
         {"json", 0, CLI_FLAG, &common->json, NULL, "print JSON Lines", 0, 0, NULL},
         {"verbose", 'v', CLI_COUNT, &common->verbose, NULL, "say which device, kernels and cuts; twice: more", 0, 0, NULL},
+        {"tune", 0, CLI_CHOICE, &common->tune, "on|off", "measure kernels on the device once, and use what was measured", 0, 0, tunings},
         {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
     memcpy(rows, all, sizeof all);
@@ -53,6 +56,7 @@ int cli_open_context(const cli_common *common, tlvk_context **ctx) {
         .log_level = common->verbose > 1 ? TLVK_LOG_DEBUG : common->verbose ? TLVK_LOG_INFO : TLVK_LOG_WARNING,
         .memory_limit = common->memory_limit,
         .no_download = common->no_download,
+        .tune = (tlvk_tune)common->tune,
     };
     tlvk_status st = tlvk_context_create(&desc, ctx);
     if (st) {

@@ -7,7 +7,7 @@
 
 #include "core/core.h"
 
-typedef enum tlvk__slot { TLVK__SLOT_GRAPH, TLVK__SLOT_DEVICE, TLVK__SLOT_COUNT } tlvk__slot; /* destroyed in this order */
+typedef enum tlvk__slot { TLVK__SLOT_GRAPH, TLVK__SLOT_CHOICES, TLVK__SLOT_DEVICE, TLVK__SLOT_COUNT } tlvk__slot; /* destroyed in this order */
 
 tlvk_context *tlvk__context_retain(tlvk_context *ctx);
 void tlvk__context_release(tlvk_context *ctx); /* frees with the last reference */

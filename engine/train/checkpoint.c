@@ -1,5 +1,5 @@
 /* checkpoint.c - everything a fit needs to go on as if it had never stopped: trained variables, moving statistics, optimizer slots, where the
- * epoch stands, its sums, the history, and the best weights so far.
+ * epoch stands, its sums, the history, the kernels chosen by measurement, and the best weights so far.
  *
  * Form: magic, then length-prefixed parts in a fixed order, then a 128-bit hash of all before it. Numbers are little-endian as the machine
  * writes them; a file from elsewhere, cut short or changed fails the hash. The hash has no key, so that what it covers is checked all the same, and
@@ -10,12 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '5' };
+static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '6' };
+static const char magic_without_choices[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '5' }; /* is read too: such a fit knew the static tables alone */
 #define CHECKPOINT_LIMIT ((size_t)1 << 36)
 #define COUNT_LIMIT (INT64_C(1) << 53) /* of samples and steps; a double tells them apart up to here */
 #define WAIT_LIMIT (1 << 30)
 
-typedef struct bytes { unsigned char *data; size_t size, capacity, at; bool failed; } bytes;
+typedef struct bytes { unsigned char *data; size_t size, capacity, at; bool failed, choices; /* the form has kernel choices */ } bytes;
 
 static void put(bytes *b, const void *data, size_t size) {
     if (b->failed) return;
@@ -67,6 +68,17 @@ static tlvk_status put_slots(bytes *b, tlvk__session *s, int slots) {
     return st;
 }
 
+static tlvk_status put_choices(bytes *b, const tlvk__choices *choices) {
+    uint64_t count = tlvk__choices_count(choices), size = tlvk__choices_write(choices, NULL);
+    unsigned char *entries = tlvk__calloc(size + 1, 1);
+    if (!entries) return tlvk__fail(TLVK_ERROR_MEMORY, "checkpoint: no memory");
+    tlvk__choices_write(choices, entries);
+    put(b, &count, sizeof count);
+    put(b, entries, size);
+    free(entries);
+    return TLVK_OK;
+}
+
 static void put_variables(bytes *b, const tlvk__session *s, float *const *best) {
     const tlvk__variable *v;
     uint32_t count = (uint32_t)moving_variables(s, NULL, 0), has_best = best != NULL;
@@ -94,6 +106,7 @@ tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, con
     put(&b, &outputs, sizeof outputs);
     put(&b, &epochs, sizeof epochs);
     put(&b, h->logs, h->count * sizeof *h->logs);
+    if (!st) st = put_choices(&b, tlvk__session_choices(session));
     if (!st) put_variables(&b, session, best);
     if (!st) st = put_slots(&b, session, (int)slots);
     tlvk__hash hash;
@@ -108,7 +121,9 @@ tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, con
 
 static tlvk_status check_file(const char *path, bytes *b) {
     tlvk__hash stored, actual;
-    if (b->size < sizeof checkpoint_magic + sizeof stored || memcmp(b->data, checkpoint_magic, sizeof checkpoint_magic) != 0) {
+    b->choices = b->size >= sizeof checkpoint_magic && memcmp(b->data, checkpoint_magic, sizeof checkpoint_magic) == 0;
+    bool older = b->size >= sizeof checkpoint_magic && memcmp(b->data, magic_without_choices, sizeof checkpoint_magic) == 0;
+    if (b->size < sizeof checkpoint_magic + sizeof stored || !(b->choices || older)) {
         return tlvk__fail(TLVK_ERROR_FORMAT, "%s is not a checkpoint of this version", path);
     }
     b->size -= sizeof stored;
@@ -166,6 +181,20 @@ static tlvk_status get_history(bytes *b, const char *path, tlvk_history *h, uint
                                                              (unsigned long long)i, outputs);
     }
     return st;
+}
+
+/* The choices that the fit went by, a new table. */
+static tlvk_status get_choices(bytes *b, const char *path, tlvk__choices **out) {
+    uint64_t count = 0;
+    size_t from, each = tlvk__choices_entry_bytes();
+    if (b->choices) get(b, &count, sizeof count);
+    from = b->at;
+    skip(b, count, each);
+    if (b->failed) return tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path);
+    *out = tlvk__choices_create();
+    if (!*out) return tlvk__fail(TLVK_ERROR_MEMORY, "checkpoint: no memory");
+    tlvk_status st = tlvk__choices_read(*out, b->data + from, b->at - from);
+    return st ? tlvk__fail_context(st, "%s is damaged", path) : TLVK_OK;
 }
 
 /* Do the variables and slots from here to the end fit this training's? Nothing is taken. */
@@ -254,16 +283,23 @@ tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, cons
     void *data = NULL;
     int slots = tlvk__optimizer_slots(&training->optimizer);
     bool best_there = false;
+    tlvk__choices *choices = NULL;
     tlvk__progress stored;
     tlvk_status st = tlvk__file_read(path, &data, &b.size, CHECKPOINT_LIMIT);
     b.data = data;
     if (!st) st = check_file(path, &b);
     if (!st) st = get_head(&b, path, session, training, p, &stored, h);
+    if (!st) st = get_choices(&b, path, &choices);
     if (!st) st = check_rest(b, path, session, (uint32_t)slots);
+    if (!st) {
+        tlvk__session_set_choices(session, choices);
+        choices = NULL;
+    }
     if (!st) st = get_variables(&b, session, best, &best_there);
     if (!st) st = tlvk__session_upload(session);
     if (!st) st = get_slots(&b, session, slots);
     if (!st) st = tlvk__session_write_scaling(session, &stored.scaling);
+    tlvk__choices_destroy(choices);
     free(data);
     if (st) return st;
     stored.data_size = p->data_size;

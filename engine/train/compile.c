@@ -102,6 +102,7 @@ static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
     if (idle) return tlvk__fail_context(idle, "compile");
     tlvk__training *t = tlvk__calloc(1, sizeof *t);
     if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
+    t->deterministic = desc->deterministic;
     tlvk_status st = tlvk__optimizer_resolve(&desc->optimizer, &t->optimizer);
     if (!st && desc->precision != TLVK_FP32 && desc->precision != TLVK_MIXED) st = tlvk__fail(TLVK_ERROR_ARGUMENT, "compile: there is no precision %d", (int)desc->precision);
     t->mixed = desc->precision == TLVK_MIXED;
@@ -194,7 +195,8 @@ tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, in
     if (!st && augmentation) st = trainable_key(augmentation, &front);
     key ^= front;
     if (st) return st;
-    tlvk__session_desc d = { .training = true, .batch_norm_inference = batch_norm_inference, .optimizer = t->optimizer, .augmentation = augmentation, .mixed = t->mixed };
+    tlvk__session_desc d = { .training = true, .batch_norm_inference = batch_norm_inference, .optimizer = t->optimizer, .augmentation = augmentation,
+                             .mixed = t->mixed, .static_choices = t->deterministic };
     memcpy(d.objectives, task->objectives, sizeof d.objectives);
     memcpy(d.inputs, task->inputs, sizeof d.inputs);
     for (int i = 0; i < task->input_count; i++) d.inputs[i].dim[0] = batch;

@@ -2,6 +2,8 @@
 #include "core/platform.h"
 #include "train/session.h"
 
+#include <stdlib.h>
+
 static void destroy_device(void *device) { tlvk__device_destroy(device); }
 
 static void forward_log(tlvk_log_level level, const char *text, void *user) { tlvk__context_log(user, level, "%s", text); }
@@ -10,12 +12,14 @@ tlvk_status tlvk__context_device(tlvk_context *ctx, tlvk__device **out) {
     *out = tlvk__context_get(ctx, TLVK__SLOT_DEVICE);
     if (*out) return TLVK_OK;
     const tlvk_context_desc *desc = tlvk__context_desc(ctx);
+    const char *forced = tlvk__env("TLVK_FORCE_CHOICE");
     tlvk__device_desc d = {
         .choose = desc->device,
         .cache_folder = tlvk__context_cache_folder(ctx),
         .memory_limit = desc->memory_limit,
         .validation = tlvk__env("TLVK_VALIDATION") != NULL,
         .floor = tlvk__env("TLVK_FLOOR") != NULL,
+        .forced_choice = forced ? atoi(forced) : 0,
         .log = forward_log,
         .log_user = ctx,
     };

@@ -7,7 +7,7 @@
 
 /* A session whose variables are all constants. */
 static tlvk_status constant_session(tlvk_model *model, const tlvk__task *task, tlvk__session **out) {
-    tlvk__session_desc d = { 0 };
+    tlvk__session_desc d = { .static_choices = model->training && model->training->deterministic };
     memcpy(d.objectives, task->objectives, sizeof d.objectives);
     memcpy(d.inputs, task->inputs, sizeof d.inputs);
     return tlvk__session_create(model, &d, out);

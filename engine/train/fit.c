@@ -273,6 +273,7 @@ static tlvk_status set_up(fit_state *f) {
         st = tlvk__checkpoint_read(d->resume, f->session, f->training, &f->progress, f->history, f->best);
         if (!st) f->training->steps = f->progress.steps;
     }
+    if (!st) st = tlvk__history_choices(f->history, tlvk__session_choices(f->session));
     bool cached = !st && f->progress.epoch < f->epochs && d->cache != TLVK_CACHE_OFF && tlvk__session_has_prefix(f->session);
     if (cached) st = cache_prefix(f);
     if (st) return st;

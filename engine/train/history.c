@@ -32,6 +32,38 @@ tlvk_status tlvk__history_name(tlvk_history *h, const tlvk_model *model) {
     return TLVK_OK;
 }
 
+static tlvk_status add_choice(tlvk_history *h, const char *text) {
+    char **grown = tlvk__grow(h->choices, &h->choice_capacity, h->choice_count + 1, sizeof *grown);
+    if (grown) h->choices = grown;
+    char *own = grown ? tlvk__strdup(text) : NULL;
+    if (!own) return tlvk__fail(TLVK_ERROR_MEMORY, "history: no memory");
+    h->choices[h->choice_count++] = own;
+    return TLVK_OK;
+}
+
+static bool has_choice(const tlvk_history *h, const char *text) {
+    for (size_t i = 0; i < h->choice_count; i++) {
+        if (strcmp(h->choices[i], text) == 0) return true;
+    }
+    return false;
+}
+
+tlvk_status tlvk__history_choices(tlvk_history *h, const tlvk__choices *choices) {
+    tlvk_status st = TLVK_OK;
+    for (size_t i = 0; !st && i < tlvk__choices_count(choices); i++) {
+        tlvk__choice_key key;
+        int32_t value;
+        char text[200];
+        tlvk__choices_at(choices, i, &key, &value);
+        st = add_choice(h, tlvk__choice_text(&key, value, text, sizeof text));
+    }
+    return st;
+}
+
+const char *tlvk_history_choice(const tlvk_history *history, int index) {
+    return history && index >= 0 && (size_t)index < history->choice_count ? history->choices[index] : NULL;
+}
+
 int tlvk_history_epochs(const tlvk_history *history) { return history ? (int)history->count : 0; }
 
 tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs) {
@@ -46,6 +78,9 @@ tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs 
 tlvk_status tlvk_history_append(tlvk_history *history, const tlvk_history *more) {
     tlvk_status st = history && more ? TLVK_OK : tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_history_append: no history");
     for (size_t i = 0; !st && i < more->count; i++) st = tlvk__history_add(history, &more->logs[i]);
+    for (size_t i = 0; !st && i < more->choice_count; i++) {
+        if (!has_choice(history, more->choices[i])) st = add_choice(history, more->choices[i]);
+    }
     return tlvk__history_fail(history, st);
 }
 
@@ -143,6 +178,8 @@ tlvk_status tlvk_history_save_csv(const tlvk_history *history, const char *path)
 void tlvk_history_destroy(tlvk_history *history) {
     if (!history) return;
     for (int i = 0; i < TLVK_MAX_IO; i++) free(history->names[i]);
+    for (size_t i = 0; i < history->choice_count; i++) free(history->choices[i]);
+    free(history->choices);
     free(history->logs);
     tlvk__context_release(history->ctx);
     free(history);

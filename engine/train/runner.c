@@ -74,7 +74,9 @@ static tlvk_status record_slot(tlvk__runner *r, runner_slot *slot) {
     tlvk__recorder *rec = NULL;
     tlvk_status st = tlvk__recorder_create(r->session->device, &r->session->desc.recorder, &rec);
     if (st) return st;
+    const struct tlvk__choices *before = tlvk__session_begin_recording(r->session);
     tlvk_status planned = tlvk__plan_record(r->plan, rec, &slot->io);
+    tlvk__session_end_recording(r->session, before);
     st = tlvk__recorder_finish(rec, &slot->recording);
     if (!planned && !st && slot == &r->slots[0]) log_recording(r, slot->recording);
     return planned ? planned : st;

@@ -1,6 +1,8 @@
 /* session.c - see session.h: variables, networks, prepared weights and the shared arena. Runners are in runner.c. */
 #include "train/session_internal.h"
 
+#include "train/tune.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +36,7 @@ static tlvk_status find_moving(tlvk__session *s) {
 tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__plan **out) {
     tlvk__plan_desc d = {
         .flat = &s->flats[network],
-        .caps = tlvk__device_caps(s->device),
+        .caps = &s->caps,
         .inputs = inputs,
         .mode = mode,
         .mixed = s->desc.mixed,
@@ -43,8 +45,41 @@ tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__pl
         .update = mode == TLVK__PLAN_TRAIN && !s->no_update,
     };
     memcpy(d.objectives, s->desc.objectives, sizeof d.objectives);
+    s->caps = *tlvk__device_caps(s->device);
+    if (s->choices) s->caps.choices = s->choices;
     return tlvk__plan_create(&d, out);
 }
+
+/* --- kernel choices --------------------------------------------------------------------------------------------------------------------- */
+
+/* A plan of the whole network has every key that the session's other plans have: keys know no batch, and its parts are the same layers. */
+static tlvk_status make_choices(tlvk__session *s) {
+    const tlvk__caps *caps = tlvk__device_caps(s->device);
+    if (s->desc.static_choices || s->desc.mixed || caps->choices || caps->forced_choice || !tlvk__tuning(s->model->ctx)) return TLVK_OK;
+    tlvk__plan *plan = NULL;
+    tlvk__choices *made = tlvk__choices_create();
+    tlvk_status st = made ? tlvk__session_plan(s, TLVK__WHOLE, s->desc.training ? TLVK__PLAN_TRAIN : TLVK__PLAN_PREDICT, s->desc.inputs, &plan)
+                          : tlvk__fail(TLVK_ERROR_MEMORY, "session: no memory");
+    if (!st) st = tlvk__tune(s->model->ctx, s->device, plan, TLVK__TUNE_SECONDS, made);
+    tlvk__plan_destroy(plan);
+    s->choices = made;
+    return st;
+}
+
+const tlvk__choices *tlvk__session_choices(const tlvk__session *s) { return s->choices; }
+
+void tlvk__session_set_choices(tlvk__session *s, tlvk__choices *choices) {
+    for (int i = 0; i < s->runner_count; i++) tlvk__runner_destroy(s->runners[i]);
+    s->runner_count = 0;
+    tlvk__choices_destroy(s->choices);
+    s->choices = choices;
+}
+
+const struct tlvk__choices *tlvk__session_begin_recording(tlvk__session *s) {
+    return s->choices ? tlvk__device_choose(s->device, s->choices) : tlvk__device_caps(s->device)->choices;
+}
+
+void tlvk__session_end_recording(tlvk__session *s, const struct tlvk__choices *before) { tlvk__device_choose(s->device, before); }
 
 /* A plan of the whole network tells which variables the loss reaches: only these get gradients and optimizer slots. */
 static tlvk_status add_residents(tlvk__session *s) {
@@ -140,7 +175,9 @@ static tlvk_status fill_prepared(tlvk__session *s, tlvk__plan *plan) {
     tlvk__recording *recording = NULL;
     tlvk_status st = tlvk__recorder_create(s->device, NULL, &rec);
     if (st) return st;
+    const struct tlvk__choices *before = tlvk__session_begin_recording(s);
     tlvk_status planned = tlvk__plan_record_prepare(plan, rec, prepared_done, s);
+    tlvk__session_end_recording(s, before);
     st = tlvk__recorder_finish(rec, &recording);
     if (planned) st = planned;
     if (!st && tlvk__recording_count(recording) > 0) st = tlvk__recording_run(recording);
@@ -207,6 +244,7 @@ static tlvk_status create(tlvk__session *s) {
     s->residents.device = s->device;
     s->prepared_pool.device = s->device;
     s->prepared_pool.what = "prepared weights";
+    if (!st) st = make_choices(s);
     if (!st) st = add_residents(s);
     if (!st) st = tlvk__residents_allocate(&s->residents, &s->desc.optimizer);
     if (st) return st;
@@ -247,6 +285,7 @@ void tlvk__session_destroy(tlvk__session *s) {
     for (int i = 0; i < TLVK__NETWORK_COUNT; i++) tlvk__flat_free(&s->flats[i]);
     if (s->retained) tlvk__model_release(s->desc.augmentation);
     tlvk__flat_free(&s->front);
+    tlvk__choices_destroy(s->choices);
     free(s->moving);
     free(s);
 }
@@ -254,7 +293,7 @@ void tlvk__session_destroy(tlvk__session *s) {
 bool tlvk__session_same_task(const tlvk__session *s, const tlvk__session_desc *desc) {
     const tlvk__session_desc *d = &s->desc;
     bool same = d->batch_norm_inference == desc->batch_norm_inference && d->augmentation == desc->augmentation && d->random == desc->random &&
-                d->mixed == desc->mixed;
+                d->mixed == desc->mixed && d->static_choices == desc->static_choices;
     for (int i = 0; i < s->model->output_count; i++) {
         const tlvk__objective *a = &d->objectives[i], *b = &desc->objectives[i];
         same = same && a->loss.kind == b->loss.kind && a->loss.from_logits == b->loss.from_logits && a->loss.label_smoothing == b->loss.label_smoothing &&
@@ -295,6 +334,12 @@ tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash) {
     const tlvk__caps *caps = tlvk__device_caps(s->device);
     tlvk__hash_add(hash, caps->driver, strlen(caps->driver));
     tlvk__hash_add(hash, caps->device_uuid, sizeof caps->device_uuid);
+    if (!tlvk__choices_count(s->choices)) return TLVK_OK;
+    tlvk__plan *plan;
+    tlvk_status st = tlvk__session_plan(s, TLVK__PREFIX, TLVK__PLAN_PREDICT, s->desc.inputs, &plan);
+    if (st) return st;
+    tlvk__tune_hash(caps, plan, s->choices, hash);
+    tlvk__plan_destroy(plan);
     return TLVK_OK;
 }
 

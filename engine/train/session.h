@@ -21,6 +21,7 @@ typedef struct tlvk__session_desc {
     tlvk__shape inputs[TLVK_MAX_IO];/* of one batch, as the data gives it: to find out which variables the losses reach */
     tlvk_model *augmentation;       /* picture layers before the model, for AUGMENTED; NULL: none. Counted by the session. */
     bool mixed;                     /* all plans in mixed precision, and steps with loss scaling; TLVK_ERROR_UNSUPPORTED where the device cannot */
+    bool static_choices;            /* kernels by the static tables alone */
     bool random;                    /* random layers draw in PREDICT plans too */
     tlvk__recorder_desc recorder;   /* how steps are recorded: timestamps for traces; tests leave out barriers and cuts */
 } tlvk__session_desc;
@@ -50,6 +51,10 @@ tlvk_status tlvk__session_read_gradient(tlvk__session *s, int index, float *dens
 /* Loss scaling of a session that trains in mixed precision; a scale of 0 elsewhere. Writing changes nothing there. */
 tlvk_status tlvk__session_read_scaling(tlvk__session *s, tlvk__loss_scaling *scaling);
 tlvk_status tlvk__session_write_scaling(tlvk__session *s, const tlvk__loss_scaling *scaling);
+/* The measured choices that the session goes by, of what its plans can choose; NULL: the static tables alone. */
+const tlvk__choices *tlvk__session_choices(const tlvk__session *s);
+/* From here on the session goes by these instead, an empty table being the static ones: what it had planned and recorded is dropped. Taken. */
+void tlvk__session_set_choices(tlvk__session *s, tlvk__choices *choices);
 uint64_t tlvk__session_peak_bytes(const tlvk__session *s);
 
 /* --- runners: one network in one mode at one batch, recorded for two slots ------------------------------------------------------------ */

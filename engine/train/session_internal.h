@@ -12,6 +12,8 @@ struct tlvk__session {
     tlvk__session_desc desc;
     bool no_update;                 /* TRAIN plans leave the optimizer out: gradients for tests */
     tlvk__device *device;
+    tlvk__choices *choices;         /* measured; NULL: what the device's caps have */
+    tlvk__caps caps;                /* the device's, with these choices */
     tlvk__flat flats[TLVK__NETWORK_COUNT];
     tlvk__flat front;               /* of the augmentation: AUGMENTED borrows its attributes */
     bool retained;                  /* desc.augmentation is */
@@ -28,6 +30,9 @@ struct tlvk__session {
 tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__plan **out);
 /* Arena, prepared weights and variables -> the plan; may unbind other runners when the arena grows. */
 tlvk_status tlvk__session_bind(tlvk__session *s, tlvk__plan *plan);
+/* What is recorded from here on goes by the session's choices; the end takes what the begin returned. */
+const struct tlvk__choices *tlvk__session_begin_recording(tlvk__session *s);
+void tlvk__session_end_recording(tlvk__session *s, const struct tlvk__choices *before);
 tlvk_status tlvk__session_grow_arena(tlvk__session *s, const tlvk__plan *plan);
 void tlvk__runner_unbind(tlvk__runner *r); /* drops its recordings; they are made again at the next submit */
 void tlvk__runner_destroy(tlvk__runner *r);

@@ -10,6 +10,7 @@
 struct tlvk__training {
     tlvk_optimizer optimizer;      /* resolved */
     tlvk__objective objectives[TLVK_MAX_IO]; /* as compiled, one per output; until data is seen a loss may be AUTO and a metric TLVK_ACCURACY */
+    bool deterministic;            /* as compiled: kernels by the static tables alone */
     int64_t steps;                 /* optimizer steps done since compile */
     bool mixed;                    /* precision */
     tlvk__plateau plateau;
@@ -96,10 +97,12 @@ struct tlvk_history {
     tlvk_logs *logs;
     size_t count, capacity;
     char *names[TLVK_MAX_IO]; /* of the outputs where there are several */
+    char **choices; size_t choice_count, choice_capacity; /* measured kernel choices of the fit, in words */
     tlvk_context *ctx;        /* of the model that was trained, kept; NULL for a history that no fit made */
 };
 /* Publishes the pending fail text under the history's context and under none, so that a program finds it where it looks. `history` may be NULL. */
 tlvk_status tlvk__history_fail(const tlvk_history *history, tlvk_status status);
+tlvk_status tlvk__history_choices(tlvk_history *h, const tlvk__choices *choices); /* choices may be NULL */
 tlvk_status tlvk__history_add(tlvk_history *h, const tlvk_logs *logs);
 /* Takes Keras's output names, those of the layers that make the outputs. */
 tlvk_status tlvk__history_name(tlvk_history *h, const tlvk_model *model);

@@ -67,6 +67,10 @@ TLVK_API const char *tlvk_last_error(const tlvk_context *ctx);
 typedef enum tlvk_log_level { TLVK_LOG_ERROR = 0, TLVK_LOG_WARNING = 1, TLVK_LOG_INFO = 2, TLVK_LOG_DEBUG = 3 } tlvk_log_level;
 typedef void (*tlvk_log_fn)(tlvk_log_level level, const char *text, void *user);
 
+/* Kernels chosen by measurement. ON: what a model can choose is timed on the device the first time it runs there, for a few seconds, and kept in the
+ * cache folder for good; without one, for the context. OFF, and by default: the static tables, whose bits depend on no measurement. */
+typedef enum tlvk_tune { TLVK_TUNE_DEFAULT = 0, TLVK_TUNE_OFF, TLVK_TUNE_ON } tlvk_tune;
+
 typedef struct tlvk_context_desc {
     const char *device;        /* index ("1") or part of a name; NULL: $TLVK_DEVICE, else the best */
     const char *cache_folder;  /* NULL: $TLVK_CACHE_DIR, else $XDG_CACHE_HOME/tlvk; "" : no caches on disk */
@@ -76,7 +80,8 @@ typedef struct tlvk_context_desc {
     uint64_t memory_limit;     /* bytes of device memory at most; 0: what the device offers */
     int worker_threads;        /* threads that decode pictures; 0: one per processor */
     bool no_download;          /* official weights are taken from Keras's cache only */
-    uint64_t reserved[5];
+    tlvk_tune tune;            /* whether kernels are chosen by measuring them on the device */
+    uint64_t reserved[4];
 } tlvk_context_desc;
 
 TLVK_API tlvk_status tlvk_context_create(const tlvk_context_desc *desc, tlvk_context **out); /* desc NULL: all defaults */
@@ -592,7 +597,7 @@ typedef struct tlvk_compile_desc {
     tlvk_optimizer optimizer;
     tlvk_loss loss;
     tlvk_metric_kind metrics[8]; /* ends at 0 */
-    bool deterministic;          /* static kernel choices only */
+    bool deterministic;          /* kernels by the static tables alone, also where the context says TLVK_TUNE_ON */
     /* Models with several outputs, in their order: the loss is the sum of loss_weights[i] * losses[i]. A loss left at 0 is `loss`, a weight left at 0
      * is 1, a metric left at 0 is metrics[0]. TLVK_ZERO as a weight leaves an output out of the loss; it is still measured. */
     tlvk_loss losses[TLVK_MAX_IO];
@@ -666,6 +671,8 @@ TLVK_API tlvk_status tlvk_model_train_on_arrays(tlvk_model *model, const tlvk_ar
 
 /* Errors of the calls on a history are found under the context of the model that was trained, and under NULL. */
 TLVK_API int tlvk_history_epochs(const tlvk_history *history);
+/* Measured kernel choices that the fit went by, in words ("Conv2D forward 14x14x256 3x3 to 14x14x256: winograd"); NULL past the last. */
+TLVK_API const char *tlvk_history_choice(const tlvk_history *history, int index);
 TLVK_API tlvk_status tlvk_history_logs(const tlvk_history *history, int epoch, tlvk_logs *logs); /* negative counts from the end: -1 is the last */
 /* One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, seconds, learning_rate. With several outputs as Keras's CSVLogger: OUTPUT_accuracy,
  * OUTPUT_loss, loss, val_... sorted by name, OUTPUT the layer's name, without what was never measured; then seconds and learning_rate. */
