@@ -11,11 +11,11 @@ pictures and were moved a little; answers are compared before the softmax, and m
 Bounds. A float32 operation that sums K terms errs at random by about sqrt(K)/4 units u = 2^-24 of its result or less, 16 u for the 4,608 terms of the
 largest sum here. Answers: L layers err independently, and each error travels to the answers as far as a change of the input does; how far that is
 is measured in Keras in float64, by a random change of the pictures by 1e-6: bound 16 u sqrt(L) (change of the answers / 1e-6 + size of the answers).
-Gradients: the sensitivity of each tensor's is measured in the same way, by DRAWS random changes of the pictures and of all weights, which put an error
-into every layer, of 4e-6: what operations of 4,608 terms err by at most (sqrt(4608) u). Weights for this are those of kinks.py, since a gradient jumps
-where a ReLU or a maximum decides otherwise. Where rounding still decides one, every second such change does too: where a bound is exceeded, up to
-MOST_DRAWS changes are looked at before it counts. What Keras's own float32 is off by shows what rounding makes of gradients that cancel. A tensor's bound
-is the largest of the changes and FACTOR times Keras's own error, which counts as no less for one tensor than for most: it may be small by chance.
+Gradients: the sensitivity of each tensor's is measured by DRAWS random roundings (rounding.py): Keras in float64, with every convolution and Dense off
+at random in forward and in backward by what sums of its length err by. Weights for this are those of kinks.py, since a gradient jumps where a ReLU or
+a maximum decides otherwise. Where rounding still decides one, every second draw does too: where a bound is exceeded, up to MOST_DRAWS are looked at
+before it counts. What Keras's own float32 is off by shows what rounding makes of gradients that cancel. A tensor's bound is the largest of the draws
+and FACTOR times Keras's own error, which counts as no less for one tensor than for most: it may be small by chance.
 """
 import gc
 import json
@@ -29,6 +29,7 @@ import oracle
 from kinks import keep_away
 from nets import inner, pictures
 from nets_summary import save_weights, shake, without_values
+from rounding import Rounding
 from table import Table
 
 os.environ["COLUMNS"] = "200"  # of Keras's summary, which breaks lines at the terminal's width
@@ -53,7 +54,7 @@ ON_REQUEST = {"efficientnetb4", "efficientnetb5", "efficientnetb6", "efficientne
               "convnextlarge", "convnextxlarge"}
 NO_COMMON_NAME = "has no name in .h5 files by which Keras 3 and Keras 2 compute the same"  # MobileNetV3's hard_swish
 CLASSES, PICTURES, SPREAD = 10, 4, 0.05
-U, CHANGE, GRADIENT_CHANGE, DRAWS, MOST_DRAWS, FACTOR = 2.0**-24, 1e-6, 4e-6, 2, 8, 4.0
+U, CHANGE, DRAWS, MOST_DRAWS, FACTOR = 2.0**-24, 1e-6, 2, 8, 4.0
 # A step of plain gradient descent this long shows the gradient in the weights it leaves, to 2^-24 of itself; a power of two rounds nothing more.
 RATE = 2.0**20
 ZERO = 1e-10  # a gradient below this share of the network's largest is zero in exact arithmetic: float64 rounds to 1e-16
@@ -166,8 +167,8 @@ def values_of(model):
     return {f"{layer.name}/{k}": w.numpy() for layer in inner(model) for k, w in enumerate(layer.weights)}
 
 
-def moved(values, rng, change=CHANGE):
-    return values * (1 + change * rng.standard_normal(values.shape, np.float32).astype(np.float64))
+def moved(values, rng):
+    return values * (1 + CHANGE * rng.standard_normal(values.shape, np.float32).astype(np.float64))
 
 
 # --- one comparison of answers ------------------------------------------------------------------------------------------------------------
@@ -297,8 +298,8 @@ class Gradients:
 
 
 def find_gradients(runs, answers, y, draws):
-    """Fills in what Keras says for every run, in both precisions and from changed weights and pictures."""
-    answers.y, answers.rng, answers.weights_64 = y, np.random.default_rng(5), answers.exact_model.get_weights()
+    """Fills in what Keras says for every run, in both precisions and with random roundings."""
+    answers.y, answers.rounding = y, Rounding(answers.exact_model, 5)
     for run in runs:
         run.exact, run.statistics = run.step(answers.exact_model, answers.x.astype(np.float64), y)
         run.theirs, run.changed = run.step(answers.model, answers.x, y), []
@@ -307,9 +308,9 @@ def find_gradients(runs, answers, y, draws):
 
 
 def draw(runs, answers):
-    set_values(answers.exact_model, [moved(w, answers.rng, GRADIENT_CHANGE) if w.ndim else w for w in answers.weights_64])
-    for run in runs:
-        run.changed.append(run.step(answers.exact_model, moved(answers.x.astype(np.float64), answers.rng, GRADIENT_CHANGE), answers.y))
+    with answers.rounding:
+        for run in runs:
+            run.changed.append(run.step(answers.exact_model, answers.x.astype(np.float64), answers.y))
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------------------------
