@@ -2,28 +2,33 @@
 // conv2d_gemm.comp - convolution as a matrix product without an intermediate: C (pixels x channels) = A (gathered pixels) * B (weights).
 // Forward: C = y, A = x, B = w packed in column panels (B_PACKED) or as it lies (B_ROWS; Dense, whose weights are used once per step).
 // Backward-data: C = dx of one stride phase, A = dy, B = w read with rows and columns exchanged (B_BY_COLUMNS).
+// RESIDUAL: r, of the size of C, is added to the product, before the activation where there is one; it may be C itself.
 // A tile's lanes, loops and bits: gemm_tile.glsl. Recorded by engine/ops/gemm.c, which explains the numbers.
 //@ variant sgb_texel_packed -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE
 //@ variant sgb_texel_rows -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE
 //@ variant sgb_texel_packed_residual -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE -DRESIDUAL
 //@ variant sgb_texel_rows_residual -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant sgb_texel_columns -DCORE_SGB -DTEXEL -DB_BY_COLUMNS
+//@ variant sgb_texel_columns_residual -DCORE_SGB -DTEXEL -DB_BY_COLUMNS -DRESIDUAL
 //@ variant sgb_packed -DCORE_SGB -DB_PACKED -DEPILOGUE
 //@ variant sgb_rows -DCORE_SGB -DB_ROWS -DEPILOGUE
 //@ variant sgb_packed_residual -DCORE_SGB -DB_PACKED -DEPILOGUE -DRESIDUAL
 //@ variant sgb_rows_residual -DCORE_SGB -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant sgb_columns -DCORE_SGB -DB_BY_COLUMNS
+//@ variant sgb_columns_residual -DCORE_SGB -DB_BY_COLUMNS -DRESIDUAL
 //@ variant portable_rows -DB_ROWS -DEPILOGUE
 //@ variant portable_rows_residual -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant portable_columns -DB_BY_COLUMNS
+//@ variant portable_columns_residual -DB_BY_COLUMNS -DRESIDUAL
 //@ variant-with COOPERATIVE_MATRIX coop_rows -DCORE_COOP -DB_ROWS -DEPILOGUE
 //@ variant-with COOPERATIVE_MATRIX coop_rows_residual -DCORE_COOP -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant-with COOPERATIVE_MATRIX coop_columns -DCORE_COOP -DB_BY_COLUMNS
+//@ variant-with COOPERATIVE_MATRIX coop_columns_residual -DCORE_COOP -DB_BY_COLUMNS -DRESIDUAL
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "gemm_tile.glsl"
 
-layout(constant_id = 9) const int ACCUMULATE = 0; // 1: C is added to what is there
+layout(constant_id = 9) const int ACCUMULATE = 0; // 1: C is added to what is there: a sum that goes on
 
 layout(push_constant) uniform Push {
     int a_base, b_base, c_base;              // vec4
@@ -39,14 +44,19 @@ layout(push_constant) uniform Push {
 
 TLVK_READ_BUFFER(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) restrict buffer C { vec4 c[]; };
+layout(binding = 2, std430) buffer C { vec4 c[]; };
 #ifdef EPILOGUE
 layout(binding = 3, std430) readonly restrict buffer E { vec4 e[]; };
 #include "epilogue.glsl"
 #endif
 #ifdef RESIDUAL
-layout(binding = 4, std430) readonly restrict buffer R { vec4 r[]; };
-#define C_EPILOGUE(s, z, at, inside) epilogue_apply(s, z, inside ? r[(at) + push.r_from] : vec4(0.0))
+#ifdef EPILOGUE
+TLVK_READ_BUFFER_IN_PLACE(4, r);
+#else
+TLVK_READ_BUFFER_IN_PLACE(3, r);
+#endif
+#define C_RESIDUAL(at, inside) (inside ? TLVK_READ(r, (at) + push.r_from) : vec4(0.0))
+#define C_EPILOGUE(s, z, at, inside) epilogue_apply(s, z, C_RESIDUAL(at, inside))
 #else
 #define C_EPILOGUE(s, z, at, inside) epilogue_apply(s, z)
 #endif

@@ -119,6 +119,8 @@ void store_element(int row, int column, vec4 v) {
         v = c[row + column] + v;
 #ifdef EPILOGUE
     v = C_EPILOGUE(epilogue_of(column, push.c_vecs), v, row + column, inside);
+#elif defined(RESIDUAL)
+    v += C_RESIDUAL(row + column, inside);
 #endif
     if (inside)
         c[row + column] = v;

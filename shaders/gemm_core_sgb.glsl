@@ -76,6 +76,8 @@ void gemm_store(int col0) {
                 v = c[row + column] + v;
 #ifdef EPILOGUE
             v = C_EPILOGUE(s, v, row + column, inside);
+#elif defined(RESIDUAL)
+            v += C_RESIDUAL(row + column, inside);
 #endif
             if (inside)
                 c[row + column] = v;

@@ -10,8 +10,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const int WG = 64;
-layout(constant_id = 9) const int ACCUMULATE = 0; // 1: y is added to what is there
-layout(constant_id = 11) const int RESIDUAL = 0;  // 1: r is added before the activation
+layout(constant_id = 11) const int RESIDUAL = 0; // 1: r is added before the activation; it may be y
 
 layout(push_constant) uniform Push {
     int m_base, y_base;              // vec4
@@ -24,9 +23,9 @@ layout(push_constant) uniform Push {
 } push;
 
 TLVK_READ_BUFFER(0, m);
-layout(binding = 1, std430) restrict buffer Y { vec4 y[]; };
+layout(binding = 1, std430) writeonly buffer Y { vec4 y[]; };
 layout(binding = 2, std430) readonly restrict buffer E { vec4 e[]; };
-layout(binding = 3, std430) readonly restrict buffer R { vec4 residual[]; };
+TLVK_READ_BUFFER_IN_PLACE(3, residual);
 #include "epilogue.glsl"
 
 void main() {
@@ -56,10 +55,7 @@ void main() {
         [[unroll]] for (int c = 0; c < WINOGRAD_OUT; c++) {
             int at = to + (r * push.w + c) * push.c_vecs;
             bool inside = y0 + r < push.h && x0 + c < push.w;
-            vec4 z = s[c];
-            if (ACCUMULATE != 0 && inside)
-                z = y[at] + z;
-            z = epilogue_apply(epilogue, z, RESIDUAL != 0 && inside ? residual[at + push.r_from] : vec4(0.0));
+            vec4 z = epilogue_apply(epilogue, s[c], RESIDUAL != 0 && inside ? TLVK_READ(residual, at + push.r_from) : vec4(0.0));
             if (inside)
                 y[at] = z;
         }

@@ -57,10 +57,13 @@ static tlvk_status data_dispatch(tlvk__recorder *r, const data_state *f, const t
     char name[64];
     tlvk__dispatch d = {.bindings = {{.access = 0}, b, {.access = 0}}, .binding_count = 3, .push = &push, .push_bytes = sizeof push,
                         .operation = f->operation, .layer = call->layer};
-    int n = tlvk__gemm_dispatch(f->caps, &f->tile, "conv2d_gemm", "columns", name, &d);
-    d.specs[n] = (tlvk__spec){"ACCUMULATE", accumulate};
+    tlvk__gemm_dispatch(f->caps, &f->tile, "conv2d_gemm", accumulate ? "columns_residual" : "columns", name, &d);
     d.bindings[0] = tlvk__tensor_window(f->caps, call->dy, f->piece.n0, f->piece.n1, TLVK__READ, &push.a_base);
-    d.bindings[2] = tlvk__tensor_window(f->caps, call->dx[0], f->piece.n0, f->piece.n1, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, &push.c_base);
+    d.bindings[2] = tlvk__tensor_window(f->caps, call->dx[0], f->piece.n0, f->piece.n1, TLVK__WRITE, &push.c_base);
+    if (accumulate) {
+        d.bindings[d.binding_count] = d.bindings[2];
+        d.bindings[d.binding_count++].access = TLVK__READ;
+    }
     push.b_base = b_base + (uint32_t)((y->w_first * s->kw + x->w_first) * tap_vecs);
     push.c_base += (uint32_t)((y->first * s->w + x->first) * s->cin_vecs + c0);
     d.groups[0] = (uint64_t)tlvk__div_up(push.rows, f->tile.rows_per_group);

@@ -204,7 +204,7 @@ static tlvk_status multiply(tlvk__recorder *r, const pass *p, const part *at, tl
 }
 
 /* What stands behind the product: bound once per pass. */
-typedef struct behind { tlvk__binding vectors; tlvk__epilogue_push push; uint32_t activation; bool accumulate; const tlvk__tensor *residual; } behind;
+typedef struct behind { tlvk__binding vectors; tlvk__epilogue_push push; uint32_t activation; const tlvk__tensor *residual; } behind;
 
 static tlvk_status transform_outputs(tlvk__recorder *r, const pass *p, const part *at, const behind *b) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
@@ -213,11 +213,11 @@ static tlvk_status transform_outputs(tlvk__recorder *r, const pass *p, const par
         (int32_t)(at->count * p->out_vecs), b->push, 0};
     int64_t items = at->count * p->out_vecs;
     tlvk__dispatch d = {.shader = tlvk__texel_operands(caps) ? "winograd_output_texel" : "winograd_output_storage",
-                        .specs = {{"WG", LANES_OF_KERNEL}, {"ACCUMULATE", b->accumulate}, {"ACTIVATION", b->activation}, {"RESIDUAL", b->residual != NULL}},
+                        .specs = {{"WG", LANES_OF_KERNEL}, {"ACTIVATION", b->activation}, {"RESIDUAL", b->residual != NULL}},
                         .bindings[2] = b->vectors, .bindings[3] = b->vectors, .binding_count = 4, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)},
                         .flops = 4 * 170.0 * (double)items, .bytes = 16 * 52.0 * (double)items, .operation = p->operation, .layer = p->g->call->layer};
     d.bindings[0] = tlvk__span_window(caps, at->products, TLVK__READ, &push.m_base);
-    d.bindings[1] = tlvk__tensor_window(caps, p->out, at->piece.n0, at->piece.n1, b->accumulate ? TLVK__READ_WRITE : TLVK__WRITE, &push.y_base);
+    d.bindings[1] = tlvk__tensor_window(caps, p->out, at->piece.n0, at->piece.n1, TLVK__WRITE, &push.y_base);
     if (b->residual) {
         uint32_t r_base;
         d.bindings[3] = tlvk__tensor_window(caps, b->residual, at->piece.n0, at->piece.n1, TLVK__READ, &r_base);
@@ -279,7 +279,7 @@ tlvk_status tlvk__winograd_backward_data(tlvk__recorder *r, const tlvk__gemm_cal
     const tlvk__op_call *call = g->call;
     pass p = pass_of(caps, g, TLVK__GEMM_DATA);
     uint32_t any_base;
-    behind b = {.accumulate = call->dx_accumulate[0], .vectors = tlvk__tensor_window(caps, call->w[0], 0, 1, TLVK__READ, &any_base)};
+    behind b = {.residual = call->dx_accumulate[0] ? p.out : NULL, .vectors = tlvk__tensor_window(caps, call->w[0], 0, 1, TLVK__READ, &any_base)};
     tlvk__epilogue_none(p.columns, &b.push);
     tlvk_status s = transform_weights(r, &p, call->scratch);
     uint64_t weights = tlvk__round_up(weight_bytes(&p), 256);
