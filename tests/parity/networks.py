@@ -310,7 +310,10 @@ def find_gradients(runs, answers, y, draws):
 def draw(runs, answers):
     with answers.rounding:
         for run in runs:
-            run.changed.append(run.step(answers.exact_model, answers.x.astype(np.float64), answers.y))
+            gradients, statistics = run.step(answers.exact_model, answers.x.astype(np.float64), answers.y)
+            if run.inference:
+                answers.rounding.add_to(gradients, PICTURES)
+            run.changed.append((gradients, statistics))
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------------------------

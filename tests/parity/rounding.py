@@ -3,7 +3,11 @@ float32, independently for every number of its result and of the gradient that i
 pixels alike, which a BatchNormalization takes out again.)
 
 A sum of K products, rounded after each, errs by about DIRECT sqrt(K) u of the sums' root mean square, u = 2^-24; made by Winograd's F(4x4, 3x3), as 3x3
-convolutions of WIDE channels and more may be, by WINOGRAD sqrt(K) u (both measured in float32 for 64 to 512 channels of random numbers)."""
+convolutions of WIDE channels and more may be, by WINOGRAD sqrt(K) u (both measured in float32 for 64 to 512 channels of random numbers).
+
+The gradient of the gamma of a BatchNormalization in inference mode is made of that of the kernel W before it (engine/plan/norm.c), as the sum of W dW over
+the kernel less another sum; it is off by what those sums are, however much of them cancels."""
+from kinks import readers
 from nets import inner
 
 import numpy as np
@@ -35,10 +39,11 @@ class Rounding:
     """Of a model, while in its `with`."""
 
     def __init__(self, model, seed):
-        self.random, self.on = tf.random.Generator.from_seed(seed), False
+        self.random, self.on, self.folded = tf.random.Generator.from_seed(seed), False, []
         for layer in inner(model):
             found = lengths(layer)
             if found:
+                self.folded += [(layer, norm) for norm in readers(layer) if type(norm).__name__ == "BatchNormalization" and norm.scale]
                 unit = U * (WINOGRAD if winograd(layer) else DIRECT)
                 layer.call = self.around(layer.call, *(unit * k**0.5 for k in found))
 
@@ -47,6 +52,18 @@ class Rounding:
 
     def __exit__(self, *exception):
         self.on = False
+
+    def add_to(self, gradients, pictures):
+        """What the gradients of gamma are off by, to a step's gradients by "layer/weight", in inference mode."""
+        for layer, norm in self.folded:
+            last = len(layer.weights) - 1
+            kernel, gradient = layer.weights[last].numpy(), gradients.get(f"{layer.name}/{last}")
+            if not layer.use_bias and gradient is not None and f"{norm.name}/0" in gradients:
+                channels = norm.output.shape[-1]
+                terms = np.square(kernel * gradient).reshape(-1, channels)
+                length = len(terms) + pictures * np.prod(norm.output.shape[1:-1])
+                size = DIRECT * U * length**0.5 * np.sqrt(terms.sum(0)) / np.abs(norm.gamma.numpy())
+                gradients[f"{norm.name}/0"] = gradients[f"{norm.name}/0"] + size * self.random.normal(size.shape, dtype=size.dtype).numpy()
 
     def off(self, t, share):
         """A channel that is mostly one large number errs by as much of that; one that cancels, by as much as what its sums are made of, as others' are."""
