@@ -140,6 +140,8 @@ void cli_message(const char *format, ...) CLI_PRINTF(1, 2); /* "tlvk: ..." and a
 void cli_print_json(json_t *line);   /* one line on stdout, at once; the reference is taken */
 json_t *cli_json_number(double value); /* null for NaN and infinities, which JSON cannot say */
 json_t *cli_json_text(const char *text); /* bytes that are not UTF-8 become U+FFFD; NULL becomes null */
+#define CLI_BYTES_TEXT 24
+const char *cli_bytes_text(uint64_t bytes, char text[CLI_BYTES_TEXT]); /* "1.53 GiB" */
 int cli_flush(int status);           /* at the end of a command: CLI_FAILED where stdout could not be written */
 char *cli_format(const char *format, ...) CLI_PRINTF(1, 2); /* a new text, or NULL without memory */
 

@@ -187,6 +187,8 @@ typedef struct watch {
     int epochs; /* of all phases; at the end, those that were run */
     double best_accuracy, last_accuracy;
     const tlvk_context *ctx;
+    const tlvk_model *model;
+    tlvk_memory memory;     /* of the phase with the highest peak */
     bool counting;          /* the device's time is counted from here on: */
     double busy, idle;      /* where its counters stood when the epoch, or the frozen part before it, began */
 } watch;
@@ -218,8 +220,37 @@ static void report_epoch(watch *w, int epoch, const tlvk_logs *l) {
     }
 }
 
+/* What a phase will take of the device's memory, in one line. */
+static void report_plan(const watch *w) {
+    tlvk_memory m;
+    if (tlvk_model_memory(w->model, &m)) {
+        return;
+    }
+    char needs[CLI_BYTES_TEXT], activations[CLI_BYTES_TEXT], limit[CLI_BYTES_TEXT], how[96] = "";
+    if (m.micro_batches > 1) {
+        snprintf(how, sizeof how, ", batches in %d parts", m.micro_batches);
+    }
+    if (m.recomputed) {
+        snprintf(how + strlen(how), sizeof how - strlen(how), ", %d operations done twice", m.recomputed);
+    }
+    cli_message("device memory: %s predicted (%s for activations), limit %s%s", cli_bytes_text(m.predicted_bytes, needs),
+                cli_bytes_text(m.activations_bytes, activations), cli_bytes_text(m.limit_bytes, limit), how);
+}
+
+/* Keeps the figures of the phase that took most. */
+static void read_memory(watch *w) {
+    tlvk_memory m;
+    if (!tlvk_model_memory(w->model, &m) && m.measured_bytes > w->memory.measured_bytes) {
+        w->memory = m;
+    }
+}
+
 static tlvk_verdict on_event(const tlvk_event *event, void *user) {
     watch *w = user;
+    if (event->kind == TLVK_EVENT_PLANNED) {
+        report_plan(w);
+        return TLVK_CONTINUE;
+    }
     tlvk_event whole = *event;
     whole.epochs = w->epochs;
     cli_progress_event(&w->progress, &whole);
@@ -296,7 +327,9 @@ static tlvk_status fit(finetune_job *job, int phase, int first_epoch, const floa
     };
     tlvk_history *more = NULL;
     if (!st) {
+        w->model = job->network.model;
         st = tlvk_model_fit(job->network.model, job->train, &desc, &more);
+        read_memory(w);
     }
     if (!st && *history) {
         st = tlvk_history_append(*history, more);
@@ -391,13 +424,19 @@ static int save(finetune_job *job, const watch *w, const tlvk_history *history) 
     if (!ok) {
         return CLI_FAILED;
     }
+    char predicted[CLI_BYTES_TEXT], measured[CLI_BYTES_TEXT];
+    if (w->memory.measured_bytes) {
+        cli_message("device memory: peak %s, predicted %s", cli_bytes_text(w->memory.measured_bytes, measured), cli_bytes_text(w->memory.predicted_bytes, predicted));
+    }
     double seconds = cli_seconds() - job->began;
     if (!job->o->checkpoint && !strcmp(job->checkpoint, job->own_checkpoint)) {
         remove_checkpoints(job);
     }
     if (job->o->common.json) {
-        cli_print_json(json_pack("{s:o, s:i, s:o, s:o, s:o}", "output", cli_json_text(output), "epochs", w->epochs, "seconds", cli_json_number(seconds),
-                                 "best_val_accuracy", cli_json_number(w->best_accuracy), "kernel_choices", choices_of(history)));
+        cli_print_json(json_pack("{s:o, s:i, s:o, s:o, s:o, s:I, s:I, s:i, s:i}", "output", cli_json_text(output), "epochs", w->epochs, "seconds",
+                                 cli_json_number(seconds), "best_val_accuracy", cli_json_number(w->best_accuracy), "kernel_choices", choices_of(history),
+                                 "predicted_bytes", (json_int_t)w->memory.predicted_bytes, "peak_bytes", (json_int_t)w->memory.measured_bytes,
+                                 "micro_batches", w->memory.micro_batches, "recomputed", w->memory.recomputed));
     } else if (isnan(w->best_accuracy)) {
         printf("%s: %d epochs in %.1f s\n", output, w->epochs, seconds);
     } else {

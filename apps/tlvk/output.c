@@ -69,6 +69,18 @@ json_t *cli_json_text(const char *text) {
     return value;
 }
 
+const char *cli_bytes_text(uint64_t bytes, char text[CLI_BYTES_TEXT]) {
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes / 1024;
+    int unit = 0;
+    while (value >= 1000 && unit < 3) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, CLI_BYTES_TEXT, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, units[unit]);
+    return text;
+}
+
 int cli_flush(int status) {
     if (fflush(stdout) == 0 && !ferror(stdout)) {
         return status;

@@ -117,6 +117,8 @@ void cli_progress_event(cli_progress *p, const tlvk_event *event) {
         }
         break;
     case TLVK_EVENT_EPOCH_END: finish_epoch(p, event); break;
+    case TLVK_EVENT_PLANNED:
+        break;
     case TLVK_EVENT_FEATURES:
         if (p->terminal) {
             draw(p, "Frozen part, once per picture: ", event->step, event->steps, NULL);

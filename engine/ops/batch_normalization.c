@@ -185,8 +185,10 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
         return s;
     /* Without a backward to come the statistics are this call's alone. */
     tlvk__span stats = call->training && call->aux[0].buffer ? call->aux[0] : tlvk__span_part(call->scratch, 0, m.stats);
-    s = call->training ? record_statistics(r, call, &m, stats, tlvk__span_part(call->scratch, m.stats, m.partials))
-                       : record_moving(r, call, x->pitch, stats);
+    if (!call->training)
+        s = record_moving(r, call, x->pitch, stats);
+    else if (!call->again) /* the statistics are there already, and the moving ones have been told */
+        s = record_statistics(r, call, &m, stats, tlvk__span_part(call->scratch, m.stats, m.partials));
     if (s)
         return s;
     tlvk__tensor vector = tlvk__span_tensor(&stats, 1, STATS, x->pitch);

@@ -127,7 +127,7 @@ typedef struct masking { const kin *k; const tlvk__op_call *call; const tlvk__te
 static tlvk_status record_piece(tlvk__recorder *r, const masking *m, const tlvk__piece *p) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *from = m->from;
-    int64_t samples = p->n1 - p->n0, first = p->n0 * m->noise.sample, odd = from->c % TLVK__LANES;
+    int64_t samples = p->n1 - p->n0, first = (m->call->first_sample + p->n0) * m->noise.sample, odd = from->c % TLVK__LANES;
     double floats = (double)samples * (double)tlvk__sample_floats(from);
     dropout_push push = {.items = (uint32_t)(samples * tlvk__sample_floats(from) / TLVK__LANES), .columns = (uint32_t)(from->pitch / TLVK__LANES),
                          .c = (uint32_t)from->c, .stream = m->call->stream, .first_block = (uint32_t)(first / 4), .first_word = (uint32_t)(first % 4),
@@ -150,7 +150,7 @@ static tlvk_status record(tlvk__recorder *r, const masking *m) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *from = m->from, *operands[] = {from, m->to};
     int64_t elements;
-    if (!tlvk__mul_i64(from->n * from->rows, from->c, &elements) || elements / 4 > UINT32_MAX)
+    if (!tlvk__mul_i64((m->call->first_sample + from->n) * from->rows, from->c, &elements) || elements / 4 > UINT32_MAX)
         return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "%s over %lld x %lld x %lld elements: 2^34 at most", m->k->class_name, (long long)from->n,
                           (long long)from->rows, (long long)from->c);
     if (m->call->step_params.offset % sizeof(tlvk__step_params) != 0)

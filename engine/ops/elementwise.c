@@ -33,7 +33,7 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
     push[w->operand_count] = (uint32_t)items;
     memcpy(push + w->operand_count + 1, w->words, sizeof w->words[0] * (size_t)w->word_count);
     if (w->sample_word)
-        push[w->operand_count + w->sample_word] = (uint32_t)p->n0;
+        push[w->operand_count + w->sample_word] = (uint32_t)(w->first_sample + p->n0);
     d.push_bytes = (uint32_t)(sizeof push[0] * (size_t)(w->operand_count + 1 + w->word_count));
     uint32_t per_group = w->group_items ? w->group_items : 64;
     d.groups[0] = (items + per_group - 1) / per_group;

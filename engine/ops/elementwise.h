@@ -30,6 +30,7 @@ typedef struct tlvk__walk {
     uint32_t group_items;                           /* items per workgroup; 0: 64, one per invocation; 1: one item per workgroup */
     uint32_t words[TLVK__WALK_WORDS]; int word_count;
     int sample_word;                                /* 1 + the word that receives the number of the piece's first sample; 0: none */
+    int64_t first_sample;                           /* the number of the first of all */
     double flops;                                   /* of the whole walk */
 } tlvk__walk;
 tlvk_status tlvk__record_walk(tlvk__recorder *r, const tlvk__walk *walk);

@@ -49,7 +49,7 @@ static tlvk_status record(tlvk__recorder *r, const tlvk__op_call *call, const tl
     int64_t elements;
     if (!(amount > 0))
         return tlvk__picture_copy(r, call, x, y, accumulate);
-    if (!tlvk__mul_i64(x->n * x->rows, x->c, &elements) || elements > UINT32_MAX)
+    if (!tlvk__mul_i64((call->first_sample + x->n) * x->rows, x->c, &elements) || elements > UINT32_MAX)
         return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "normal numbers for %lld x %lld x %lld elements: 2^32 at most", (long long)x->n, (long long)x->rows,
                           (long long)x->c);
     tlvk__span span;
@@ -62,7 +62,7 @@ static tlvk_status record(tlvk__recorder *r, const tlvk__op_call *call, const tl
         .operands = {{x, TLVK__READ, false}, {y, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}, {&params, TLVK__READ, true}}, .operand_count = 3,
         .n = x->n, .items = tlvk__sample_vec4s(x), .flops = 2.0 * (double)x->n * (double)tlvk__sample_floats(x),
         .words = {(uint32_t)x->c, (uint32_t)(x->pitch / TLVK__LANES), (uint32_t)x->rows, call->stream, 0, tlvk__float_bits(amount)},
-        .word_count = 6, .sample_word = 5});
+        .word_count = 6, .sample_word = 5, .first_sample = call->first_sample});
 }
 
 static tlvk_status noise_forward(tlvk__recorder *r, const tlvk__op_call *call) { return record(r, call, call->x[0], call->y, false, false); }

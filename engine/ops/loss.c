@@ -165,7 +165,7 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__loss_call *call, 
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *y = call->y;
     int64_t rows = (p->n1 - p->n0) * y->rows, per_group = rows_per_group(y->c), groups = tlvk__div_up(rows, per_group);
-    double values = (double)y->n * (double)y->rows * (double)s->values_per_row, weight = call->gradient_weight != 0 ? (double)call->gradient_weight : 1;
+    double values = (double)(call->batch_samples ? call->batch_samples : y->n) * (double)y->rows * (double)s->values_per_row, weight = call->gradient_weight != 0 ? (double)call->gradient_weight : 1;
     loss_push push = {.rows = (uint32_t)rows, .rows_per_sample = (uint32_t)y->rows, .c = (uint32_t)y->c, .y_pitch = (uint32_t)y->pitch,
                       .t_pitch = (uint32_t)call->target->pitch, .rows_per_group = (uint32_t)per_group, .smooth_scale = s->smooth_scale,
                       .smooth_shift = s->smooth_shift, .gradient_scale = (float)(weight / values)};

@@ -23,6 +23,7 @@ typedef struct tlvk__loss_call {
     const tlvk__tensor *target;       /* sparse: (n, rows, 1) class numbers as floats; else (n, rows, c) */
     const tlvk__tensor *sample_weight;/* (n, 1, 1); NULL: ones */
     const tlvk__tensor *dy;           /* gradient of the batch's loss (sum_over_batch_size) with respect to y; NULL: evaluation */
+    int64_t batch_samples;            /* of the batch whose loss dy is the gradient of, where y is a part of it; 0: y is the whole */
     float gradient_weight;            /* dy is multiplied by it: the loss's weight in the model's; 0: 1. The metrics are not weighted. */
     tlvk__span scaling;               /* tlvk__loss_scaling, whose scale dy is multiplied by; no buffer: 1 */
     tlvk__span metrics;               /* TLVK__METRIC_WORDS floats, at a multiple of 16 bytes; words LOSS to SQUARED are written (not added), the others left alone */

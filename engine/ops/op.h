@@ -100,7 +100,9 @@ typedef struct tlvk__op_call {
     const char *layer;
     bool training;                 /* batch statistics, dropout at work */
     bool mixed;                    /* products of matrices may round their operands to fp16 (docs/precision.md) */
+    bool again;                    /* a second forward of this step, for the backward: aux holds what the first one kept, and no state is updated */
     uint32_t stream;               /* random stream of this call, counted within the model */
+    int64_t first_sample;          /* of the batch: the samples that stand before these, where a batch is done in parts; random numbers count from it */
     int inputs;
     const tlvk__tensor *x[TLVK__MAX_INPUTS];
     const tlvk__tensor *y;

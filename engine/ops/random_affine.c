@@ -85,7 +85,7 @@ static tlvk_status record(kind k, tlvk__recorder *r, const tlvk__op_call *call) 
         .words = {(uint32_t)x->c, (uint32_t)(x->pitch / TLVK__LANES), (uint32_t)x->h, (uint32_t)x->w, call->stream, 0, tlvk__float_bits(l.lower[0]),
                   tlvk__float_bits(l.lower[1]), tlvk__float_bits(l.range[0]), tlvk__float_bits(l.range[1]), tlvk__float_bits(a->fill_value),
                   tlvk__float_bits(turn_of((fill_mode)a->fill_mode, x->w)), tlvk__float_bits(turn_of((fill_mode)a->fill_mode, x->h))},
-        .word_count = 13, .sample_word = 6});
+        .word_count = 13, .sample_word = 6, .first_sample = call->first_sample});
 }
 
 static tlvk_status rotation_forward(tlvk__recorder *r, const tlvk__op_call *call) { return record(ROTATION, r, call); }

@@ -40,7 +40,7 @@ static tlvk_status record(tlvk__recorder *r, const tlvk__op_call *call, const tl
         .n = x->n, .items = tlvk__sample_vec4s(x), .flops = 3.0 * (double)x->n * (double)tlvk__sample_floats(x),
         .words = {(uint32_t)x->c, (uint32_t)(x->pitch / TLVK__LANES), (uint32_t)x->rows, call->stream, 0, tlvk__float_bits(a->factor[0]),
                   tlvk__float_bits(a->factor[1] - a->factor[0]), tlvk__float_bits(a->value_range[0]), tlvk__float_bits(a->value_range[1])},
-        .word_count = 9, .sample_word = 5});
+        .word_count = 9, .sample_word = 5, .first_sample = call->first_sample});
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) { return record(r, call, NULL, call->y, false); }

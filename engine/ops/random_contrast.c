@@ -51,7 +51,7 @@ static tlvk_status record(tlvk__recorder *r, const tlvk__op_call *call, const tl
                      {y, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 4,
         .n = x->n, .items = columns, .group_items = 1, .flops = 4.0 * (double)x->n * (double)tlvk__sample_floats(x),
         .words = {(uint32_t)x->c, columns, (uint32_t)x->rows, call->stream, 0, tlvk__float_bits(lower_of(a)), tlvk__float_bits(range_of(a)),
-                  tlvk__float_bits(a->value_range[0]), tlvk__float_bits(a->value_range[1])}, .word_count = 9, .sample_word = 5});
+                  tlvk__float_bits(a->value_range[0]), tlvk__float_bits(a->value_range[1])}, .word_count = 9, .sample_word = 5, .first_sample = call->first_sample});
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) { return record(r, call, NULL, call->y, false); }

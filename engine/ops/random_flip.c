@@ -30,7 +30,7 @@ static tlvk_status record(tlvk__recorder *r, const tlvk__op_call *call, const tl
         .shader = "random_flip", .operation = "random_flip", .layer = call->layer, .specs = {{"ACCUMULATE", accumulate}, {"MODE", directions(call->attrs)}},
         .operands = {{x, TLVK__READ, false}, {y, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}, {&params, TLVK__READ, true}}, .operand_count = 3,
         .n = x->n, .items = tlvk__sample_vec4s(x),
-        .words = {(uint32_t)(x->pitch / TLVK__LANES), (uint32_t)x->h, (uint32_t)x->w, call->stream, 0}, .word_count = 5, .sample_word = 5});
+        .words = {(uint32_t)(x->pitch / TLVK__LANES), (uint32_t)x->h, (uint32_t)x->w, call->stream, 0}, .word_count = 5, .sample_word = 5, .first_sample = call->first_sample});
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) { return record(r, call, call->x[0], call->y, false); }

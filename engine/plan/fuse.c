@@ -93,7 +93,7 @@ static bool fuse_residual(tlvk__plan *plan, plan_step *s, int k) {
     if (other->producer != NO_STEP && &plan->steps[other->producer] > p) return false;
     if (passes_gradient(plan, s) && own_gradient(plan, p) && p->norm_attrs && !p->norm_moving) return false;
     tlvk__op_call call;
-    tlvk__plan_call(plan, p, false, &call);
+    tlvk__plan_call(plan, p, PLAN_FORWARD, &call);
     if (!p->op->residual(&plan->caps, &call)) return false;
     p->residual = s->inputs[1 - k];
     p->residual_count = 1;

@@ -22,8 +22,6 @@ static tlvk_status new_tensor(tlvk__plan *plan, const tlvk__shape *shape, int *o
     t->shape = *shape;
     t->producer = NO_STEP;
     t->root = t->grad_root = plan->tensor_count;
-    t->first = t->grad_first = plan_end_position(plan);
-    t->last = t->grad_last = -2;
     *out = plan->tensor_count++;
     return tlvk__tensor_from_shape(shape, &t->t);
 }

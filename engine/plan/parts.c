@@ -41,7 +41,7 @@ bool tlvk__plan_part_at(const tlvk__plan *plan, int index, tlvk__plan_part *part
     part->y = plan->tensors[s->output].shape;
     if (s->view) return true;
     tlvk__op_call call;
-    tlvk__plan_call(plan, s, false, &call);
+    tlvk__plan_call(plan, s, PLAN_FORWARD, &call);
     double flops = s->op->flops ? s->op->flops(&call) : 0;
     for (int pass = 0; pass < 3; pass++) part->flops[pass] = part->wanted[pass] ? flops : 0;
     add_bytes(plan, s, part);

@@ -91,7 +91,7 @@ static tlvk_status create(tlvk__plan *plan) {
     if (!st) st = target_sizes(plan);
     if (!st) st = tlvk__plan_mark(plan);
     if (!st) st = check_trainable(plan);
-    if (!st) st = tlvk__plan_place(plan);
+    if (!st) st = tlvk__plan_fit(plan);
     if (!st) st = list_variables(plan);
     if (!st) st = list_prepared(plan);
     return st;
@@ -117,6 +117,8 @@ void tlvk__plan_destroy(tlvk__plan *plan) {
         free(s->forward_scratch.segments);
         free(s->backward_scratch.segments);
         free(s->packed.segments);
+        free(s->again_scratch.segments);
+        free(s->again_packed.segments);
         free(s->norm_vectors.segments);
         free(s->norm_scratch.segments);
         for (int k = 0; k < TLVK__MAX_AUX; k++) free(s->aux[k].segments);
@@ -124,6 +126,7 @@ void tlvk__plan_destroy(tlvk__plan *plan) {
     for (int i = 0; i < plan->tensor_count; i++) {
         free(plan->tensors[i].storage.segments);
         free(plan->tensors[i].grad_storage.segments);
+        free(plan->tensors[i].again_storage.segments);
     }
     for (int i = 0; i < TLVK_MAX_IO; i++) free(plan->losses[i].dy_storage.segments);
     free(plan->loss_scratch.segments);
@@ -133,9 +136,40 @@ void tlvk__plan_destroy(tlvk__plan *plan) {
     free(plan->layouts);
     free(plan->trained);
     free(plan->prepared);
+    free(plan->later);
     free(plan->items);
     free(plan->block_bytes);
     free(plan);
+}
+
+bool tlvk__plan_divisible(const tlvk__plan *plan, const char **path, const char **why) {
+    static const char *const other_samples = "does not have the batch's number of samples";
+    int64_t n = plan->tensors[plan->inputs[0]].t.n;
+    *path = "the input";
+    *why = other_samples;
+    for (int i = 0; i < plan->input_count; i++) {
+        if (plan->tensors[plan->inputs[i]].t.n != n) return false;
+    }
+    for (int i = 0; i < plan->step_count; i++) {
+        const plan_step *s = &plan->steps[i];
+        bool statistics = (s->op->flags & TLVK__OP_STATE) && s->training;
+        *path = s->path;
+        *why = statistics ? "takes statistics of the whole batch" : other_samples;
+        if (statistics || plan->tensors[s->output].t.n != n) return false;
+    }
+    return true;
+}
+
+uint64_t tlvk__plan_arena_bytes(const tlvk__plan *plan) {
+    uint64_t sum = 0;
+    for (int i = 0; i < plan->block_count; i++) sum += plan->block_bytes[i];
+    return sum;
+}
+
+int tlvk__plan_recomputed(const tlvk__plan *plan) {
+    int count = 0;
+    for (int i = 0; i < plan->later_count; i++) count += plan->later[i].again;
+    return count;
 }
 
 uint64_t tlvk__plan_block_bytes(const tlvk__plan *plan, int block) { return block >= 0 && block < plan->block_count ? plan->block_bytes[block] : 0; }
@@ -165,8 +199,8 @@ double tlvk__plan_flops(const tlvk__plan *plan) {
         const plan_step *s = &plan->steps[i];
         if (s->view || !s->op->flops) continue;
         tlvk__op_call call;
-        tlvk__plan_call(plan, s, false, &call);
-        sum += s->op->flops(&call) * (1 + (s->want_dx ? 1 : 0) + (s->want_dw ? 1 : 0));
+        tlvk__plan_call(plan, s, PLAN_FORWARD, &call);
+        sum += s->op->flops(&call) * (1 + (s->again_at != NO_STEP ? 1 : 0) + (s->want_dx ? 1 : 0) + (s->want_dw ? 1 : 0));
     }
     return sum;
 }
@@ -213,6 +247,8 @@ static tlvk_status bind_step(tlvk__plan *plan, plan_step *s, const tlvk__plan_me
     if (!st) st = bind_storage(plan, &s->forward_scratch, memory);
     if (!st) st = bind_storage(plan, &s->backward_scratch, memory);
     if (!st) st = bind_storage(plan, &s->packed, memory);
+    if (!st) st = bind_storage(plan, &s->again_scratch, memory);
+    if (!st) st = bind_storage(plan, &s->again_packed, memory);
     if (!st) st = bind_storage(plan, &s->norm_vectors, memory);
     if (!st) st = bind_storage(plan, &s->norm_scratch, memory);
     if (st) return st;
@@ -235,11 +271,13 @@ tlvk_status tlvk__plan_bind(tlvk__plan *plan, const tlvk__plan_memory *memory) {
     for (int i = 0; !st && i < plan->tensor_count; i++) {
         st = bind_storage(plan, &plan->tensors[i].storage, memory);
         if (!st) st = bind_storage(plan, &plan->tensors[i].grad_storage, memory);
+        if (!st) st = bind_storage(plan, &plan->tensors[i].again_storage, memory);
     }
     for (int i = 0; !st && i < plan->tensor_count; i++) {
         plan_tensor *t = &plan->tensors[i];
         bind_tensor(&t->t, &plan->tensors[t->root].storage);
         bind_tensor(&t->grad, &plan->tensors[t->grad_root].grad_storage);
+        bind_tensor(&t->again, &plan->tensors[t->root].again_storage);
     }
     for (int i = 0; !st && i < plan->output_count; i++) {
         plan_loss *l = &plan->losses[i];

@@ -36,6 +36,10 @@ typedef struct tlvk__plan_desc {
     tlvk__objective objectives[TLVK_MAX_IO]; /* one per flat output; not read for PREDICT */
     bool mixed;                      /* products of matrices in mixed precision */
     bool update;                     /* TRAIN: record the optimizer's update (false: gradients only, for tests) */
+    uint64_t budget_bytes;           /* TRAIN: of the arena. Where more would be needed, the backward makes some activations again instead of keeping them: as
+                                        few as do, with the same bits. 0: none. A plan that cannot keep it is made all the same. */
+    bool divided;                    /* TRAIN: the batch is done in parts: this plan's gradients may be added to those of the parts before */
+    bool smallest;                   /* TRAIN: the smallest arena that can be found, whatever it costs */
 } tlvk__plan_desc;
 
 typedef struct tlvk__plan tlvk__plan;
@@ -45,12 +49,16 @@ void tlvk__plan_destroy(tlvk__plan *plan);
 /* --- what it will take ---------------------------------------------------------------------------------------------------------------- */
 /* Bytes of arena block i (each at most caps.max_allocation_bytes); 0 past the last. Plans that do not run at the same time share blocks. */
 uint64_t tlvk__plan_block_bytes(const tlvk__plan *plan, int block);
+uint64_t tlvk__plan_arena_bytes(const tlvk__plan *plan); /* all blocks together */
+int tlvk__plan_recomputed(const tlvk__plan *plan);       /* how many steps run forward a second time */
 /* Variables the plan reads, and whether it trains them; returns false past the last. */
 bool tlvk__plan_variable(const tlvk__plan *plan, int index, tlvk__variable **v, tlvk__layout *layout, bool *trained);
 /* Things prepared once from variables that do not change: packed weights, and scale and shift of frozen BatchNormalizations. The same key
  * in two plans is the same thing. Returns false past the last. */
 typedef struct tlvk__prepared { uint64_t key; uint64_t bytes; } tlvk__prepared;
 bool tlvk__plan_prepared(const tlvk__plan *plan, int index, tlvk__prepared *prepared);
+/* Whether a batch may be cut and its parts run one after the other with the same result; otherwise the layer that stands against it and why. */
+bool tlvk__plan_divisible(const tlvk__plan *plan, const char **path, const char **why);
 const tlvk__tensor *tlvk__plan_input(const tlvk__plan *plan, int index);   /* sizes; storage after bind */
 const tlvk__tensor *tlvk__plan_output(const tlvk__plan *plan, int index);
 const tlvk__shape *tlvk__plan_output_shape(const tlvk__plan *plan, int index);
@@ -86,6 +94,8 @@ typedef struct tlvk__plan_io {           /* one slot's host side */
     tlvk__span metrics;                  /* DOWNLOAD memory, TLVK__METRIC_WORDS floats per output; the first output's hold what is the whole step's: PENALTY, NORM */
     tlvk__span outputs[TLVK_MAX_IO];     /* DOWNLOAD memory, padded layout; PREDICT */
     const tlvk__update_call *update;     /* TRAIN with update, and EVALUATE for the penalty: everything but step_params and metrics, which are this slot's */
+    int64_t first_sample, batch_samples; /* of a part of a batch: how many samples stand before it, how many the batch has; 0, 0: it is the whole */
+    bool accumulate, unfinished;         /* a part that is not the first: gradients of variables are added to what is there; not the last: no update or penalty */
 } tlvk__plan_io;
 /* Records what is prepared once (keys not in `done`); run it before the first step and after the variables were uploaded again. */
 tlvk_status tlvk__plan_record_prepare(tlvk__plan *plan, tlvk__recorder *r, bool (*done)(void *user, uint64_t key), void *user);

@@ -29,7 +29,11 @@ typedef struct plan_tensor {
     bool grad_wanted;
     int first, last;               /* positions, on roots */
     int grad_first, grad_last;
-    plan_storage storage, grad_storage;
+    bool kept;                     /* on roots: what the backward reads stays from the forward until then; else it is made again (recompute.c) */
+    int first_writer, last_writer; /* on roots: the steps that write this memory lie in this range */
+    int again_first, again_last;   /* positions of what was made again, on roots */
+    tlvk__tensor again;
+    plan_storage storage, grad_storage, again_storage;
 } plan_tensor;
 
 typedef struct plan_step {
@@ -53,7 +57,9 @@ typedef struct plan_step {
     bool dx_accumulate[TLVK__MAX_INPUTS], dx_skip[TLVK__MAX_INPUTS]; /* skip: not wanted, or memory shared with dy */
     bool residual_accumulate, residual_skip; /* the same of the residual's gradient, which is dy before the activation */
     tlvk__op_needs needs;
-    plan_storage aux[TLVK__MAX_AUX], forward_scratch, backward_scratch, packed;
+    plan_storage aux[TLVK__MAX_AUX], forward_scratch, backward_scratch, packed, again_scratch, again_packed;
+    int back_at, again_at;         /* positions of its backward and of its second forward; NO_STEP: none */
+    int epilogue_at;               /* of its epilogue's backward, just before back_at: its output may go in between; back_at where there is none */
     const tlvk__tensor *w[TLVK__MAX_VARIABLES], *dw[TLVK__MAX_VARIABLES]; /* bound */
     bool dw_accumulate[TLVK__MAX_VARIABLES];
     const tlvk__tensor *norm_w[4], *norm_dw[2];
@@ -72,6 +78,9 @@ typedef struct plan_loss {         /* of one output */
     tlvk__tensor dy; plan_storage dy_storage;
 } plan_loss;
 
+typedef struct plan_later { int step; bool again; } plan_later; /* behind the losses: the backward of a step, or its second forward */
+typedef enum plan_stage { PLAN_FORWARD, PLAN_AGAIN, PLAN_BACKWARD } plan_stage;
+
 struct tlvk__plan {
     tlvk__plan_desc desc;
     tlvk__caps caps;
@@ -82,6 +91,8 @@ struct tlvk__plan {
     tlvk__tensor weight;           /* sizes of the sample weights */
     tlvk__variable **variables; tlvk__layout *layouts; bool *trained; int variable_count;
     tlvk__prepared *prepared; int prepared_count;
+    plan_later *later; int later_count; /* in order; see tlvk__plan_schedule */
+    int end_at;                    /* position of the update, behind all others */
     plan_memory_item *items; size_t item_count, item_capacity;
     uint64_t *block_bytes; int block_count;
     plan_storage loss_scratch;
@@ -104,14 +115,22 @@ static inline bool plan_takes_slope(const plan_step *s) { return (s->op->flags &
 static inline bool plan_scales_dy(const plan_step *s) { return s->norm_attrs && !s->norm_moving && (s->want_dx || s->want_dw); }
 /* Backward of `s` begins with writing dy before the epilogue in the place of dy. */
 static inline bool plan_changes_dy(const plan_step *s) { return !s->view && ((s->activation.kind != TLVK_LINEAR && !plan_takes_slope(s)) || plan_scales_dy(s)); }
-/* memory.c: lifetimes -> items -> block offsets. */
+/* recompute.c: which tensors are kept for the backward and which are made again there, so that the arena stays within desc.budget_bytes, and where all lies. */
+tlvk_status tlvk__plan_fit(tlvk__plan *plan);
+/* The order behind the losses from what is kept: a step's second forward stands before the first backward that reads what it makes. */
+void tlvk__plan_schedule(tlvk__plan *plan);
+/* memory.c: what each step needs; lifetimes of the schedule -> items. */
+tlvk_status tlvk__plan_needs(tlvk__plan *plan);
+tlvk_status tlvk__plan_items(tlvk__plan *plan);
+uint64_t tlvk__plan_block_limit(const tlvk__plan *plan); /* bytes of one block of the arena */
+/* place.c: items -> block offsets. */
 tlvk_status tlvk__plan_place(tlvk__plan *plan);
-/* Positions in time: forward of step i, the loss, backward of step i. */
+/* TLVK__READS_X and _Y of a step's backward, its epilogue's included. */
+unsigned tlvk__plan_backward_reads(const plan_step *s);
+/* Positions in time: forward of step i is i, then the losses, then plan->later in order, then the update. */
 static inline int plan_loss_position(const tlvk__plan *p) { return p->step_count; }
-static inline int plan_backward_position(const tlvk__plan *p, int step) { return 2 * p->step_count - step; }
-static inline int plan_end_position(const tlvk__plan *p) { return 2 * p->step_count + 1; }
 /* Fills a call for recording; before bind the tensors have sizes only. */
-void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, tlvk__op_call *call);
+void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, plan_stage stage, tlvk__op_call *call);
 uint64_t tlvk__plan_packed_key(const plan_step *s);
 uint64_t tlvk__plan_norm_key(const plan_step *s);
 uint64_t tlvk__plan_norm_vector_bytes(const tlvk__plan *plan, const plan_step *s); /* of scale, and of shift behind it */
@@ -119,8 +138,8 @@ uint64_t tlvk__plan_norm_vector_bytes(const tlvk__plan *plan, const plan_step *s
 bool tlvk__plan_norm_fits(const tlvk__plan *plan, const plan_step *producer, const plan_step *norm);
 uint64_t tlvk__plan_norm_scratch_bytes(const tlvk__plan *plan, const plan_step *s);
 tlvk_status tlvk__plan_norm_forward(const plan_step *s, tlvk__recorder *r);
-/* `call` is the backward of the convolution, dy behind the activation's gradient. */
-tlvk_status tlvk__plan_norm_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__op_call *call);
+/* `call` is the backward of the convolution, dy behind the activation's gradient. accumulate: gradients of variables are added to what is there. */
+tlvk_status tlvk__plan_norm_backward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__op_call *call, bool accumulate);
 void tlvk__plan_loss_call(const tlvk__plan *plan, int output, tlvk__loss_call *call);
 
 #endif

@@ -8,27 +8,34 @@ static tlvk__span region(const plan_storage *storage) {
     return storage->item_count && storage->segments ? storage->segments[0] : (tlvk__span){ 0 };
 }
 
-void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, bool backward, tlvk__op_call *call) {
+/* A tensor as it is seen before or behind the losses. */
+static const tlvk__tensor *tensor_at(const tlvk__plan *plan, int index, plan_stage stage) {
+    const plan_tensor *t = &plan->tensors[index];
+    return stage != PLAN_FORWARD && plan->tensors[t->root].again_storage.item_count ? &t->again : &t->t;
+}
+
+void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, plan_stage stage, tlvk__op_call *call) {
     memset(call, 0, sizeof *call);
     call->attrs = s->attrs;
     call->layer = s->path;
     call->training = s->training;
     call->mixed = plan->desc.mixed;
+    call->again = stage == PLAN_AGAIN;
     call->stream = s->stream;
     call->inputs = s->input_count;
-    call->y = &plan->tensors[s->output].t;
-    call->epilogue.activation = !backward || plan_takes_slope(s) ? s->activation : tlvk__activation_of(TLVK_LINEAR);
-    if (s->residual_count && !backward) call->epilogue.residual = &plan->tensors[s->residual].t;
+    call->y = tensor_at(plan, s->output, stage);
+    call->epilogue.activation = stage != PLAN_BACKWARD || plan_takes_slope(s) ? s->activation : tlvk__activation_of(TLVK_LINEAR);
+    if (s->residual_count && stage != PLAN_BACKWARD) call->epilogue.residual = tensor_at(plan, s->residual, stage);
     if (s->norm_attrs) {
         call->epilogue.scale = &s->scale;
         call->epilogue.shift = &s->shift;
     }
-    for (int k = 0; k < s->input_count; k++) call->x[k] = &plan->tensors[s->inputs[k]].t;
+    for (int k = 0; k < s->input_count; k++) call->x[k] = tensor_at(plan, s->inputs[k], stage);
     for (int k = 0; k < s->variable_count; k++) call->w[k] = s->w[k];
     for (int k = 0; k < TLVK__MAX_AUX; k++) call->aux[k] = region(&s->aux[k]);
-    call->scratch = region(backward ? &s->backward_scratch : &s->forward_scratch);
-    call->packed = s->constant ? s->prepared : region(&s->packed);
-    if (!backward) return;
+    call->scratch = region(stage == PLAN_FORWARD ? &s->forward_scratch : stage == PLAN_AGAIN ? &s->again_scratch : &s->backward_scratch);
+    call->packed = s->constant ? s->prepared : region(stage == PLAN_AGAIN ? &s->again_packed : &s->packed);
+    if (stage != PLAN_BACKWARD) return;
     call->dy = &plan->tensors[s->output].grad;
     for (int k = 0; k < s->input_count; k++) {
         call->dx[k] = s->dx_skip[k] ? NULL : &plan->tensors[s->inputs[k]].grad;
@@ -56,14 +63,15 @@ void tlvk__plan_loss_call(const tlvk__plan *plan, int output, tlvk__loss_call *c
     call->layer = plan->output_count == 1 ? "loss" : l->path;
 }
 
-static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *s, tlvk__recorder *r, const tlvk__plan_io *io) {
+static tlvk_status record_step_forward(const tlvk__plan *plan, const plan_step *s, plan_stage stage, tlvk__recorder *r, const tlvk__plan_io *io) {
     if (s->view) return TLVK_OK;
     tlvk__op_call call;
-    tlvk__plan_call(plan, s, false, &call);
+    tlvk__plan_call(plan, s, stage, &call);
     call.step_params = s->in_front ? io->front_params : io->step_params;
-    tlvk_status st = tlvk__recorder_scope(r, "forward", s->path);
+    call.first_sample = io->first_sample;
+    tlvk_status st = tlvk__recorder_scope(r, stage == PLAN_FORWARD ? "forward" : "backward", s->path);
     if (!st && s->op->pack && !s->constant && s->needs.packed_bytes) st = s->op->pack(r, &call);
-    if (!st && s->norm_moving) st = tlvk__plan_norm_forward(s, r);
+    if (!st && s->norm_moving && stage == PLAN_FORWARD) st = tlvk__plan_norm_forward(s, r); /* kept until the backward */
     if (!st) st = s->op->forward(r, &call);
     return st ? tlvk__fail_context(st, "%s", s->path) : TLVK_OK;
 }
@@ -91,12 +99,15 @@ static tlvk_status record_step_backward(const tlvk__plan *plan, const plan_step 
     if (st) return st;
     if (s->view) return record_view_backward(plan, s, r);
     tlvk__op_call call;
-    tlvk__plan_call(plan, s, true, &call);
+    tlvk__plan_call(plan, s, PLAN_BACKWARD, &call);
     call.step_params = io->step_params;
+    call.first_sample = io->first_sample;
+    for (int k = 0; io->accumulate && k < s->variable_count; k++) call.dw_accumulate[k] = true;
     const tlvk__tensor *dy = &plan->tensors[s->output].grad;
     if (plan_changes_dy(s)) st = tlvk__record_activation_backward(r, &s->activation, call.y, dy, plan_scales_dy(s) ? &s->scale : NULL, dy, s->path);
     if (!st && s->residual_count && !s->residual_skip) st = record_residual_backward(plan, s, r);
-    if (!st && (s->want_dx || s->want_dw)) st = s->norm_moving ? tlvk__plan_norm_backward(plan, s, r, &call) : s->op->backward(r, &call);
+    bool wanted = s->want_dx || s->want_dw;
+    if (!st && wanted) st = s->norm_moving ? tlvk__plan_norm_backward(plan, s, r, &call, io->accumulate) : s->op->backward(r, &call);
     return st ? tlvk__fail_context(st, "%s (backward)", s->path) : TLVK_OK;
 }
 
@@ -129,6 +140,7 @@ static tlvk_status record_loss(const tlvk__plan *plan, tlvk__recorder *r, int ou
     call.target = &target;
     call.sample_weight = &weight;
     if (call.dy && plan->desc.update && io->update) call.scaling = io->update->scaling;
+    call.batch_samples = io->batch_samples;
     call.metrics = io->metrics;
     call.metrics.bytes = TLVK__METRIC_WORDS * sizeof(float);
     call.metrics.offset += (uint64_t)output * call.metrics.bytes;
@@ -157,7 +169,7 @@ tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__p
     for (int i = 0; !st && i < plan->input_count; i++) {
         if (plan->tensors[plan->inputs[i]].t.segment_count) st = record_tensor_copy(r, &plan->tensors[plan->inputs[i]].t, io->inputs[i], false);
     }
-    for (int i = 0; !st && i < plan->step_count; i++) st = record_step_forward(plan, &plan->steps[i], r, io);
+    for (int i = 0; !st && i < plan->step_count; i++) st = record_step_forward(plan, &plan->steps[i], PLAN_FORWARD, r, io);
     if (!st && plan->desc.mode == TLVK__PLAN_PREDICT) {
         st = tlvk__recorder_scope(r, "output", NULL);
         for (int i = 0; !st && i < plan->output_count; i++) st = record_tensor_copy(r, &plan->tensors[plan->outputs[i]].t, io->outputs[i], true);
@@ -165,11 +177,14 @@ tlvk_status tlvk__plan_record(tlvk__plan *plan, tlvk__recorder *r, const tlvk__p
     }
     if (!st) st = tlvk__recorder_scope(r, "loss", NULL);
     for (int i = 0; !st && i < plan->output_count; i++) st = record_loss(plan, r, i, io);
-    if (!st && plan->desc.mode == TLVK__PLAN_EVALUATE && io->update) st = record_penalty(r, io);
+    if (!st && plan->desc.mode == TLVK__PLAN_EVALUATE && io->update && !io->unfinished) st = record_penalty(r, io);
     if (st || plan->desc.mode != TLVK__PLAN_TRAIN) return st;
-    for (int i = plan->step_count - 1; !st && i >= 0; i--) st = record_step_backward(plan, &plan->steps[i], r, io);
+    for (int i = 0; !st && i < plan->later_count; i++) {
+        const plan_step *s = &plan->steps[plan->later[i].step];
+        st = plan->later[i].again ? record_step_forward(plan, s, PLAN_AGAIN, r, io) : record_step_backward(plan, s, r, io);
+    }
     if (!st) st = tlvk__recorder_scope(r, "update", NULL);
-    if (!st && plan->desc.update) st = record_update(r, io);
+    if (!st && plan->desc.update && io->update && !io->unfinished) st = record_update(r, io);
     return st;
 }
 
@@ -180,7 +195,7 @@ tlvk_status tlvk__plan_record_prepare(tlvk__plan *plan, tlvk__recorder *r, bool 
         if (s->view) continue;
         if (s->constant && s->needs.packed_bytes && !done(user, tlvk__plan_packed_key(s))) {
             tlvk__op_call call;
-            tlvk__plan_call(plan, s, false, &call);
+            tlvk__plan_call(plan, s, PLAN_FORWARD, &call);
             st = s->op->pack(r, &call);
         }
         if (!st && s->norm_attrs && !s->norm_moving && !done(user, tlvk__plan_norm_key(s))) {

@@ -77,18 +77,6 @@ static tlvk_status read_optimizer(tlvk_model *model) {
     return TLVK_OK;
 }
 
-/* A file's optimizer goes on where it stopped: its slots become those of the model's first session. */
-static tlvk_status restore_slots(const tlvk_model *model, tlvk__session *session) {
-    const tlvk__optimizer_state *s = model->optimizer_state;
-    tlvk__variable *v;
-    tlvk_status st = TLVK_OK;
-    for (int i = 0; s && !st && tlvk__session_trained(session, i, &v); i++) {
-        float *const *values = tlvk__optimizer_state_of(s, v);
-        for (int slot = 0; values && !st && slot < s->slots; slot++) st = tlvk__session_write_slot(session, i, slot, values[slot]);
-    }
-    return st;
-}
-
 static void attach(tlvk_model *model, tlvk__training *t) {
     tlvk__plateau_begin(&t->plateau, &t->optimizer);
     if (model->training) model->training_destroy(model->training);
@@ -162,29 +150,10 @@ static tlvk_status trainable_key(tlvk_model *model, uint64_t *key) {
 }
 
 /* Loss scaling goes on too, or begins behind the steps that a file's optimizer has done. */
-static tlvk_status carry_scaling(const tlvk__training *t, tlvk__session *to) {
-    tlvk__loss_scaling scaling = { 0 };
-    tlvk_status st = t->session ? tlvk__session_read_scaling(t->session, &scaling) : TLVK_OK;
-    if (scaling.scale == 0) scaling = tlvk__loss_scaling_begin(&t->optimizer, t->steps);
-    return st ? st : tlvk__session_write_scaling(to, &scaling);
-}
-
-/* Optimizer slots of variables that both sessions train move from one to the other. */
-static tlvk_status carry_slots(tlvk__session *from, tlvk__session *to, int slots) {
-    tlvk__variable *a, *b;
-    tlvk_status st = TLVK_OK;
-    for (int i = 0; !st && tlvk__session_trained(to, i, &b); i++) {
-        for (int k = 0; !st && tlvk__session_trained(from, k, &a); k++) {
-            if (a != b) continue;
-            float *dense = tlvk__calloc(a->elements, sizeof *dense);
-            if (!dense) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: no memory", a->name);
-            for (int slot = 0; !st && slot < slots; slot++) {
-                st = tlvk__session_read_slot(from, k, slot, dense);
-                if (!st) st = tlvk__session_write_slot(to, i, slot, dense);
-            }
-            free(dense);
-        }
-    }
+static tlvk_status read_scaling(const tlvk__training *t, tlvk__loss_scaling *scaling) {
+    *scaling = (tlvk__loss_scaling){ 0 };
+    tlvk_status st = t->session ? tlvk__session_read_scaling(t->session, scaling) : TLVK_OK;
+    if (scaling->scale == 0) *scaling = tlvk__loss_scaling_begin(&t->optimizer, t->steps);
     return st;
 }
 
@@ -204,20 +173,18 @@ tlvk_status tlvk__training_session(tlvk_model *model, const tlvk__task *task, in
         *out = t->session;
         return TLVK_OK;
     }
-    tlvk__session *fresh;
-    st = tlvk__session_create(model, &d, &fresh);
+    /* The host holds the optimizer's state in between, so that the device never holds two sessions. */
+    tlvk__loss_scaling scaling;
+    st = read_optimizer(model);
+    if (!st) st = read_scaling(t, &scaling);
     if (st) return st;
-    st = t->session ? carry_slots(t->session, fresh, tlvk__optimizer_slots(&t->optimizer)) : restore_slots(model, fresh);
-    if (!st) st = carry_scaling(t, fresh);
-    if (st) {
-        tlvk__session_destroy(fresh);
-        return st;
-    }
     tlvk__session_destroy(t->session);
-    t->session = fresh;
+    t->session = NULL;
+    if ((st = tlvk__session_create(model, &d, &t->session))) return st;
+    tlvk__session_set_state(t->session, model->optimizer_state);
     t->trainable_key = key;
-    *out = fresh;
-    return TLVK_OK;
+    *out = t->session;
+    return tlvk__session_write_scaling(t->session, &scaling);
 }
 
 double tlvk__model_penalty(const tlvk_model *model) {
@@ -238,4 +205,14 @@ double tlvk__model_penalty(const tlvk_model *model) {
     free(list);
     free(trainable);
     return sum;
+}
+
+tlvk_status tlvk_model_memory(const tlvk_model *model, tlvk_memory *memory) {
+    tlvk_context *ctx = tlvk__model_context(model);
+    if (!model || !memory) return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_memory: no model or no place for the result"));
+    if (!model->training || !model->training->session) {
+        return tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_memory: model %s was not trained since it was compiled", model->name));
+    }
+    tlvk__session_memory(model->training->session, memory);
+    return TLVK_OK;
 }

@@ -151,6 +151,7 @@ void tlvk__features_destroy(tlvk__features *f) {
     free(f);
 }
 
+uint64_t tlvk__features_memory_bytes(const tlvk__features *f) { return f->memory ? (uint64_t)f->samples * (uint64_t)f->total * sizeof(float) : 0; }
 int tlvk__features_count(const tlvk__features *f) { return f->count; }
 int64_t tlvk__features_elements(const tlvk__features *f, int output) { return f->elements[output]; }
 const tlvk__shape *tlvk__features_shape(const tlvk__features *f, int output) { return &f->shapes[output]; }

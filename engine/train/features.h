@@ -18,6 +18,7 @@ typedef struct tlvk__features_desc {
 } tlvk__features_desc;
 tlvk_status tlvk__features_create(const tlvk__features_desc *desc, tlvk__features **out);
 void tlvk__features_destroy(tlvk__features *f);
+uint64_t tlvk__features_memory_bytes(const tlvk__features *f); /* of the host's memory; 0 on disk */
 int tlvk__features_count(const tlvk__features *f);
 int64_t tlvk__features_elements(const tlvk__features *f, int output);
 const tlvk__shape *tlvk__features_shape(const tlvk__features *f, int output);

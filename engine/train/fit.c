@@ -69,8 +69,10 @@ static tlvk_status make_features(fit_state *f, tlvk_dataset *data, const tlvk__t
     tlvk__shape shapes[TLVK_MAX_IO];
     tlvk__features_desc d = { .samples = tlvk_dataset_size(data), .shapes = shapes, .policy = f->desc->cache,
                               .folder = tlvk__context_cache_folder(f->model->ctx) };
-    uint64_t memory = tlvk__host_memory_bytes();
+    /* Training's and validation's features share half of the host's memory; who comes later has what is left. */
+    uint64_t memory = tlvk__host_memory_bytes(), taken = f->features ? tlvk__features_memory_bytes(f->features) : 0;
     d.memory_bytes = memory ? memory / 2 : UINT64_C(1) << 30;
+    d.memory_bytes -= TLVK__MIN(d.memory_bytes, taken);
     tlvk_status st = prefix_shapes(f, task, shapes, &d.count);
     if (st) return st;
     d.key = f->prefix_hash;
@@ -209,7 +211,7 @@ static tlvk_status end_epoch(fit_state *f, tlvk_logs *logs, bool *stop) {
 
 static tlvk_status run_epochs(fit_state *f) {
     /* A checkpoint of a fit that had stopped early has nothing left to do. */
-    bool stop = f->desc->early_stopping_patience > 0 && f->progress.wait >= f->desc->early_stopping_patience;
+    bool stop = f->stopped || (f->desc->early_stopping_patience > 0 && f->progress.wait >= f->desc->early_stopping_patience);
     while (!stop && f->progress.epoch < f->epochs) {
         f->epoch_began = tlvk__now_seconds();
         if (send(f, TLVK_EVENT_EPOCH_BEGIN, 0, f->steps_per_epoch, NULL) == TLVK_STOP) return TLVK_OK;
@@ -252,6 +254,36 @@ static tlvk_status allocate_best(fit_state *f) {
     return TLVK_OK;
 }
 
+/* Runners of the batches of one pass over `size` samples: whole ones, and the tail. */
+static tlvk_status expect_batches(const fit_state *f, const tlvk__task *task, tlvk__network network, tlvk__plan_mode mode, int64_t size, int64_t batch) {
+    tlvk__shape inputs[TLVK_MAX_IO];
+    int count = task->input_count;
+    memcpy(inputs, task->inputs, sizeof inputs);
+    tlvk_status st = network == TLVK__SUFFIX ? prefix_shapes(f, task, inputs, &count) : TLVK_OK;
+    const int64_t samples[2] = { size >= batch ? batch : 0, size % batch };
+    for (int i = 0; !st && i < 2; i++) {
+        for (int k = 0; k < count; k++) inputs[k].dim[0] = samples[i];
+        if (samples[i]) st = tlvk__session_expect(f->session, network, mode, inputs);
+    }
+    return st;
+}
+
+/* All that the fit will run on the device, so that its memory is known before any of it is allocated. */
+static tlvk_status plan_memory(fit_state *f, bool cached) {
+    const tlvk_fit_desc *d = f->desc;
+    int64_t size = tlvk_dataset_size(f->train), val_size = d->validation ? tlvk_dataset_size(d->validation) : 0;
+    bool train_cached = cached && !d->augmentation;
+    tlvk__network network = train_cached ? TLVK__SUFFIX : d->augmentation ? TLVK__AUGMENTED : TLVK__WHOLE;
+    tlvk_status st = expect_batches(f, &f->task, network, TLVK__PLAN_TRAIN, size, f->batch);
+    if (!st && val_size) st = expect_batches(f, &f->val_task, cached ? TLVK__SUFFIX : TLVK__WHOLE, TLVK__PLAN_EVALUATE, val_size, f->batch);
+    if (!st && train_cached) st = expect_batches(f, &f->task, TLVK__PREFIX, TLVK__PLAN_PREDICT, size, f->batch);
+    if (!st && cached && val_size) st = expect_batches(f, &f->val_task, TLVK__PREFIX, TLVK__PLAN_PREDICT, val_size, f->batch);
+    if (!st) st = tlvk__session_plan_memory(f->session);
+    if (st) return tlvk__fail_context(st, "fit");
+    if (send(f, TLVK_EVENT_PLANNED, 0, f->steps_per_epoch, NULL) == TLVK_STOP) f->stopped = true;
+    return TLVK_OK;
+}
+
 static tlvk_status set_up(fit_state *f) {
     const tlvk_fit_desc *d = f->desc;
     tlvk_status st = check_desc(f);
@@ -268,13 +300,16 @@ static tlvk_status set_up(fit_state *f) {
     f->progress = (tlvk__progress){ .epoch = d->initial_epoch, .seed = d->seed, .best = (double)NAN, .best_score = (double)NAN,
                                     .plateau = f->training->plateau, .data_size = tlvk_dataset_size(f->train), .batch = f->batch };
     st = tlvk__training_session(f->model, &f->task, f->batch, d->batch_norm_inference, d->augmentation, &f->session);
+    if (st) return st;
+    bool cached = d->cache != TLVK_CACHE_OFF && tlvk__session_has_prefix(f->session);
+    st = plan_memory(f, cached);
     if (!st) st = allocate_best(f);
     if (!st && d->resume) {
         st = tlvk__checkpoint_read(d->resume, f->session, f->training, &f->progress, f->history, f->best);
         if (!st) f->training->steps = f->progress.steps;
     }
     if (!st) st = tlvk__history_choices(f->history, tlvk__session_choices(f->session));
-    bool cached = !st && f->progress.epoch < f->epochs && d->cache != TLVK_CACHE_OFF && tlvk__session_has_prefix(f->session);
+    cached = !st && cached && f->progress.epoch < f->epochs;
     if (cached) st = cache_prefix(f);
     if (st) return st;
     int64_t val_size = d->validation ? tlvk_dataset_size(d->validation) : 0;

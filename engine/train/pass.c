@@ -75,10 +75,9 @@ static void fill_slot(pass_state *s, tlvk__runner *runner, int slot, int64_t n) 
         for (int64_t i = 0; i < n; i++) tlvk__task_target(p->task, p->data, k, s->ids[i], s->targets[k] + i * p->task->target_widths[k]);
         tlvk__runner_put_target(runner, slot, k, s->targets[k]);
     }
-    float *weights = tlvk__runner_sample_weights(runner, slot);
     for (int64_t i = 0; i < n; i++) {
         int label = p->class_weight ? tlvk_dataset_label(p->data, s->ids[i]) : -1;
-        weights[i * TLVK__LANES] = label >= 0 && label < p->class_weight_count ? p->class_weight[label] : 1.0f;
+        tlvk__runner_put_sample_weight(runner, slot, i, label >= 0 && label < p->class_weight_count ? p->class_weight[label] : 1.0f);
     }
 }
 

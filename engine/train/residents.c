@@ -73,7 +73,7 @@ static tlvk_status place_constant(tlvk__residents *r, tlvk__resident *e) {
     int64_t rows = rows_within(e, TLVK__MIN(caps->max_allocation_bytes, LARGEST_CHUNK));
     if (rows < 1) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: one row of %lld numbers of its %s is larger than the device allocates", e->layer, (long long)e->w.pitch, e->variable->name);
     tlvk_status st = make_segments(e, rows);
-    for (int i = 0; !st && i < e->w.segment_count; i++) st = tlvk__pool_take(&r->pool, segment_bytes(e, i), &e->w_segments[i]);
+    for (int i = 0; !st && i < e->w.segment_count; i++) r->pool.expected += tlvk__pool_round(segment_bytes(e, i));
     return st;
 }
 
@@ -134,14 +134,15 @@ static tlvk_status zero_span(tlvk__device *d, tlvk__span span) {
     return st;
 }
 
+static uint64_t table_bytes(const tlvk__chunk *c) { return c->blocks * sizeof(tlvk__block_row); }
+
 static tlvk_status make_chunk(tlvk__residents *r, int index, const tlvk_optimizer *o) {
     static const char *const what[6] = { "weights", "gradients", "optimizer state", "optimizer state", "optimizer state", "optimizer table" };
     tlvk__chunk *c = &r->chunks[index];
-    c->blocks = (uint32_t)(r->chunk_bytes[index] / BLOCK_BYTES);
     tlvk__span *spans[6] = { &c->w, &c->dw, &c->slots[0], &c->slots[1], &c->slots[2], &c->table };
     for (int k = 0; k < 6; k++) {
         if (k >= 2 + r->slots && k < 5) continue;
-        uint64_t bytes = k == 5 ? c->blocks * sizeof(tlvk__block_row) : r->chunk_bytes[index];
+        uint64_t bytes = k == 5 ? table_bytes(c) : r->chunk_bytes[index];
         tlvk_status st = tlvk__buffer_create(r->device, TLVK__BUFFER_DEVICE, bytes, what[k], &r->buffers[index][k]);
         if (st) return st;
         *spans[k] = (tlvk__span){ .buffer = r->buffers[index][k], .offset = 0, .bytes = bytes };
@@ -151,10 +152,6 @@ static tlvk_status make_chunk(tlvk__residents *r, int index, const tlvk_optimize
 }
 
 static tlvk_status make_chunks(tlvk__residents *r, const tlvk_optimizer *o) {
-    if (r->chunk_count == 0) return TLVK_OK;
-    r->chunks = tlvk__calloc((size_t)r->chunk_count, sizeof *r->chunks);
-    r->buffers = tlvk__calloc((size_t)r->chunk_count, sizeof *r->buffers);
-    if (!r->chunks || !r->buffers) return tlvk__fail(TLVK_ERROR_MEMORY, "variables: no memory");
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < r->chunk_count; i++) st = make_chunk(r, i, o);
     for (int i = 0; !st && i < r->count; i++) {
@@ -168,7 +165,7 @@ static tlvk_status make_chunks(tlvk__residents *r, const tlvk_optimizer *o) {
     return st;
 }
 
-tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *optimizer) {
+tlvk_status tlvk__residents_lay_out(tlvk__residents *r, const tlvk_optimizer *optimizer) {
     r->pool.device = r->device;
     r->pool.what = "weights";
     tlvk_status st = TLVK_OK;
@@ -177,11 +174,34 @@ tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *o
         st = e->trained ? place_trained(r, e) : place_constant(r, e);
         r->trained_count += e->trained;
         r->regularized |= e->trained && (e->variable->spec.regularizer.l1 != 0 || e->variable->spec.regularizer.l2 != 0);
+        for (int k = 0; !st && k < e->w.segment_count; k++) r->largest = TLVK__MAX(r->largest, segment_bytes(e, k));
     }
-    if (!st && r->trained_count) {
-        r->slots = tlvk__optimizer_slots(optimizer);
-        st = make_chunks(r, optimizer);
+    if (st || r->chunk_count == 0) return st;
+    r->slots = tlvk__optimizer_slots(optimizer);
+    r->chunks = tlvk__calloc((size_t)r->chunk_count, sizeof *r->chunks);
+    r->buffers = tlvk__calloc((size_t)r->chunk_count, sizeof *r->buffers);
+    if (!r->chunks || !r->buffers) return tlvk__fail(TLVK_ERROR_MEMORY, "variables: no memory");
+    for (int i = 0; i < r->chunk_count; i++) r->chunks[i].blocks = (uint32_t)(r->chunk_bytes[i] / BLOCK_BYTES);
+    return TLVK_OK;
+}
+
+void tlvk__residents_bytes(const tlvk__residents *r, uint64_t *weights, uint64_t *gradients, uint64_t *state) {
+    *weights = tlvk__pool_bytes(&r->pool) + r->pool.expected;
+    *gradients = *state = 0;
+    for (int i = 0; i < r->chunk_count; i++) {
+        *weights += r->chunk_bytes[i];
+        *gradients += r->chunk_bytes[i];
+        *state += (uint64_t)r->slots * r->chunk_bytes[i] + table_bytes(&r->chunks[i]);
     }
+}
+
+tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *optimizer) {
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; !st && i < r->count; i++) {
+        tlvk__resident *e = &r->list[i];
+        for (int k = 0; !st && !e->trained && k < e->w.segment_count; k++) st = tlvk__pool_take(&r->pool, segment_bytes(e, k), &e->w_segments[k]);
+    }
+    if (!st) st = make_chunks(r, optimizer);
     return st ? st : tlvk__residents_upload(r, true);
 }
 

@@ -28,12 +28,16 @@ typedef struct tlvk__residents {
     int chunk_count;
     uint64_t *chunk_bytes;
     int slots;
+    uint64_t largest;              /* bytes of the largest segment of a variable */
     bool regularized;
 } tlvk__residents;
 
 /* layer: its path, for texts; borrowed. Not read for a variable that was added before. */
 tlvk_status tlvk__residents_add(tlvk__residents *r, const char *layer, tlvk__variable *v, bool trained, bool moving);
-/* Allocates everything added, zeroes gradients and slots, fills the block tables, uploads all values. */
+/* Decides where everything added will lie; nothing is allocated. Afterwards chunks have their sizes. */
+tlvk_status tlvk__residents_lay_out(tlvk__residents *r, const tlvk_optimizer *optimizer);
+void tlvk__residents_bytes(const tlvk__residents *r, uint64_t *weights, uint64_t *gradients, uint64_t *state);
+/* Allocates what was laid out, zeroes gradients and slots, fills the block tables, uploads all values. */
 tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *optimizer);
 tlvk_status tlvk__residents_upload(tlvk__residents *r, bool everything); /* false: the moving ones and those that changed on the host */
 tlvk_status tlvk__residents_read(tlvk__residents *r);                    /* the moving ones -> host */

@@ -33,7 +33,7 @@ static tlvk_status find_moving(tlvk__session *s) {
 
 /* --- plans ---------------------------------------------------------------------------------------------------------------------------- */
 
-tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__plan **out) {
+tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__plan_limits limits, tlvk__plan **out) {
     tlvk__plan_desc d = {
         .flat = &s->flats[network],
         .caps = &s->caps,
@@ -43,6 +43,9 @@ tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__pl
         .trained = in_moving_set,
         .user = s,
         .update = mode == TLVK__PLAN_TRAIN && !s->no_update,
+        .budget_bytes = limits.budget_bytes,
+        .divided = limits.divided,
+        .smallest = limits.smallest,
     };
     memcpy(d.objectives, s->desc.objectives, sizeof d.objectives);
     s->caps = *tlvk__device_caps(s->device);
@@ -58,7 +61,7 @@ static tlvk_status make_choices(tlvk__session *s) {
     if (s->desc.static_choices || s->desc.mixed || caps->choices || caps->forced_choice || !tlvk__tuning(s->model->ctx)) return TLVK_OK;
     tlvk__plan *plan = NULL;
     tlvk__choices *made = tlvk__choices_create();
-    tlvk_status st = made ? tlvk__session_plan(s, TLVK__WHOLE, s->desc.training ? TLVK__PLAN_TRAIN : TLVK__PLAN_PREDICT, s->desc.inputs, &plan)
+    tlvk_status st = made ? tlvk__session_plan(s, TLVK__WHOLE, s->desc.training ? TLVK__PLAN_TRAIN : TLVK__PLAN_PREDICT, s->desc.inputs, (tlvk__plan_limits){ 0 }, &plan)
                           : tlvk__fail(TLVK_ERROR_MEMORY, "session: no memory");
     if (!st) st = tlvk__tune(s->model->ctx, s->device, plan, TLVK__TUNE_SECONDS, made);
     tlvk__plan_destroy(plan);
@@ -81,12 +84,15 @@ const struct tlvk__choices *tlvk__session_begin_recording(tlvk__session *s) {
 
 void tlvk__session_end_recording(tlvk__session *s, const struct tlvk__choices *before) { tlvk__device_choose(s->device, before); }
 
-/* A plan of the whole network tells which variables the loss reaches: only these get gradients and optimizer slots. */
+/* A plan of the whole network, for one sample, tells which variables the loss reaches: only these get gradients and optimizer slots. */
 static tlvk_status add_residents(tlvk__session *s) {
     tlvk_status st = TLVK_OK;
     tlvk__plan *plan = NULL;
     if (s->desc.training) {
-        st = tlvk__session_plan(s, TLVK__WHOLE, TLVK__PLAN_TRAIN, s->desc.inputs, &plan);
+        tlvk__shape one[TLVK_MAX_IO];
+        memcpy(one, s->desc.inputs, sizeof one);
+        for (int i = 0; i < s->model->input_count; i++) one[i].dim[0] = 1;
+        st = tlvk__session_plan(s, TLVK__WHOLE, TLVK__PLAN_TRAIN, one, (tlvk__plan_limits){ 0 }, &plan);
         if (st) return st;
     }
     const tlvk__flat *flat = &s->flats[s->desc.augmentation ? TLVK__AUGMENTED : TLVK__WHOLE];
@@ -201,7 +207,8 @@ static tlvk__span bound_prepared(void *user, uint64_t key) {
 }
 
 tlvk_status tlvk__session_bind(tlvk__session *s, tlvk__plan *plan) {
-    tlvk_status st = tlvk__session_grow_arena(s, plan);
+    tlvk_status st = tlvk__session_allocate(s);
+    if (!st) st = tlvk__session_grow_arena(s, plan);
     if (!st) st = take_prepared(s, plan);
     tlvk__plan_memory memory = { .blocks = s->blocks, .block_count = s->block_count, .variable = bound_variable, .prepared = bound_prepared, .user = s };
     if (!st) st = tlvk__plan_bind(plan, &memory);
@@ -246,20 +253,43 @@ static tlvk_status create(tlvk__session *s) {
     s->prepared_pool.what = "prepared weights";
     if (!st) st = make_choices(s);
     if (!st) st = add_residents(s);
-    if (!st) st = tlvk__residents_allocate(&s->residents, &s->desc.optimizer);
+    if (!st) st = tlvk__residents_lay_out(&s->residents, &s->desc.optimizer);
     if (st) return st;
     s->update = (tlvk__update_call){
         .optimizer = &s->desc.optimizer, .chunks = s->residents.chunks, .chunk_count = s->residents.chunk_count,
         .variable_count = s->residents.trained_count, .regularized = s->residents.regularized,
     };
-    if (s->desc.mixed && s->desc.training) st = tlvk__pool_take(&s->prepared_pool, sizeof(tlvk__loss_scaling), &s->update.scaling);
+    if (!s->desc.mixed || !s->desc.training) return TLVK_OK;
+    s->prepared_pool.expected = tlvk__pool_round(sizeof(tlvk__loss_scaling));
+    st = tlvk__pool_take(&s->prepared_pool, sizeof(tlvk__loss_scaling), &s->update.scaling);
     s->update.scaling.bytes = sizeof(tlvk__loss_scaling);
     const tlvk__loss_scaling scaling = tlvk__loss_scaling_begin(&s->desc.optimizer, 0);
-    if (!st) st = tlvk__session_write_scaling(s, &scaling);
-    if (st) return st;
-    uint64_t scratch = s->residents.chunk_count ? tlvk__update_scratch_bytes(&s->update) : 0;
-    return scratch ? tlvk__pool_take(&s->prepared_pool, scratch, &s->update.scratch) : TLVK_OK;
+    return st ? st : tlvk__session_write_scaling(s, &scaling);
 }
+
+/* What a file's or an earlier session's optimizer had goes into the slots. */
+static tlvk_status write_state(tlvk__session *s) {
+    const tlvk__optimizer_state *state = s->state;
+    s->state = NULL;
+    tlvk__variable *v;
+    tlvk_status st = TLVK_OK;
+    for (int i = 0; state && !st && tlvk__session_trained(s, i, &v); i++) {
+        float *const *values = tlvk__optimizer_state_of(state, v);
+        for (int slot = 0; values && !st && slot < state->slots; slot++) st = tlvk__session_write_slot(s, i, slot, values[slot]);
+    }
+    return st;
+}
+
+tlvk_status tlvk__session_allocate(tlvk__session *s) {
+    if (s->allocated) return TLVK_OK;
+    tlvk_status st = tlvk__residents_allocate(&s->residents, &s->desc.optimizer);
+    uint64_t scratch = s->residents.chunk_count ? tlvk__update_scratch_bytes(&s->update) : 0;
+    if (!st && scratch) st = tlvk__pool_take(&s->prepared_pool, scratch, &s->update.scratch);
+    s->allocated = !st;
+    return st ? st : write_state(s);
+}
+
+void tlvk__session_set_state(tlvk__session *s, const tlvk__optimizer_state *state) { s->state = state; }
 
 tlvk_status tlvk__session_create(tlvk_model *model, const tlvk__session_desc *desc, tlvk__session **out) {
     *out = NULL;
@@ -344,11 +374,13 @@ tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash) {
 }
 
 tlvk_status tlvk__session_read(tlvk__session *s) {
+    if (!s->allocated) return TLVK_OK; /* the host has all there is */
     wait_runners(s);
     return tlvk__residents_read(&s->residents);
 }
 
 tlvk_status tlvk__session_upload(tlvk__session *s) {
+    if (!s->allocated) return TLVK_OK; /* as it will be when it is */
     wait_runners(s);
     return tlvk__residents_upload(&s->residents, false);
 }
@@ -368,12 +400,14 @@ tlvk__variable *tlvk__session_moving(const tlvk__session *s, int index) {
 
 tlvk_status tlvk__session_read_slot(tlvk__session *s, int index, int slot, float *dense) {
     wait_runners(s);
-    return tlvk__residents_get(&s->residents, tlvk__residents_trained(&s->residents, index), slot, dense);
+    tlvk_status st = tlvk__session_allocate(s);
+    return st ? st : tlvk__residents_get(&s->residents, tlvk__residents_trained(&s->residents, index), slot, dense);
 }
 
 tlvk_status tlvk__session_write_slot(tlvk__session *s, int index, int slot, const float *dense) {
     wait_runners(s);
-    return tlvk__residents_put(&s->residents, tlvk__residents_trained(&s->residents, index), slot, dense);
+    tlvk_status st = tlvk__session_allocate(s);
+    return st ? st : tlvk__residents_put(&s->residents, tlvk__residents_trained(&s->residents, index), slot, dense);
 }
 
 tlvk_status tlvk__session_read_gradient(tlvk__session *s, int index, float *dense) { return tlvk__session_read_slot(s, index, -1, dense); }

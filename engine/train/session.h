@@ -38,6 +38,8 @@ tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash);
 
 /* Trained variables and moving statistics, device -> the model's host values. Waits for running steps. */
 tlvk_status tlvk__session_read(tlvk__session *s);
+/* The optimizer's slots begin with these values instead of zeros; before the session is first used. `state` is borrowed until then. */
+void tlvk__session_set_state(tlvk__session *s, const tlvk__optimizer_state *state);
 /* Optimizer slots of trained variable i, dense, Keras's order; for checkpoints. Returns false past the last. */
 bool tlvk__session_trained(const tlvk__session *s, int index, tlvk__variable **v);
 /* Variable i that changes while the session trains, moving statistics too; NULL past the last. */
@@ -56,16 +58,23 @@ const tlvk__choices *tlvk__session_choices(const tlvk__session *s);
 /* From here on the session goes by these instead, an empty table being the static ones: what it had planned and recorded is dropped. Taken. */
 void tlvk__session_set_choices(tlvk__session *s, tlvk__choices *choices);
 uint64_t tlvk__session_peak_bytes(const tlvk__session *s);
+/* What the session will take with the runners it has so far; limit, measured peak, and how its steps are cut. */
+void tlvk__session_memory(const tlvk__session *s, tlvk_memory *memory);
 
 /* --- runners: one network in one mode at one batch, recorded for two slots ------------------------------------------------------------ */
 typedef struct tlvk__runner tlvk__runner;
 #define TLVK__SLOTS 2
-/* Made at the first call and kept; inputs are full shapes, batch included, one per input of the network. */
+/* Tells that a runner will be asked for. Nothing is allocated: what is expected shares the device's memory, which tlvk__session_memory foretells. */
+tlvk_status tlvk__session_expect(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs);
+/* Shares it out among all that is expected; TLVK_ERROR_MEMORY as tlvk__session_runner. The peak is counted anew from here. */
+tlvk_status tlvk__session_plan_memory(tlvk__session *s);
+/* Made at the first call and kept; inputs are full shapes, batch included, one per input of the network. A batch that does not fit the device's memory is
+ * done in parts, one after the other in each submission; TLVK_ERROR_MEMORY says what it takes, what there is and which batch would fit. */
 tlvk_status tlvk__session_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__runner **out);
 /* Host memory of a slot, valid while the slot is not in flight. Padded layouts; the dense forms are what most callers want. */
 void tlvk__runner_put_input(tlvk__runner *r, int slot, int input, const float *dense);      /* n samples, dense */
 void tlvk__runner_put_target(tlvk__runner *r, int slot, int output, const float *dense);    /* as tlvk__plan_target, dense */
-float *tlvk__runner_sample_weights(tlvk__runner *r, int slot);                              /* n entries, stride TLVK__LANES; 1 by default */
+void tlvk__runner_put_sample_weight(tlvk__runner *r, int slot, int64_t sample, float weight); /* 1 by default */
 tlvk__step_params *tlvk__runner_params(tlvk__runner *r, int slot);
 tlvk__step_params *tlvk__runner_front_params(tlvk__runner *r, int slot);                    /* of the picture layers before the model */
 tlvk_status tlvk__runner_prepare(tlvk__runner *r);                                          /* what the first submit of a slot would else do: memory, recordings */
@@ -74,7 +83,9 @@ tlvk_status tlvk__runner_wait(tlvk__runner *r, int slot);                       
 bool tlvk__runner_busy(const tlvk__runner *r, int slot);
 const float *tlvk__runner_metrics(const tlvk__runner *r, int slot);                         /* TLVK__METRIC_WORDS per output, after a wait */
 void tlvk__runner_get_output(const tlvk__runner *r, int slot, int output, float *dense);    /* PREDICT, after a wait */
-const tlvk__plan *tlvk__runner_plan(const tlvk__runner *r);
+const tlvk__plan *tlvk__runner_plan(const tlvk__runner *r); /* of the whole batch, or of its first part */
+int tlvk__runner_parts(const tlvk__runner *r);              /* 1: the batch is done at once */
+int64_t tlvk__runner_samples(const tlvk__runner *r);        /* of the whole batch */
 tlvk__recording *tlvk__runner_recording(tlvk__runner *r, int slot);
 
 #endif

@@ -17,7 +17,7 @@ static tlvk_status fill(tlvk__runner *runner, int inputs, int outputs, bool trai
     const tlvk__plan *plan = tlvk__runner_plan(runner);
     for (int i = 0; i < inputs + (train ? outputs : 0); i++) {
         const tlvk__tensor *t = i < inputs ? tlvk__plan_input(plan, i) : tlvk__plan_target(plan, i - inputs);
-        float *values = numbers(t->n * t->rows * t->c, i < inputs);
+        float *values = numbers(tlvk__runner_samples(runner) * t->rows * t->c, i < inputs);
         if (!values) return tlvk__fail(TLVK_ERROR_MEMORY, "no memory for %lld samples", (long long)t->n);
         for (int slot = 0; slot < TLVK__SLOTS; slot++) {
             if (i < inputs) tlvk__runner_put_input(runner, slot, i, values);

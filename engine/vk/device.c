@@ -234,6 +234,8 @@ bool tlvk__device_use(const tlvk__device *d, double *busy_seconds, double *idle_
     return known;
 }
 
+void tlvk__device_memory_restart(tlvk__device *d) { d->memory_peak = d->memory_now; }
+
 void tlvk__device_memory_use(const tlvk__device *d, uint64_t *now_bytes, uint64_t *peak_bytes) {
     if (now_bytes)
         *now_bytes = d->memory_now;

@@ -39,15 +39,32 @@ static tlvk_status refuse(const tlvk__device *d, uint64_t bytes, const char *wha
                       d->caps.name, d->memory_now, why, limit);
 }
 
-/* What the system says is still free in a heap, where it says so (VK_EXT_memory_budget). */
-static bool over_budget(const tlvk__device *d, uint32_t heap, uint64_t bytes, uint64_t *budget) {
+/* What the system says is still free in a heap, where it says so (VK_EXT_memory_budget); else 2^64 - 1. */
+static uint64_t left_in_budget(const tlvk__device *d, uint32_t heap, uint64_t *budget) {
     if (!d->physical.memory_budget)
-        return false;
+        return UINT64_MAX;
     VkPhysicalDeviceMemoryBudgetPropertiesEXT b = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
     VkPhysicalDeviceMemoryProperties2 memory = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, .pNext = &b};
     d->instance.GetPhysicalDeviceMemoryProperties2(d->physical.handle, &memory);
     *budget = b.heapBudget[heap];
-    return *budget > 0 && (b.heapUsage[heap] > *budget || bytes > *budget - b.heapUsage[heap]);
+    if (*budget == 0)
+        return UINT64_MAX;
+    return b.heapUsage[heap] < *budget ? *budget - b.heapUsage[heap] : 0;
+}
+
+static int usual_type(const tlvk__device *d, tlvk__buffer_kind kind) { return tlvk__memory_type(&d->physical.memory, UINT32_MAX, kind); }
+
+bool tlvk__buffer_counts(const tlvk__device *d, tlvk__buffer_kind kind) {
+    if (d->dry)
+        return kind == TLVK__BUFFER_DEVICE;
+    int type = usual_type(d, kind);
+    return type >= 0 && (d->physical.memory.memoryTypes[type].propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) != 0;
+}
+
+uint64_t tlvk__device_memory_free(const tlvk__device *d) {
+    uint64_t left = d->caps.memory_bytes > d->memory_now ? d->caps.memory_bytes - d->memory_now : 0, budget;
+    int type = d->dry ? -1 : usual_type(d, TLVK__BUFFER_DEVICE);
+    return type < 0 ? left : TLVK__MIN(left, left_in_budget(d, d->physical.memory.memoryTypes[type].heapIndex, &budget));
 }
 
 static tlvk_status check_limits(const tlvk__device *d, uint64_t bytes, bool counted, const char *what) {
@@ -97,7 +114,7 @@ static tlvk_status make_real(tlvk__buffer *b, const char *what) {
     if (status != TLVK_OK)
         return status;
     uint64_t budget;
-    if (over_budget(d, d->physical.memory.memoryTypes[type].heapIndex, need.size, &budget))
+    if (left_in_budget(d, d->physical.memory.memoryTypes[type].heapIndex, &budget) < need.size)
         return refuse(d, b->bytes, what, "the system's budget for this program is", budget);
     const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = need.size,
                                            .memoryTypeIndex = (uint32_t)type};

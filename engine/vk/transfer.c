@@ -4,8 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define PIECE_BYTES ((uint64_t)16 << 20)
-
 /* One copy, recorded, run and dropped. */
 static tlvk_status copy_now(tlvk__device *d, tlvk__span from, tlvk__span to) {
     tlvk__recorder *r;
@@ -39,7 +37,7 @@ tlvk_status tlvk__span_write(tlvk__device *d, tlvk__span to, const void *from) {
         return TLVK_OK;
     }
     tlvk__buffer *staging;
-    status = tlvk__buffer_create(d, TLVK__BUFFER_UPLOAD, TLVK__MIN(to.bytes, PIECE_BYTES), "staging for an upload", &staging);
+    status = tlvk__buffer_create(d, TLVK__BUFFER_UPLOAD, TLVK__MIN(to.bytes, TLVK__TRANSFER_BYTES), "staging for an upload", &staging);
     for (uint64_t done = 0; status == TLVK_OK && done < to.bytes; done += staging->bytes) {
         uint64_t piece = TLVK__MIN(to.bytes - done, staging->bytes);
         memcpy(staging->map, (const char *)from + done, (size_t)piece);
@@ -63,7 +61,7 @@ tlvk_status tlvk__span_read(tlvk__device *d, tlvk__span from, void *to) {
         return TLVK_OK;
     }
     tlvk__buffer *staging;
-    status = tlvk__buffer_create(d, TLVK__BUFFER_DOWNLOAD, TLVK__MIN(from.bytes, PIECE_BYTES), "staging for a download", &staging);
+    status = tlvk__buffer_create(d, TLVK__BUFFER_DOWNLOAD, TLVK__MIN(from.bytes, TLVK__TRANSFER_BYTES), "staging for a download", &staging);
     for (uint64_t done = 0; status == TLVK_OK && done < from.bytes; done += staging->bytes) {
         uint64_t piece = TLVK__MIN(from.bytes - done, staging->bytes);
         status = copy_now(d, (tlvk__span){from.buffer, from.offset + done, piece}, (tlvk__span){staging, 0, piece});

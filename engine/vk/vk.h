@@ -69,6 +69,9 @@ void tlvk__device_memory_use(const tlvk__device *d, uint64_t *now_bytes, uint64_
  * a device without timestamps. */
 bool tlvk__device_use(const tlvk__device *d, double *busy_seconds, double *idle_seconds);
 
+void tlvk__device_memory_restart(tlvk__device *d);           /* the peak is counted from what is in use now */
+uint64_t tlvk__device_memory_free(const tlvk__device *d);    /* until caps.memory_bytes or, where the system tells it, this program's budget are used up */
+
 /* --- buffers ------------------------------------------------------------------------------------------------------------------ */
 typedef enum tlvk__buffer_kind {
     TLVK__BUFFER_DEVICE,   /* device-local; storage, texel and transfer use */
@@ -79,12 +82,14 @@ typedef struct tlvk__buffer tlvk__buffer;
 typedef struct tlvk__span { tlvk__buffer *buffer; uint64_t offset, bytes; } tlvk__span;
 
 /* bytes <= caps.max_allocation_bytes. `what` names the use in error texts ("activations"). TLVK_ERROR_MEMORY says asked, used and limit. */
+bool tlvk__buffer_counts(const tlvk__device *d, tlvk__buffer_kind kind); /* whether buffers of this kind take the device's own memory */
 tlvk_status tlvk__buffer_create(tlvk__device *d, tlvk__buffer_kind kind, uint64_t bytes, const char *what, tlvk__buffer **out);
 void tlvk__buffer_destroy(tlvk__buffer *b);       /* NULL taken; the device must be done with it */
 void *tlvk__buffer_map(tlvk__buffer *b);          /* NULL for DEVICE kind; the pointer is fixed for the buffer's life (dry: plain host memory) */
 uint64_t tlvk__buffer_bytes(const tlvk__buffer *b);
 tlvk_status tlvk__buffer_flush(tlvk__buffer *b, uint64_t offset, uint64_t bytes);      /* host writes become visible to later submissions */
 tlvk_status tlvk__buffer_invalidate(tlvk__buffer *b, uint64_t offset, uint64_t bytes); /* device writes of finished submissions become visible to the host */
+#define TLVK__TRANSFER_BYTES (UINT64_C(16) << 20) /* of that staging buffer at most */
 /* Blocking transfers through a staging buffer in pieces, any size; for set-up, tests and saving, not for the training loop. */
 tlvk_status tlvk__span_write(tlvk__device *d, tlvk__span to, const void *from);
 tlvk_status tlvk__span_read(tlvk__device *d, tlvk__span from, void *to);

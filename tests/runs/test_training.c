@@ -395,7 +395,7 @@ static void test_augmentation_stays_while_it_is_used(void **state) {
     looker l = { .ctx = ctx, .model = augmentation };
     tlvk_fit_desc fit = { .augmentation = augmentation, .callback = pop_augmentation, .callback_user = &l };
     assert_api(ctx, tlvk_model_fit(model, data, &fit, NULL));
-    assert_int_equal(l.steps, 5); /* begin, three steps, end */
+    assert_int_equal(l.steps, 6); /* planned, begin, three steps, end */
     assert_api(ctx, tlvk_model_pop(augmentation));
     fit.callback = NULL;
     assert_api(ctx, tlvk_model_fit(model, data, &fit, NULL));

@@ -615,7 +615,10 @@ typedef struct tlvk_logs { /* what an epoch or a step gave; val_* are NaN withou
     int outputs;
     struct { double loss, accuracy, val_loss, val_accuracy; } output[TLVK_MAX_IO];
 } tlvk_logs;
-typedef enum tlvk_event_kind { TLVK_EVENT_EPOCH_BEGIN = 0, TLVK_EVENT_STEP_END, TLVK_EVENT_EPOCH_END, TLVK_EVENT_FEATURES } tlvk_event_kind;
+typedef enum tlvk_event_kind {
+    TLVK_EVENT_EPOCH_BEGIN = 0, TLVK_EVENT_STEP_END, TLVK_EVENT_EPOCH_END, TLVK_EVENT_FEATURES,
+    TLVK_EVENT_PLANNED           /* before all others: tlvk_model_memory tells what the fit will take; nothing of it is allocated yet */
+} tlvk_event_kind;
 typedef struct tlvk_event {
     tlvk_event_kind kind;
     int epoch, epochs;           /* from 0 */
@@ -650,6 +653,18 @@ typedef struct tlvk_fit_desc {
 } tlvk_fit_desc;
 /* Trains. *history (may be NULL as an out pointer) is the caller's. */
 TLVK_API tlvk_status tlvk_model_fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_desc *desc, tlvk_history **history);
+/* Device memory of a model's training: predicted before anything is allocated, and measured. */
+typedef struct tlvk_memory {
+    uint64_t limit_bytes;          /* the context's memory_limit, or what the device has */
+    uint64_t predicted_bytes;      /* the peak: the sum of what follows */
+    uint64_t weights_bytes, gradients_bytes, optimizer_bytes, prepared_bytes /* packed weights */, activations_bytes /* with their gradients and all working memory */,
+        staging_bytes, other_bytes /* what the context's other models had when training began */;
+    uint64_t measured_bytes;       /* the most that was allocated at once since the last fit began */
+    int micro_batches;             /* parts in which a batch is done so that it fits; 1: the whole at once */
+    int recomputed;                /* operations done a second time in the backward so that their results need not be kept */
+} tlvk_memory;
+/* Of the last fit or train_on_batch, or of the fit that runs; TLVK_ERROR_ARGUMENT for a model that was not trained since it was compiled. */
+TLVK_API tlvk_status tlvk_model_memory(const tlvk_model *model, tlvk_memory *memory);
 TLVK_API tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs);
 /* scores: dataset size x elements of the output per sample, rows in the dataset's own order; unreadable pictures give NaN rows. */
 TLVK_API tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements);

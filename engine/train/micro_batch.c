@@ -1,0 +1,253 @@
+/* micro_batch.c - how much of the device's memory the plans of a session may take, and what is done when a batch takes more.
+ *
+ * First a training step keeps fewer activations and makes them again (plan/recompute.c), with the same bits. Where that is not enough, the batch is cut
+ * into micro-batches of one size, the last perhaps smaller: one after the other they add their gradients to the sums of those before, in fixed order,
+ * and the optimizer's update follows the last. So the step is the whole batch's up to the rounding of these sums. Where a layer looks at the whole
+ * batch, as a BatchNormalization in training does, parts would give other numbers, and the batch is refused. */
+#include "train/session_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef char bytes_text[64];
+
+static const char *in_words(uint64_t bytes, bytes_text text) {
+    static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
+    double value = (double)bytes / 1024;
+    size_t unit = 0;
+    for (; value >= 1000 && unit + 1 < TLVK__COUNT(units); unit++) value /= 1024;
+    snprintf(text, sizeof(bytes_text), "%.*f %s (%llu bytes)", value < 10 ? 2 : value < 100 ? 1 : 0, value, units[unit], (unsigned long long)bytes);
+    return text;
+}
+
+/* --- what the session takes ------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t staging_bytes(const tlvk__session *s, const tlvk__runner *r) {
+    bool counts = tlvk__buffer_counts(s->device, TLVK__BUFFER_UPLOAD); /* what the host writes and what it reads lie in one heap */
+    return counts ? tlvk__runner_staging_bytes(r) : 0;
+}
+
+/* Prepared weights of all runners; the same key in two plans is one region. Those that are there count as they lie. */
+static uint64_t prepared_bytes(const tlvk__session *s, uint64_t *missing) {
+    *missing = s->allocated ? 0 : s->residents.chunk_count ? tlvk__update_scratch_bytes(&s->update) : 0;
+    if (*missing) *missing = tlvk__pool_round(*missing);
+    for (int i = 0; i < s->runner_count; i++) {
+        tlvk__prepared p;
+        for (int k = 0; tlvk__plan_prepared(s->runners[i]->parts.plan, k, &p); k++) {
+            bool known = false;
+            for (size_t m = 0; !known && m < s->prepared_count; m++) known = s->prepared[m].key == p.key;
+            for (int m = 0; !known && m < i; m++) {
+                tlvk__prepared other;
+                for (int q = 0; !known && tlvk__plan_prepared(s->runners[m]->parts.plan, q, &other); q++) known = other.key == p.key;
+            }
+            if (!known) *missing += tlvk__pool_round(p.bytes);
+        }
+    }
+    return tlvk__pool_bytes(&s->prepared_pool) + *missing;
+}
+
+static uint64_t block_bytes(const tlvk__session *s, int block) { return block < s->block_count && s->blocks[block] ? tlvk__buffer_bytes(s->blocks[block]) : 0; }
+
+/* Runners share the arena's blocks. */
+static uint64_t arena_bytes(const tlvk__session *s) {
+    uint64_t sum = 0;
+    for (int block = 0;; block++) {
+        uint64_t bytes = block_bytes(s, block);
+        for (int i = 0; i < s->runner_count; i++) {
+            const tlvk__parts *p = &s->runners[i]->parts;
+            bytes = TLVK__MAX(bytes, tlvk__plan_block_bytes(p->plan, block));
+            if (p->last) bytes = TLVK__MAX(bytes, tlvk__plan_block_bytes(p->last, block));
+        }
+        if (bytes == 0) return sum;
+        sum += bytes;
+    }
+}
+
+static uint64_t arena_there(const tlvk__session *s) {
+    uint64_t sum = 0;
+    for (int i = 0; i < s->block_count; i++) sum += block_bytes(s, i);
+    return sum;
+}
+
+/* Everything but the arena. */
+static void fill_fixed(const tlvk__session *s, tlvk_memory *m) {
+    uint64_t missing;
+    memset(m, 0, sizeof *m);
+    tlvk__residents_bytes(&s->residents, &m->weights_bytes, &m->gradients_bytes, &m->optimizer_bytes);
+    m->prepared_bytes = prepared_bytes(s, &missing);
+    for (int i = 0; i < s->runner_count; i++) m->staging_bytes += staging_bytes(s, s->runners[i]);
+    /* Values go to the device and come back through a buffer of their own, one segment at a time. */
+    if (tlvk__buffer_counts(s->device, TLVK__BUFFER_UPLOAD)) m->staging_bytes += TLVK__MIN(s->residents.largest, TLVK__TRANSFER_BYTES);
+    m->predicted_bytes = m->weights_bytes + m->gradients_bytes + m->optimizer_bytes + m->prepared_bytes + m->staging_bytes;
+}
+
+void tlvk__session_memory(const tlvk__session *s, tlvk_memory *m) {
+    fill_fixed(s, m);
+    m->activations_bytes = arena_bytes(s);
+    m->other_bytes = s->others_bytes;
+    m->predicted_bytes += m->activations_bytes + m->other_bytes;
+    m->measured_bytes = tlvk__session_peak_bytes(s);
+    m->limit_bytes = tlvk__device_caps(s->device)->memory_bytes;
+    m->micro_batches = 1;
+    for (int i = 0; i < s->runner_count; i++) {
+        const tlvk__runner *r = s->runners[i];
+        if (r->mode != TLVK__PLAN_TRAIN) continue;
+        m->micro_batches = TLVK__MAX(m->micro_batches, r->parts.count);
+        m->recomputed = TLVK__MAX(m->recomputed, tlvk__plan_recomputed(r->parts.plan));
+    }
+}
+
+/* Of the device's memory, what this session has by now. */
+static uint64_t own_bytes(const tlvk__session *s) {
+    uint64_t weights = 0, gradients = 0, state = 0, sum = tlvk__pool_bytes(&s->prepared_pool) + arena_there(s);
+    if (s->allocated) tlvk__residents_bytes(&s->residents, &weights, &gradients, &state);
+    for (int i = 0; i < s->runner_count; i++) sum += s->runners[i]->slots ? staging_bytes(s, s->runners[i]) : 0;
+    return sum + weights + gradients + state;
+}
+
+/* --- fitting one runner ----------------------------------------------------------------------------------------------------------------------- */
+
+static tlvk_status plan_samples(const tlvk__runner *r, int64_t samples, tlvk__plan_limits limits, tlvk__plan **plan) {
+    tlvk__shape inputs[TLVK_MAX_IO];
+    memcpy(inputs, r->inputs, sizeof inputs);
+    for (int i = 0; i < r->input_count; i++) inputs[i].dim[0] = samples;
+    return tlvk__session_plan(r->session, r->network, r->mode, inputs, limits, plan);
+}
+
+/* Parts of `size` samples; *fits when all of them stay within the budget. What is too large for one piece of working memory does not fit either. */
+static tlvk_status plan_parts(const tlvk__runner *r, int64_t size, uint64_t budget, tlvk__parts *p, bool *fits) {
+    tlvk__plan_limits limits = { .budget_bytes = TLVK__MAX(budget, (uint64_t)1), .divided = size < r->parts.batch };
+    *p = (tlvk__parts){ .batch = r->parts.batch, .size = size, .count = (int)tlvk__div_up(r->parts.batch, size) };
+    int64_t rest = p->batch - (p->count - 1) * size;
+    tlvk_status st = plan_samples(r, size, limits, &p->plan);
+    if (!st && rest < size) st = plan_samples(r, rest, limits, &p->last);
+    *fits = !st && tlvk__plan_arena_bytes(p->plan) <= budget && (!p->last || tlvk__plan_arena_bytes(p->last) <= budget);
+    if (st || !*fits) tlvk__parts_free(p);
+    return st == TLVK_ERROR_MEMORY ? TLVK_OK : st;
+}
+
+/* The fewest parts that fit, of sizes as equal as may be; p->count 0 where not even single samples do. */
+static tlvk_status fewest_parts(const tlvk__runner *r, uint64_t budget, tlvk__parts *best) {
+    int64_t low = 1, high = r->parts.batch; /* `low` parts do not fit */
+    memset(best, 0, sizeof *best);
+    bool fits = true;
+    for (int64_t count = high; fits && high > 1; count = low + (high - low) / 2) {
+        tlvk__parts p;
+        tlvk_status st = plan_parts(r, tlvk__div_up(r->parts.batch, count), budget, &p, &fits);
+        if (st) {
+            tlvk__parts_free(best);
+            return st;
+        }
+        if (fits) {
+            tlvk__parts_free(best);
+            *best = p;
+            high = best->count;
+        } else {
+            low = count;
+        }
+        fits = best->count > 0;
+        if (high - low <= 1) break;
+    }
+    return TLVK_OK;
+}
+
+/* The largest batch whose step fits at once, where `fixed` bytes beside the arena are for the batch there is; 0: none. */
+static tlvk_status largest_batch(const tlvk__runner *r, uint64_t budget, int64_t *largest) {
+    uint64_t staging = staging_bytes(r->session, r) / (uint64_t)r->parts.batch;
+    int64_t high = r->parts.batch;
+    *largest = 0;
+    while (high - *largest > 1) {
+        int64_t n = *largest + (high - *largest) / 2;
+        tlvk__plan *plan = NULL;
+        uint64_t room = budget + staging * (uint64_t)(r->parts.batch - n);
+        tlvk_status st = plan_samples(r, n, (tlvk__plan_limits){ .budget_bytes = TLVK__MAX(room, (uint64_t)1) }, &plan);
+        bool fits = !st && tlvk__plan_arena_bytes(plan) <= room;
+        tlvk__plan_destroy(plan);
+        if (st && st != TLVK_ERROR_MEMORY) return st;
+        if (fits) *largest = n;
+        else high = n;
+    }
+    return TLVK_OK;
+}
+
+static const char *step_name(const tlvk__runner *r) {
+    return r->mode == TLVK__PLAN_TRAIN ? "a training step" : r->mode == TLVK__PLAN_EVALUATE ? "an evaluation step" : "a forward pass";
+}
+
+/* Nothing fits: what is needed, what there is, and what would fit. */
+static tlvk_status refuse(const tlvk__runner *r, uint64_t fixed, uint64_t budget, uint64_t available, const char *path, const char *why) {
+    tlvk__plan *plan = NULL;
+    int64_t samples = path ? r->parts.batch : 1, largest = 0;
+    tlvk_status st = plan_samples(r, samples, (tlvk__plan_limits){ .smallest = true, .divided = !path && r->parts.batch > 1 }, &plan);
+    if (!st && path) st = largest_batch(r, budget, &largest);
+    if (st) {
+        tlvk__plan_destroy(plan);
+        return st;
+    }
+    bytes_text needs, has, beside;
+    in_words(fixed + tlvk__plan_arena_bytes(plan), needs);
+    in_words(available, has);
+    in_words(fixed, beside);
+    tlvk__plan_destroy(plan);
+    if (!path) {
+        return tlvk__fail(TLVK_ERROR_MEMORY, "%s takes at least %s of device memory with a single sample at a time, %s of it for weights and the like; "
+                          "the limit is %s: no batch fits", step_name(r), needs, beside, has);
+    }
+    if (largest == 0) {
+        return tlvk__fail(TLVK_ERROR_MEMORY, "%s of %lld samples takes at least %s of device memory, the limit is %s, and it cannot be done in parts, since "
+                          "'%s' %s; no batch fits", step_name(r), (long long)r->parts.batch, needs, has, path, why);
+    }
+    return tlvk__fail(TLVK_ERROR_MEMORY, "%s of %lld samples takes at least %s of device memory, the limit is %s, and it cannot be done in parts, since '%s' %s; "
+                      "the largest batch that fits is %lld, or let BatchNormalization stay in inference mode", step_name(r), (long long)r->parts.batch, needs, has,
+                      path, why, (long long)largest);
+}
+
+static tlvk_status fit_runner(tlvk__runner *r, uint64_t fixed, uint64_t budget, uint64_t available) {
+    tlvk__parts p;
+    bool fits = false;
+    const char *path, *why;
+    tlvk_status st = plan_parts(r, r->parts.batch, budget, &p, &fits);
+    if (!st && !fits) {
+        if (!tlvk__plan_divisible(r->parts.plan, &path, &why)) return refuse(r, fixed, budget, available, path, why);
+        st = fewest_parts(r, budget, &p);
+        if (!st && p.count == 0) return refuse(r, fixed, budget, available, NULL, NULL);
+    }
+    if (st) return st;
+    tlvk__parts_free(&r->parts);
+    r->parts = p;
+    return TLVK_OK;
+}
+
+/* What does not fit is not asked for again with every other batch. */
+static void drop_unfitted(tlvk__session *s) {
+    int kept = 0;
+    for (int i = 0; i < s->runner_count; i++) {
+        if (s->runners[i]->fitted) s->runners[kept++] = s->runners[i];
+        else tlvk__runner_destroy(s->runners[i]);
+    }
+    s->runner_count = kept;
+}
+
+tlvk_status tlvk__session_fit(tlvk__session *s) {
+    tlvk_memory m;
+    uint64_t now, own = own_bytes(s), missing;
+    fill_fixed(s, &m);
+    tlvk__device_memory_use(s->device, &now, NULL);
+    s->others_bytes = now > own ? now - own : 0;
+    uint64_t available = tlvk__device_memory_free(s->device) + own, fixed = m.predicted_bytes;
+    uint64_t budget = TLVK__MAX(arena_there(s), available > fixed ? available - fixed : 0);
+    if (s->budget_bytes) budget = s->budget_bytes;
+    for (int i = 0; i < s->runner_count; i++) {
+        tlvk__runner *r = s->runners[i];
+        if (r->fitted) continue;
+        tlvk_status st = tlvk__plan_arena_bytes(r->parts.plan) > budget ? fit_runner(r, fixed, budget, available) : TLVK_OK;
+        if (st) {
+            drop_unfitted(s);
+            return st;
+        }
+        r->fitted = true;
+    }
+    prepared_bytes(s, &missing);
+    s->prepared_pool.expected = missing;
+    return TLVK_OK;
+}
