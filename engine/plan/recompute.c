@@ -109,8 +109,10 @@ static tlvk_status look(fitting *f) {
 
 /* --- choosing --------------------------------------------------------------------------------------------------------------------------------- */
 
-/* A step that reads statistics which another step of the plan updates would find others the second time. */
+/* A step that reads statistics which another step of the plan updates would find others the second time. One that updates them itself has those of its
+ * first forward as long as its own backward wants them, else no longer. */
 static bool repeatable(const tlvk__plan *plan, const plan_step *s) {
+    if ((s->op->flags & TLVK__OP_STATE) && s->training && !s->needs.aux_bytes[0]) return false;
     for (int i = 0; i < plan->step_count; i++) {
         const plan_step *other = &plan->steps[i];
         if (other == s || !(other->op->flags & TLVK__OP_STATE) || !other->training) continue;

@@ -292,7 +292,7 @@ tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, cons
     if (!st) st = get_choices(&b, path, &choices);
     if (!st) st = check_rest(b, path, session, (uint32_t)slots);
     if (!st) {
-        tlvk__session_set_choices(session, choices);
+        st = tlvk__session_set_choices(session, choices);
         choices = NULL;
     }
     if (!st) st = get_variables(&b, session, best, &best_there);

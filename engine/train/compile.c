@@ -47,10 +47,10 @@ void tlvk__compiled_objectives(tlvk_model *model, const tlvk__objective *objecti
     model->compiled.loss = model->compiled.losses[0];
 }
 
-/* Brings model->optimizer_state up to date; without a session it is so already. */
+/* Brings model->optimizer_state up to date; without a session it is so already, and with one that was not used yet. */
 static tlvk_status read_optimizer(tlvk_model *model) {
     const tlvk__training *t = model->training;
-    if (!t || !t->session) return TLVK_OK;
+    if (!t || !t->session || !tlvk__session_allocated(t->session)) return TLVK_OK;
     int count = 0;
     tlvk__variable *v;
     while (tlvk__session_trained(t->session, count, &v)) count++;

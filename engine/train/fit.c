@@ -25,6 +25,8 @@ typedef struct fit_state {
     float **best; int variable_count;
     double epoch_began;
     bool stopped;                 /* by a callback */
+    bool planned;                 /* all that will run has its share of the device's memory */
+    int64_t host_steps;           /* the optimizer's, of what the host holds */
 } fit_state;
 
 /* --- callbacks ------------------------------------------------------------------------------------------------------------------------------ */
@@ -280,7 +282,7 @@ static tlvk_status plan_memory(fit_state *f, bool cached) {
     if (!st && cached && val_size) st = expect_batches(f, &f->val_task, TLVK__PREFIX, TLVK__PLAN_PREDICT, val_size, f->batch);
     if (!st) st = tlvk__session_plan_memory(f->session);
     if (st) return tlvk__fail_context(st, "fit");
-    if (send(f, TLVK_EVENT_PLANNED, 0, f->steps_per_epoch, NULL) == TLVK_STOP) f->stopped = true;
+    f->planned = true;
     return TLVK_OK;
 }
 
@@ -306,9 +308,10 @@ static tlvk_status set_up(fit_state *f) {
     if (!st) st = allocate_best(f);
     if (!st && d->resume) {
         st = tlvk__checkpoint_read(d->resume, f->session, f->training, &f->progress, f->history, f->best);
-        if (!st) f->training->steps = f->progress.steps;
+        if (!st) f->training->steps = f->host_steps = f->progress.steps;
     }
     if (!st) st = tlvk__history_choices(f->history, tlvk__session_choices(f->session));
+    if (!st && send(f, TLVK_EVENT_PLANNED, 0, f->steps_per_epoch, NULL) == TLVK_STOP) f->stopped = true;
     cached = !st && cached && f->progress.epoch < f->epochs;
     if (cached) st = cache_prefix(f);
     if (st) return st;
@@ -357,15 +360,18 @@ static tlvk_status fit(tlvk_model *model, tlvk_dataset *train, const tlvk_fit_de
     if (!st) st = tlvk__training_adopt(model);
     if (st) return tlvk__fail_context(st, "fit");
     if (!model->training) return tlvk__fail(TLVK_ERROR_ARGUMENT, "fit: model %s is not compiled; call tlvk_model_compile first", model->name);
-    fit_state f = { .model = model, .train = train, .desc = desc, .training = model->training, .history = history };
+    fit_state f = { .model = model, .train = train, .desc = desc, .training = model->training, .history = history,
+                    .host_steps = model->training->steps };
     st = run(&f);
     if (!st) st = tlvk__session_read(f.session);
     if (!st) st = restore_best(&f);
     clean_up(&f);
-    if (st && st != TLVK_ERROR_CANCELLED && st != TLVK_ERROR_ARGUMENT && st != TLVK_ERROR_DATA) {
+    bool refused = st == TLVK_ERROR_MEMORY && !f.planned; /* before anything ran */
+    if (st && !refused && st != TLVK_ERROR_CANCELLED && st != TLVK_ERROR_ARGUMENT && st != TLVK_ERROR_DATA) {
         /* The device may have lost what it held; the next call starts from the host's values. */
         tlvk__session_destroy(model->training->session);
         model->training->session = NULL;
+        model->training->steps = f.host_steps;
     }
     return st;
 }

@@ -218,11 +218,11 @@ static tlvk_status fit_runner(tlvk__runner *r, uint64_t fixed, uint64_t budget, 
     return TLVK_OK;
 }
 
-/* What does not fit is not asked for again with every other batch. */
-static void drop_unfitted(tlvk__session *s) {
+/* What does not fit is not asked for again with every other batch, nor is what was to run beside it. */
+static void drop_unused(tlvk__session *s) {
     int kept = 0;
     for (int i = 0; i < s->runner_count; i++) {
-        if (s->runners[i]->fitted) s->runners[kept++] = s->runners[i];
+        if (s->runners[i]->slots) s->runners[kept++] = s->runners[i];
         else tlvk__runner_destroy(s->runners[i]);
     }
     s->runner_count = kept;
@@ -242,7 +242,7 @@ tlvk_status tlvk__session_fit(tlvk__session *s) {
         if (r->fitted) continue;
         tlvk_status st = tlvk__plan_arena_bytes(r->parts.plan) > budget ? fit_runner(r, fixed, budget, available) : TLVK_OK;
         if (st) {
-            drop_unfitted(s);
+            drop_unused(s);
             return st;
         }
         r->fitted = true;

@@ -68,12 +68,16 @@ static int64_t rows_within(const tlvk__resident *e, uint64_t limit) {
     return rows >= e->w.n ? e->w.n : rows / TLVK__LANES * TLVK__LANES;
 }
 
+static void expect_constant(tlvk__residents *r, const tlvk__resident *e) {
+    for (int i = 0; i < e->w.segment_count; i++) r->pool.expected += tlvk__pool_round(segment_bytes(e, i));
+}
+
 static tlvk_status place_constant(tlvk__residents *r, tlvk__resident *e) {
     const tlvk__caps *caps = tlvk__device_caps(r->device);
     int64_t rows = rows_within(e, TLVK__MIN(caps->max_allocation_bytes, LARGEST_CHUNK));
     if (rows < 1) return tlvk__fail(TLVK_ERROR_MEMORY, "%s: one row of %lld numbers of its %s is larger than the device allocates", e->layer, (long long)e->w.pitch, e->variable->name);
     tlvk_status st = make_segments(e, rows);
-    for (int i = 0; !st && i < e->w.segment_count; i++) r->pool.expected += tlvk__pool_round(segment_bytes(e, i));
+    if (!st) expect_constant(r, e);
     return st;
 }
 
@@ -195,6 +199,25 @@ void tlvk__residents_bytes(const tlvk__residents *r, uint64_t *weights, uint64_t
     }
 }
 
+static void free_buffers(tlvk__residents *r) {
+    for (int i = 0; i < r->chunk_count && r->buffers; i++) {
+        for (int k = 0; k < 6; k++) {
+            tlvk__buffer_destroy(r->buffers[i][k]);
+            r->buffers[i][k] = NULL;
+        }
+    }
+    tlvk__pool_free(&r->pool);
+}
+
+void tlvk__residents_release(tlvk__residents *r) {
+    free_buffers(r);
+    r->pool.device = r->device;
+    r->pool.what = "weights";
+    for (int i = 0; i < r->count; i++) {
+        if (!r->list[i].trained) expect_constant(r, &r->list[i]);
+    }
+}
+
 tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *optimizer) {
     tlvk_status st = TLVK_OK;
     for (int i = 0; !st && i < r->count; i++) {
@@ -299,10 +322,7 @@ void tlvk__residents_free(tlvk__residents *r) {
         free(e->chunk_offset);
         tlvk__variable_release(e->variable);
     }
-    for (int i = 0; i < r->chunk_count && r->buffers; i++) {
-        for (int k = 0; k < 6; k++) tlvk__buffer_destroy(r->buffers[i][k]);
-    }
-    tlvk__pool_free(&r->pool);
+    free_buffers(r);
     free(r->list);
     free(r->chunks);
     free(r->buffers);

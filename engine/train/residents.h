@@ -39,6 +39,7 @@ tlvk_status tlvk__residents_lay_out(tlvk__residents *r, const tlvk_optimizer *op
 void tlvk__residents_bytes(const tlvk__residents *r, uint64_t *weights, uint64_t *gradients, uint64_t *state);
 /* Allocates what was laid out, zeroes gradients and slots, fills the block tables, uploads all values. */
 tlvk_status tlvk__residents_allocate(tlvk__residents *r, const tlvk_optimizer *optimizer);
+void tlvk__residents_release(tlvk__residents *r); /* back to what was laid out, also from the midst of allocating */
 tlvk_status tlvk__residents_upload(tlvk__residents *r, bool everything); /* false: the moving ones and those that changed on the host */
 tlvk_status tlvk__residents_read(tlvk__residents *r);                    /* the moving ones -> host */
 tlvk__resident *tlvk__residents_find(const tlvk__residents *r, const tlvk__variable *v);

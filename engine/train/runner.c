@@ -184,6 +184,18 @@ static tlvk__runner *find_runner(tlvk__session *s, tlvk__network network, tlvk__
     return NULL;
 }
 
+tlvk_status tlvk__runner_plan_anew(tlvk__runner *r) {
+    tlvk__plan *plan = NULL;
+    tlvk_status st = tlvk__session_plan(r->session, r->network, r->mode, r->inputs, (tlvk__plan_limits){ 0 }, &plan);
+    if (st) return st;
+    tlvk__runner_unbind(r);
+    free_slots(r);
+    tlvk__parts_free(&r->parts);
+    r->parts = (tlvk__parts){ .batch = r->inputs[0].dim[0], .size = r->inputs[0].dim[0], .count = 1, .plan = plan };
+    r->fitted = false;
+    return TLVK_OK;
+}
+
 static tlvk_status make_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__runner **out) {
     *out = find_runner(s, network, mode, inputs);
     if (*out) return TLVK_OK;
@@ -196,8 +208,7 @@ static tlvk_status make_runner(tlvk__session *s, tlvk__network network, tlvk__pl
     r->mode = mode;
     r->input_count = s->flats[network].input_count;
     memcpy(r->inputs, inputs, (size_t)r->input_count * sizeof *inputs);
-    r->parts = (tlvk__parts){ .batch = inputs[0].dim[0], .size = inputs[0].dim[0], .count = 1 };
-    tlvk_status st = tlvk__session_plan(s, network, mode, inputs, (tlvk__plan_limits){ 0 }, &r->parts.plan);
+    tlvk_status st = tlvk__runner_plan_anew(r);
     if (st) {
         tlvk__runner_destroy(r);
         return st;

@@ -71,11 +71,12 @@ static tlvk_status make_choices(tlvk__session *s) {
 
 const tlvk__choices *tlvk__session_choices(const tlvk__session *s) { return s->choices; }
 
-void tlvk__session_set_choices(tlvk__session *s, tlvk__choices *choices) {
-    for (int i = 0; i < s->runner_count; i++) tlvk__runner_destroy(s->runners[i]);
-    s->runner_count = 0;
+tlvk_status tlvk__session_set_choices(tlvk__session *s, tlvk__choices *choices) {
+    tlvk_status st = TLVK_OK;
     tlvk__choices_destroy(s->choices);
     s->choices = choices;
+    for (int i = 0; !st && i < s->runner_count; i++) st = tlvk__runner_plan_anew(s->runners[i]);
+    return st ? st : tlvk__session_fit(s);
 }
 
 const struct tlvk__choices *tlvk__session_begin_recording(tlvk__session *s) {
@@ -270,24 +271,28 @@ static tlvk_status create(tlvk__session *s) {
 /* What a file's or an earlier session's optimizer had goes into the slots. */
 static tlvk_status write_state(tlvk__session *s) {
     const tlvk__optimizer_state *state = s->state;
-    s->state = NULL;
     tlvk__variable *v;
     tlvk_status st = TLVK_OK;
     for (int i = 0; state && !st && tlvk__session_trained(s, i, &v); i++) {
         float *const *values = tlvk__optimizer_state_of(state, v);
-        for (int slot = 0; values && !st && slot < state->slots; slot++) st = tlvk__session_write_slot(s, i, slot, values[slot]);
+        for (int slot = 0; values && !st && slot < state->slots; slot++) st = tlvk__residents_put(&s->residents, tlvk__residents_trained(&s->residents, i), slot, values[slot]);
     }
+    if (!st) s->state = NULL;
     return st;
 }
 
 tlvk_status tlvk__session_allocate(tlvk__session *s) {
     if (s->allocated) return TLVK_OK;
     tlvk_status st = tlvk__residents_allocate(&s->residents, &s->desc.optimizer);
-    uint64_t scratch = s->residents.chunk_count ? tlvk__update_scratch_bytes(&s->update) : 0;
+    uint64_t scratch = s->residents.chunk_count && !s->update.scratch.buffer ? tlvk__update_scratch_bytes(&s->update) : 0;
     if (!st && scratch) st = tlvk__pool_take(&s->prepared_pool, scratch, &s->update.scratch);
+    if (!st) st = write_state(s);
     s->allocated = !st;
-    return st ? st : write_state(s);
+    if (st) tlvk__residents_release(&s->residents);
+    return st;
 }
+
+bool tlvk__session_allocated(const tlvk__session *s) { return s->allocated; }
 
 void tlvk__session_set_state(tlvk__session *s, const tlvk__optimizer_state *state) { s->state = state; }
 
@@ -366,7 +371,7 @@ tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash) {
     tlvk__hash_add(hash, caps->device_uuid, sizeof caps->device_uuid);
     if (!tlvk__choices_count(s->choices)) return TLVK_OK;
     tlvk__plan *plan;
-    tlvk_status st = tlvk__session_plan(s, TLVK__PREFIX, TLVK__PLAN_PREDICT, s->desc.inputs, &plan);
+    tlvk_status st = tlvk__session_plan(s, TLVK__PREFIX, TLVK__PLAN_PREDICT, s->desc.inputs, (tlvk__plan_limits){ 0 }, &plan);
     if (st) return st;
     tlvk__tune_hash(caps, plan, s->choices, hash);
     tlvk__plan_destroy(plan);

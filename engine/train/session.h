@@ -40,6 +40,8 @@ tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash);
 tlvk_status tlvk__session_read(tlvk__session *s);
 /* The optimizer's slots begin with these values instead of zeros; before the session is first used. `state` is borrowed until then. */
 void tlvk__session_set_state(tlvk__session *s, const tlvk__optimizer_state *state);
+/* Whether anything is on the device yet: before, the host has all that this session knows. */
+bool tlvk__session_allocated(const tlvk__session *s);
 /* Optimizer slots of trained variable i, dense, Keras's order; for checkpoints. Returns false past the last. */
 bool tlvk__session_trained(const tlvk__session *s, int index, tlvk__variable **v);
 /* Variable i that changes while the session trains, moving statistics too; NULL past the last. */
@@ -55,8 +57,9 @@ tlvk_status tlvk__session_read_scaling(tlvk__session *s, tlvk__loss_scaling *sca
 tlvk_status tlvk__session_write_scaling(tlvk__session *s, const tlvk__loss_scaling *scaling);
 /* The measured choices that the session goes by, of what its plans can choose; NULL: the static tables alone. */
 const tlvk__choices *tlvk__session_choices(const tlvk__session *s);
-/* From here on the session goes by these instead, an empty table being the static ones: what it had planned and recorded is dropped. Taken. */
-void tlvk__session_set_choices(tlvk__session *s, tlvk__choices *choices);
+/* From here on the session goes by these instead, an empty table being the static ones: what it had planned and recorded is planned anew, and shares the
+ * device's memory anew. Taken, whatever comes back. */
+tlvk_status tlvk__session_set_choices(tlvk__session *s, tlvk__choices *choices);
 uint64_t tlvk__session_peak_bytes(const tlvk__session *s);
 /* What the session will take with the runners it has so far; limit, measured peak, and how its steps are cut. */
 void tlvk__session_memory(const tlvk__session *s, tlvk_memory *memory);

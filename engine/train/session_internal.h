@@ -59,6 +59,7 @@ const struct tlvk__choices *tlvk__session_begin_recording(tlvk__session *s);
 void tlvk__session_end_recording(tlvk__session *s, const struct tlvk__choices *before);
 tlvk_status tlvk__session_grow_arena(tlvk__session *s, const tlvk__plan *plan);
 void tlvk__runner_unbind(tlvk__runner *r); /* drops its recordings; they are made again at the next submit */
+tlvk_status tlvk__runner_plan_anew(tlvk__runner *r); /* for the whole batch and unbound; not fitted. Slots are made when the runner is asked for */
 void tlvk__runner_destroy(tlvk__runner *r);
 uint64_t tlvk__runner_staging_bytes(const tlvk__runner *r); /* of both slots, on the host's or the device's side */
 

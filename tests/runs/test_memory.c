@@ -35,12 +35,33 @@ static tlvk_model *deep_network(tlvk_context *ctx) {
     return model;
 }
 
-typedef struct job { const char *checkpoint, *resume; int epochs; bool inference, deep; tlvk_memory memory; char text[512]; } job;
+/* Its lowest layer takes statistics of the batch and has nothing to train: no backward of its own, and an output that another backward reads. */
+static tlvk_model *bare_network(tlvk_context *ctx) {
+    tlvk_set_random_seed(ctx, 3);
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 } });
+    tlvk_tensor x = tlvk_batch_normalization(in, &(tlvk_batch_normalization_desc){ .no_center = true, .no_scale = true });
+    const tlvk_conv2d_desc narrow = { .filters = 8, .kernel_size = { 1 }, .strides = { 2 } };
+    x = tlvk_add((tlvk_tensor[]){ tlvk_conv2d(in, &narrow), tlvk_conv2d(x, &narrow) }, 2, NULL); /* the input stays, so that the layer's output need not */
+    for (int i = 0; i < 6; i++) x = tlvk_activation(tlvk_conv2d(x, &(tlvk_conv2d_desc){ .filters = 8, .kernel_size = { 1 } }), TLVK_SWISH, NULL);
+    x = tlvk_dense(tlvk_global_average_pooling2d(x, NULL), &(tlvk_dense_desc){ .units = NET_CLASSES, .activation = TLVK_SOFTMAX });
+    tlvk_model *model = NULL;
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x } }, &model));
+    return model;
+}
+
+typedef struct job {
+    tlvk_model *(*network)(tlvk_context *ctx); /* NULL: the small one */
+    const char *checkpoint, *resume;
+    int epochs;
+    bool inference;
+    tlvk_memory memory;
+    char text[512];
+} job;
 
 /* A fit within `limit` (0: none) from the same first weights; the model and history are the caller's. */
 static tlvk_status fit(job *j, uint64_t limit, tlvk_context **ctx, tlvk_model **model, tlvk_history **history) {
     *ctx = limited(limit);
-    *model = j->deep ? deep_network(*ctx) : small_network(*ctx, 3);
+    *model = j->network ? j->network(*ctx) : small_network(*ctx, 3);
     tlvk_dataset *data = small_data(*ctx, SAMPLES, BATCH, 1);
     assert_api(*ctx, tlvk_model_compile(*model, &(tlvk_compile_desc){ .optimizer = { .global_clipnorm = 0.5f }, .metrics = { TLVK_ACCURACY } }));
     const float weights[NET_CLASSES] = { 1, 2, 0.5f };
@@ -59,14 +80,13 @@ static void drop(tlvk_context *ctx, tlvk_model *model, tlvk_history *history) {
     tlvk_context_destroy(ctx);
 }
 
-/* BatchNormalization trains and Dropout draws; smaller and smaller limits, until the step is refused. */
-static void test_recomputed_steps_have_the_same_bits(void **state) {
-    (void)state;
+/* Smaller and smaller limits, until the step is refused; how many operations were done twice at most. */
+static int same_bits_within_limits(tlvk_model *(*network)(tlvk_context *ctx)) {
     tlvk_context *ctx, *other = net_context(NULL);
     tlvk_model *whole, *model;
     tlvk_history *whole_history, *history;
     tlvk_context_destroy(other);
-    job j = { .epochs = 2, .deep = true };
+    job j = { .epochs = 2, .network = network };
     assert_int_equal(fit(&j, 0, &ctx, &whole, &whole_history), TLVK_OK);
     assert_int_equal(j.memory.recomputed, 0);
     assert_int_equal(j.memory.micro_batches, 1);
@@ -85,12 +105,19 @@ static void test_recomputed_steps_have_the_same_bits(void **state) {
         }
         drop(other, model, history);
     }
-    assert_true(most > 10);
     assert_int_equal(st, TLVK_ERROR_MEMORY);
     print_message("up to %d operations twice; then: %s\n", most, j.text);
     assert_non_null(strstr(j.text, "takes statistics of the whole batch"));
     assert_non_null(strstr(j.text, "the largest batch that fits is "));
     drop(ctx, whole, whole_history);
+    return most;
+}
+
+/* BatchNormalization trains and Dropout draws. */
+static void test_recomputed_steps_have_the_same_bits(void **state) {
+    (void)state;
+    assert_true(same_bits_within_limits(deep_network) > 10);
+    assert_true(same_bits_within_limits(bare_network) > 0);
 }
 
 /* --- parts --------------------------------------------------------------------------------------------------------------------------------- */
@@ -313,10 +340,170 @@ static void test_foretold(void **state) {
     foretell(":5", TLVK_CACHE_OFF, 6);
 }
 
+/* --- what fails -------------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct hog { tlvk_context *ctx; uint64_t bytes; tlvk__buffer *buffer; int steps; } hog;
+
+/* Takes memory after the fit has been planned, so that one of the fit's own allocations finds none. */
+static tlvk_verdict take_memory(const tlvk_event *event, void *user) {
+    hog *h = user;
+    h->steps += event->kind == TLVK_EVENT_STEP_END;
+    if (event->kind != TLVK_EVENT_PLANNED || h->bytes == 0) return TLVK_CONTINUE;
+    if (tlvk__buffer_create(net_device(h->ctx), TLVK__BUFFER_DEVICE, h->bytes, "a test's", &h->buffer)) fail_msg("%s", tlvk__fail_text());
+    return TLVK_CONTINUE;
+}
+
+static tlvk_status fit_beside(hog *h, tlvk_model *model, tlvk_dataset *data, uint64_t bytes, tlvk_history **history) {
+    h->bytes = bytes;
+    h->steps = 0;
+    tlvk_status st = tlvk_model_fit(model, data, &(tlvk_fit_desc){ .epochs = 2, .seed = 5, .callback = take_memory, .callback_user = h }, history);
+    tlvk__buffer_destroy(h->buffer);
+    h->buffer = NULL;
+    return st;
+}
+
+/* Whichever allocation of a fit fails, weights are as before, and the next fit does all; where it is the first to do a step, it equals one that never
+ * failed. The last allocations are those that bring the weights back, when steps have been done on the device. */
+static void test_allocations_that_fail(void **state) {
+    (void)state;
+    enum { ROUNDS = 24, WHOLE_BATCHES = 2 * BATCH };
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_model *whole = small_network(ctx, 3);
+    tlvk_dataset *data = small_data(ctx, WHOLE_BATCHES, BATCH, 1);
+    tlvk_history *whole_history;
+    tlvk_memory m;
+    hog h = { .ctx = ctx };
+    assert_api(ctx, tlvk_model_compile(whole, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
+    assert_api(ctx, fit_beside(&h, whole, data, 0, &whole_history));
+    assert_api(ctx, tlvk_model_memory(whole, &m));
+    tlvk_dataset_destroy(data);
+    int failed = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        tlvk_context *other = limited(m.predicted_bytes);
+        tlvk_model *model = small_network(other, 3);
+        data = small_data(other, WHOLE_BATCHES, BATCH, 1);
+        tlvk_history *history = NULL;
+        uint64_t now;
+        size_t count;
+        h.ctx = other;
+        assert_api(other, tlvk_model_compile(model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
+        float *before = all_weights(model, &count);
+        tlvk_status st = fit_beside(&h, model, data, m.predicted_bytes * (uint64_t)(ROUNDS - i) / ROUNDS, &history);
+        float *after = all_weights(model, &count);
+        tlvk_history_destroy(history);
+        if (st) {
+            bool untouched = h.steps == 0;
+            assert_int_equal(st, TLVK_ERROR_MEMORY);
+            assert_non_null(strstr(tlvk_last_error(other), "bytes"));
+            assert_memory_equal(before, after, count * sizeof *after);
+            assert_api(other, fit_beside(&h, model, data, 0, &history));
+            if (untouched) {
+                assert_same_weights(whole, model);
+                assert_same_history(whole_history, history);
+            }
+            tlvk_history_destroy(history);
+            failed += untouched;
+        }
+        free(before);
+        free(after);
+        tlvk_dataset_destroy(data);
+        tlvk_model_destroy(model);
+        tlvk__device_memory_use(net_device(other), &now, NULL);
+        assert_true(now == 0);
+        tlvk_context_destroy(other);
+    }
+    print_message("%d of %d fits failed before their first step\n", failed, ROUNDS);
+    assert_true(failed > ROUNDS / 2);
+    drop(ctx, whole, whole_history);
+}
+
+/* The residents fail half way, at each share of them; what was there is given back, and the same runner goes on as soon as there is memory. */
+static void test_residents_that_fail(void **state) {
+    (void)state;
+    enum { ROUNDS = 12 };
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_context_destroy(ctx);
+    ctx = limited(UINT64_C(16) << 20);
+    tlvk__device *device = net_device(ctx);
+    tlvk_model *model = small_network(ctx, 3);
+    tlvk__shape input = { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } };
+    for (int i = 0; i < ROUNDS; i++) {
+        tlvk__session *s = open_session(model, 0);
+        tlvk__runner *runner = NULL;
+        uint64_t weights, sums, slots, before, now;
+        if (tlvk__session_runner(s, TLVK__WHOLE, TLVK__PLAN_TRAIN, &input, &runner)) fail_msg("%s", tlvk__fail_text());
+        tlvk__residents_bytes(&s->residents, &weights, &sums, &slots);
+        tlvk__device_memory_use(device, &before, NULL);
+        hog h = { .ctx = ctx, .bytes = tlvk__device_caps(device)->memory_bytes - before - (weights + sums + slots) * (uint64_t)i / ROUNDS };
+        assert_int_equal(tlvk__buffer_create(device, TLVK__BUFFER_DEVICE, h.bytes, "a test's", &h.buffer), TLVK_OK);
+        assert_int_equal(tlvk__runner_submit(runner, 0), TLVK_ERROR_MEMORY);
+        tlvk__buffer_destroy(h.buffer);
+        tlvk__device_memory_use(device, &now, NULL);
+        assert_true(now == before);
+        if (tlvk__runner_submit(runner, 0) || tlvk__runner_wait(runner, 0)) fail_msg("%s", tlvk__fail_text());
+        tlvk__session_destroy(s);
+        tlvk__device_memory_use(device, &now, NULL);
+        assert_true(now == 0);
+    }
+    drop(ctx, model, NULL);
+}
+
+/* A batch that is refused takes nothing away: the optimizer goes on with what it remembers. */
+static void test_refused_between_fits(void **state) {
+    (void)state;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_model *models[2];
+    tlvk_history *histories[2];
+    job j = { .epochs = 1 };
+    tlvk_context_destroy(ctx);
+    assert_int_equal(fit(&j, 0, &ctx, &models[0], &histories[0]), TLVK_OK);
+    drop(ctx, models[0], histories[0]);
+    tlvk_context *contexts[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fit(&j, j.memory.predicted_bytes, &contexts[i], &models[i], &histories[i]), TLVK_OK);
+        tlvk_dataset *large = small_data(contexts[i], 40 * SAMPLES, 40 * SAMPLES, 1), *data = small_data(contexts[i], SAMPLES, BATCH, 1);
+        if (i) assert_int_equal(tlvk_model_fit(models[i], large, NULL, NULL), TLVK_ERROR_MEMORY);
+        assert_api(contexts[i], tlvk_model_fit(models[i], data, NULL, NULL));
+        tlvk_dataset_destroy(data);
+        tlvk_dataset_destroy(large);
+    }
+    assert_same_weights(models[0], models[1]);
+    for (int i = 0; i < 2; i++) drop(contexts[i], models[i], histories[i]);
+}
+
+/* A fit that is refused leaves a model that can be saved, frozen and trained in the memory there is. */
+static void test_refused_then_frozen(void **state) {
+    (void)state;
+    const uint64_t limit = UINT64_C(3) << 20;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_context_destroy(ctx);
+    ctx = limited(limit);
+    tlvk_tensor in = tlvk_input(ctx, &(tlvk_input_desc){ .shape = { NET_SIDE, NET_SIDE, 3 } });
+    tlvk_tensor x = tlvk_flatten(in, NULL);
+    for (int i = 0; i < 2; i++) x = tlvk_dense(x, &(tlvk_dense_desc){ .units = 430, .activation = TLVK_RELU });
+    tlvk_model *model = NULL;
+    x = tlvk_dense(x, &(tlvk_dense_desc){ .units = NET_CLASSES, .activation = TLVK_SOFTMAX });
+    assert_api(ctx, tlvk_model_create(ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { x } }, &model));
+    tlvk_dataset *data = small_data(ctx, SAMPLES, BATCH, 1);
+    assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .metrics = { TLVK_ACCURACY } }));
+    assert_int_equal(tlvk_model_fit(model, data, NULL, NULL), TLVK_ERROR_MEMORY);
+    print_message("%s\n", tlvk_last_error(ctx));
+    assert_non_null(strstr(tlvk_last_error(ctx), "no batch fits"));
+    char *path = temp_path("refused.h5");
+    assert_api(ctx, tlvk_model_save(model, path));
+    remove(path);
+    free(path);
+    assert_api(ctx, tlvk_model_set_trainable(model, ":-1", false));
+    assert_api(ctx, tlvk_model_fit(model, data, NULL, NULL));
+    tlvk_dataset_destroy(data);
+    drop(ctx, model, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recomputed_steps_have_the_same_bits), cmocka_unit_test(test_gradients_of_parts), cmocka_unit_test(test_fits_in_parts),
         cmocka_unit_test(test_predictions_in_parts), cmocka_unit_test(test_foretold),
+        cmocka_unit_test(test_allocations_that_fail), cmocka_unit_test(test_residents_that_fail), cmocka_unit_test(test_refused_between_fits), cmocka_unit_test(test_refused_then_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

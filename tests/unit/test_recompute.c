@@ -9,7 +9,7 @@
 
 #include "plan/program.h"
 
-#define BATCH 8
+#define BATCH 32
 #define SIDE 96
 #define STEPS 4
 
@@ -83,6 +83,7 @@ static void assert_complete(const tlvk__plan *plan) {
         int at = plan->later[i].again ? s->again_at : s->back_at;
         for (int k = 0; (reads & TLVK__READS_X) && k < s->input_count; k++) assert_there(plan, s->inputs[k], at);
         if (reads & TLVK__READS_Y) assert_there(plan, s->output, s->epilogue_at);
+        if (plan->later[i].again && s->residual_count) assert_there(plan, s->residual, at);
         again += plan->later[i].again;
         backward += !plan->later[i].again;
     }
@@ -127,11 +128,11 @@ static void fit_into(const char *net, double most_share) {
 
 static void test_networks_fit(void **state) {
     (void)state;
-    fit_into("vgg16", 1);
+    fit_into("vgg16", 0.85);
     fit_into("resnet50", 0.5);
     fit_into("mobilenet", 0.5);
     fit_into("densenet121", 0.4);
-    fit_into("inceptionv3", 0.75);
+    fit_into("inceptionv3", 0.8);
 }
 
 /* The smallest plan is whole too; a budget below it is missed, not kept at the cost of something. */

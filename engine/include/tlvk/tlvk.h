@@ -617,7 +617,7 @@ typedef struct tlvk_logs { /* what an epoch or a step gave; val_* are NaN withou
 } tlvk_logs;
 typedef enum tlvk_event_kind {
     TLVK_EVENT_EPOCH_BEGIN = 0, TLVK_EVENT_STEP_END, TLVK_EVENT_EPOCH_END, TLVK_EVENT_FEATURES,
-    TLVK_EVENT_PLANNED           /* before all others: tlvk_model_memory tells what the fit will take; nothing of it is allocated yet */
+    TLVK_EVENT_PLANNED           /* before all others: tlvk_model_memory tells what the fit will take; nothing of it is allocated yet but what a checkpoint brings */
 } tlvk_event_kind;
 typedef struct tlvk_event {
     tlvk_event_kind kind;
