@@ -2,16 +2,18 @@
 // Copies `c` channels of every row from one tensor to another, each beginning at a channel of its own.
 // aligned: both begin at multiples of 4; one vec4 per invocation, lanes behind the last channel written as zero.
 // scalar: any beginning; one float per invocation, and the last piece of a row writes `fill` zeros behind it.
-//@ variant aligned -DALIGNED=1
+//@ variant aligned_texel -DALIGNED=1 -DTEXEL
+//@ variant aligned_plain -DALIGNED=1
 //@ variant scalar -DALIGNED=0
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 #include "lanes.glsl"
 
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint ACCUMULATE = 0;
 #if ALIGNED
-layout(binding = 0) readonly buffer From { vec4 source[]; };
+TLVK_READ_BUFFER(0, source);
 layout(binding = 1) buffer To { vec4 target[]; };
 #else
 layout(binding = 0) readonly buffer From { float source[]; };
@@ -27,7 +29,7 @@ void main() {
     uint row = i / row_items, k = i % row_items;
 #if ALIGNED
     uint to = base[1] + row * to_pitch + to_at + k;
-    vec4 v = tlvk_keep_channels(source[base[0] + row * from_pitch + from_at + k], k, c);
+    vec4 v = tlvk_keep_channels(TLVK_READ(source, int(base[0] + row * from_pitch + from_at + k)), k, c);
 #else
     uint to = 4 * base[1] + row * to_pitch + to_at + k;
     float v = k < c ? source[4 * base[0] + row * from_pitch + from_at + k] : 0.0;

@@ -1,11 +1,14 @@
 #version 450
 // y[oy][ox] = x[oy - top][ox - left] where that is inside, else 0: padding with top, left > 0, cropping with top, left < 0.
+//@ variant texel -DTEXEL
+//@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint ACCUMULATE = 0;
-layout(binding = 0) readonly buffer X { vec4 x[]; };
+TLVK_READ_BUFFER(0, x);
 layout(binding = 1) buffer Y { vec4 y[]; };
 layout(push_constant) uniform Push { uint base[2]; uint items; uint columns; uint h, w, oh, ow; int top, left; };
 
@@ -19,6 +22,6 @@ void main() {
     int iy = int(t % oh) - top;
     vec4 v = ACCUMULATE != 0 ? y[base[1] + i] : vec4(0.0);
     if (iy >= 0 && iy < int(h) && ix >= 0 && ix < int(w))
-        v += x[base[0] + ((t / oh * h + uint(iy)) * w + uint(ix)) * columns + column];
+        v += TLVK_READ(x, int(base[0] + ((t / oh * h + uint(iy)) * w + uint(ix)) * columns + column));
     y[base[1] + i] = v;
 }

@@ -46,7 +46,7 @@ static tlvk_status record_copy(tlvk__recorder *r, const tlvk__tensor *from, int6
     bool aligned = from_at % TLVK__LANES == 0 && to_at % TLVK__LANES == 0 && (end || c % TLVK__LANES == 0);
     int64_t unit = aligned ? TLVK__LANES : 1, row_items = aligned ? tlvk__div_up(c, TLVK__LANES) : end ? to->pitch - to_at : c;
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = aligned ? "channel_copy_aligned" : "channel_copy_scalar", .operation = "concatenate", .layer = layer,
+        .shader = aligned ? "channel_copy_aligned" : "channel_copy_scalar", .texel = aligned, .operation = "concatenate", .layer = layer,
         .specs = {{"ACCUMULATE", accumulate}},
         .operands = {{from, TLVK__READ, false}, {to, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 2,
         .n = to->n, .items = (uint64_t)(to->rows * row_items),
@@ -66,7 +66,7 @@ static int64_t inner_vecs(const tlvk__tensor *t, int axis) {
 static tlvk_status record_block(tlvk__recorder *r, const tlvk__tensor *from, int64_t from_at, int64_t from_pitch, const tlvk__tensor *to, int64_t to_at,
                                 int64_t to_pitch, int64_t vecs, bool accumulate, const char *layer) {
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "channel_copy_aligned", .operation = "concatenate", .layer = layer, .specs = {{"ACCUMULATE", accumulate}},
+        .shader = "channel_copy_aligned", .texel = true, .operation = "concatenate", .layer = layer, .specs = {{"ACCUMULATE", accumulate}},
         .operands = {{from, TLVK__READ, false}, {to, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 2,
         .n = to->n, .items = tlvk__sample_vec4s(to) / (uint64_t)to_pitch * (uint64_t)vecs,
         .words = {(uint32_t)vecs, (uint32_t)from_pitch, (uint32_t)from_at, (uint32_t)to_pitch, (uint32_t)to_at, (uint32_t)(vecs * TLVK__LANES)}, .word_count = 6});

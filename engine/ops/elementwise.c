@@ -1,9 +1,13 @@
 /* elementwise.c - recording one shader over tensors of any size. */
 #include "ops/elementwise.h"
 
+#include <stdio.h>
+
 static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const tlvk__walk *w, const tlvk__piece *p) {
     uint32_t push[TLVK__WALK_OPERANDS + 1 + TLVK__WALK_WORDS];
-    tlvk__dispatch d = {.shader = w->shader, .operation = w->operation, .layer = w->layer, .binding_count = w->operand_count, .push = push};
+    char shader[64];
+    snprintf(shader, sizeof shader, "%s%s", w->shader, !w->texel ? "" : tlvk__texel_operands(caps) ? "_texel" : "_plain");
+    tlvk__dispatch d = {.shader = shader, .operation = w->operation, .layer = w->layer, .binding_count = w->operand_count, .push = push};
     memcpy(d.specs, w->specs, sizeof w->specs);
     int readable = -1, writable = -1;
     for (int i = 0; i < w->operand_count; i++) {

@@ -4,10 +4,6 @@
 
 #include <stdio.h>
 
-bool tlvk__texel_operands(const tlvk__caps *caps) {
-    return caps->max_texels >= caps->max_binding_bytes / 16 && caps->texel_align > 0 && caps->storage_align % caps->texel_align == 0;
-}
-
 /* The static table. Columns: subgroup size, then TM, TV, KC for layers of pictures, then TM, TV for layers with few rows per sample (Dense), whose
  * cost is reading w: a small TM wastes little where the batch is small. Measured in docs/kernels.md for 8; 4, 16 and 32 chosen so that a
  * lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills every lane with at least one vec4 of A. Packed weights lie in panels of

@@ -40,9 +40,6 @@ tlvk_status tlvk__gemm_backward(tlvk__recorder *r, const tlvk__gemm_call *g);
 
 /* --- shared by gemm.c, gemm_backward.c and depthwise.c ------------------------------------------------------------------------- */
 
-/* The device reads operands through RGBA32F texel buffers of any binding's size. */
-bool tlvk__texel_operands(const tlvk__caps *caps);
-
 typedef struct tlvk__tile {
     bool sgb, coop;                /* which core; neither: portable */
     int tm, tv, sg, kc, wg;

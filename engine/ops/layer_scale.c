@@ -2,7 +2,6 @@
  * is a class of its own beside the built-in layers. The gradient of gamma is that of a BatchNormalization whose mean is 0 and deviation 1. */
 #include "ops/activation.h"
 #include "ops/elementwise.h"
-#include "ops/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -85,7 +84,7 @@ static tlvk_status record_gamma(tlvk__recorder *r, const tlvk__op_call *call) {
         s = tlvk__record_fill(r, tlvk__span_part(stats, vector, vector), tlvk__float_bits(1));
     if (!s)
         s = tlvk__record_walk(r, &(tlvk__walk){
-            .shader = tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r))) ? "batch_norm_backward_sums_texel" : "batch_norm_backward_sums_plain",
+            .shader = "batch_norm_backward_sums", .texel = true,
             .operation = "layer_scale_sums", .layer = call->layer,
             .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&held, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
             .operand_count = 4, .n = dy->n, .items = (uint64_t)m.blocks * columns, .flops = 2 * tlvk__elementwise_flops(call),

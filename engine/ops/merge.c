@@ -1,7 +1,6 @@
 /* merge.c - elementwise sums, products, maxima of operands that are broadcast, and their gradients. */
 #include "ops/merge.h"
 #include "ops/activation.h"
-#include "ops/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -74,7 +73,7 @@ static const char *const kind_names[] = {"add", "multiply", "subtract", "maximum
 static tlvk_status record(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
                           bool accumulate, const tlvk__activation *act, const char *layer) {
     tlvk__walk walk = {
-        .shader = tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r))) ? "merge_texel" : "merge_plain", .operation = kind_names[kind], .layer = layer,
+        .shader = "merge", .texel = true, .operation = kind_names[kind], .layer = layer,
         .specs = {{"KIND", (uint32_t)kind}, {"ACCUMULATE", accumulate}, {"ACTIVATION", (uint32_t)act->kind},
                   {"BROADCAST", !same_size(a, out) || !same_size(b, out) || (act->kind != TLVK_LINEAR && out->c % TLVK__LANES != 0)}},
         .operands = {{a, TLVK__READ, false}, {b, TLVK__READ, false}, {out, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,

@@ -44,7 +44,7 @@ static tlvk_status cropping_shape(const void *attrs, int inputs, const tlvk__sha
 static tlvk_status record(tlvk__recorder *r, const tlvk__op_call *call, const tlvk__tensor *from, const tlvk__tensor *to, int sign, bool accumulate) {
     const int *p = ((const tlvk__padding2d_attrs *)call->attrs)->padding;
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "padding2d", .operation = sign > 0 ? "padding2d" : "cropping2d", .layer = call->layer, .specs = {{"ACCUMULATE", accumulate}},
+        .shader = "padding2d", .texel = true, .operation = sign > 0 ? "padding2d" : "cropping2d", .layer = call->layer, .specs = {{"ACCUMULATE", accumulate}},
         .operands = {{from, TLVK__READ, false}, {to, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 2,
         .n = to->n, .items = tlvk__sample_vec4s(to),
         .words = {(uint32_t)(to->pitch / TLVK__LANES), (uint32_t)from->h, (uint32_t)from->w, (uint32_t)to->h, (uint32_t)to->w,

@@ -4,7 +4,6 @@
  * large ones are looped over, and their backward finds the maximum again in x (pooling2d). */
 #include "ops/attrs.h"
 #include "ops/elementwise.h"
-#include "ops/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -126,14 +125,12 @@ static void slide_words(const geometry *g, const tlvk__tensor *y, int64_t steps_
 }
 
 static tlvk_status slide_forward(tlvk__recorder *r, const tlvk__op_call *call, bool maximum) {
-    static const char *const shaders[2][2] = {{"pooling2d_slide_average_plain", "pooling2d_slide_average_texel"},
-                                              {"pooling2d_slide_max_plain", "pooling2d_slide_max_texel"}};
     const tlvk__tensor *x = call->x[0], *y = call->y;
     geometry g = geometry_of(call->attrs, x->n, x->h, x->w, x->c);
     bool keep = maximum && call->aux[0].buffer;
     tlvk__tensor index = tlvk__span_tensor(&call->aux[0], y->n, 1, index_floats(y));
     tlvk__walk walk = {
-        .shader = shaders[maximum][tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r)))],
+        .shader = maximum ? "pooling2d_slide_max" : "pooling2d_slide_average", .texel = true,
         .operation = maximum ? "pooling2d_max" : "pooling2d_average", .layer = call->layer,
         .operands = {{x, TLVK__READ, false}, {y, TLVK__WRITE, false}, {keep ? &index : NULL, TLVK__WRITE, false}}, .operand_count = 3,
         .n = x->n, .flops = flops(call)};
@@ -142,8 +139,6 @@ static tlvk_status slide_forward(tlvk__recorder *r, const tlvk__op_call *call, b
 }
 
 static tlvk_status slide_backward(tlvk__recorder *r, const tlvk__op_call *call, bool maximum) {
-    static const char *const shaders[2][2] = {{"pooling2d_slide_backward_average_plain", "pooling2d_slide_backward_average_texel"},
-                                              {"pooling2d_slide_backward_max_plain", "pooling2d_slide_backward_max_texel"}};
     const tlvk__tensor *dx = call->dx[0], *dy = call->dy;
     if (!dx)
         return TLVK_OK;
@@ -152,7 +147,7 @@ static tlvk_status slide_backward(tlvk__recorder *r, const tlvk__op_call *call, 
     int64_t first_y = g.top / g.sh, first_x = g.left / g.sw, steps_h = (g.h - 1 + g.top) / g.sh - first_y + 1, steps_w = (g.w - 1 + g.left) / g.sw - first_x + 1;
     tlvk__tensor index = tlvk__span_tensor(&call->aux[0], dy->n, 1, index_floats(dy));
     tlvk__walk walk = {
-        .shader = shaders[maximum][tlvk__texel_operands(tlvk__device_caps(tlvk__recorder_device(r)))],
+        .shader = maximum ? "pooling2d_slide_backward_max" : "pooling2d_slide_backward_average", .texel = true,
         .operation = maximum ? "pooling2d_backward_max" : "pooling2d_backward_average", .layer = call->layer,
         .operands = {{dy, TLVK__READ, false}, {maximum ? &index : NULL, TLVK__READ, false},
                      {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,

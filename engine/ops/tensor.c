@@ -9,6 +9,10 @@ void tlvk__force_pieces(int64_t samples) {
     forced_samples = samples;
 }
 
+bool tlvk__texel_operands(const tlvk__caps *caps) {
+    return caps->max_texels >= caps->max_binding_bytes / 16 && caps->texel_align > 0 && caps->storage_align % caps->texel_align == 0;
+}
+
 static uint64_t sample_bytes(const tlvk__tensor *t) {
     return (uint64_t)tlvk__sample_floats(t) * sizeof(float);
 }

@@ -33,6 +33,8 @@ bool tlvk__tensor_bytes(const tlvk__tensor *t, uint64_t *bytes);
  * are broadcast) must not be listed. TLVK_ERROR_MEMORY when one sample alone is larger than a binding (the text names the sizes). */
 typedef struct tlvk__piece { int64_t n0, n1; } tlvk__piece;
 tlvk_status tlvk__next_piece(const tlvk__caps *caps, const tlvk__tensor *const *t, int count, int64_t n, tlvk__piece *p, bool *more);
+/* The device reads operands through RGBA32F texel buffers of any binding's size (shaders/buffers.glsl). */
+bool tlvk__texel_operands(const tlvk__caps *caps);
 /* Tests: pieces of this thread's walks have at most `samples` samples from now on; 0: no such limit. */
 void tlvk__force_pieces(int64_t samples);
 
