@@ -1,7 +1,7 @@
 """Measures this library and what people use instead, one after the other on this machine, and writes docs/performance.md from it.
 
     python3 performance.py TLVK --python PYTHON --work FOLDER [--parts networks,ncnn,torch,operations,growth,memory,jobs] [--networks NAME,...]
-                           [--repeats 5] [--job-repeats 1] [--job-cases warm,cold,uncached,fit,"features by hand"] [--pictures FOLDER] [--teachable FILE] [--alone COMMAND] [--write FILE]
+                           [--repeats 5] [--job-repeats 1] [--growth-size 224] [--job-cases warm,cold,uncached,fit,"features by hand"] [--pictures FOLDER] [--teachable FILE] [--alone COMMAND] [--write FILE]
 
 TLVK is the command, PYTHON an interpreter that has requirements.txt. Each part's results are lines of JSON in FOLDER/PART.jsonl; what is not measured again
 (--parts, --networks) keeps those of its last run, so that the page (--write) can be made from several runs. --pictures has folders train and val with a folder for each class
@@ -83,57 +83,51 @@ def of(who, lines, **more):
 
 def measure_networks(r):
     """Ours and Keras's in turn, network by network, so that both see the same machine."""
-    lines = of("tlvk", r.bench("--parts", "peak")[0])
+    yield of("tlvk", r.bench("--parts", "peak")[0])
     for net in r.networks(NETWORKS):
-        lines += of("tlvk", r.bench("--networks", net, "--repeats", r.options.repeats, "--parts", "forward,head,step")[0])
-        lines += of("keras", r.peer("speed_keras.py", net, "--repeats", r.options.repeats)[0])
-    return lines
+        lines = of("tlvk", r.bench("--networks", net, "--repeats", r.options.repeats, "--parts", "forward,head,step")[0])
+        yield lines + of("keras", r.peer("speed_keras.py", net, "--repeats", r.options.repeats)[0])
 
 
 def measure_ncnn(r):
-    lines = []
     for net in r.networks(("vgg16", "resnet50", "mobilenet")):
-        lines += of("tlvk", r.bench("--networks", net, "--repeats", r.options.repeats, "--parts", "forward", "--batch-size", 1)[0])
+        lines = of("tlvk", r.bench("--networks", net, "--repeats", r.options.repeats, "--parts", "forward", "--batch-size", 1)[0])
         lines += of("ncnn", r.peer("speed_ncnn.py", net, "--repeats", r.options.repeats)[0])
-        lines += of("ncnn cpu", r.peer("speed_ncnn.py", net, "--repeats", r.options.repeats, "--cpu")[0])
-    return lines
+        yield lines + of("ncnn cpu", r.peer("speed_ncnn.py", net, "--repeats", r.options.repeats, "--cpu")[0])
 
 
 def measure_torch(r):
-    lines = []
     for net in r.networks(("vgg16", "resnet50", "inceptionv3", "mobilenet")):
         theirs, _, _ = r.peer("speed_torch.py", net, missing_ok=True)
         if theirs is None:
             print("performance.py: no PyTorch with CUDA here", file=sys.stderr)
-            return None
-        lines += of("torch", theirs) + of("tlvk", r.bench("--networks", net, "--repeats", 20, "--parts", "forward,head,step")[0])
-    return lines
+            return
+        yield of("torch", theirs) + of("tlvk", r.bench("--networks", net, "--repeats", 20, "--parts", "forward,head,step")[0])
 
 
 def measure_operations(r):
     """Of all networks at once: what several have is measured once, and says which those are."""
-    return of("tlvk", r.bench("--parts", "operations")[0])
+    yield of("tlvk", r.bench("--parts", "operations")[0])
 
 
 def measure_growth(r):
-    lines = []
-    for net in r.networks(("mobilenet", "resnet50")):
+    size = r.options.growth_size
+    for net in r.networks(("mobilenetv2", "mobilenet", "resnet50")):
         for batch in BATCHES:
-            found, _, resident = r.bench("--networks", net, "--parts", "forward,step", "--batch-size", batch, "--repeats", 2)
-            lines += of("tlvk", found, batch=batch, resident_bytes=resident)
+            found, _, resident = r.bench("--networks", net, "--parts", "forward,step", "--batch-size", batch, "--image-size", size, "--repeats", 2)
+            yield of("tlvk", found, batch=batch, image_size=size, resident_bytes=resident)
     for pictures, epochs in [] if not r.networks(["mobilenet"]) else ((100, 1), (1000, 1), (10000, 1), (1000, 10), (1000, 50)):
         found, seconds, resident = r.bench("--networks", "mobilenet", "--parts", "job", "--image-size", 64, "--batch-size", 32,
                                            "--pictures", pictures, "--epochs", epochs)
-        lines += of("tlvk", found, resident_bytes=resident, array_bytes=pictures * 64 * 64 * 3 * 4, process_seconds=seconds)
-    return lines
+        yield of("tlvk", found, resident_bytes=resident, array_bytes=pictures * 64 * 64 * 3 * 4, process_seconds=seconds)
 
 
 def measure_memory(r):
     """VGG16, batch 32, everything trained: how much the process grows."""
     found, _, resident = r.bench("--networks", "vgg16", "--parts", "step", "--batch-size", 32, "--repeats", 1)
     _, _, empty = r.run([r.options.tlvk, "devices", "--json"])
-    lines = of("tlvk", found, growth_bytes=resident - empty)
-    return lines + of("keras", r.peer("speed_keras.py", "vgg16", "--passes", "step", "--batch-size", 32, "--repeats", 1)[0])
+    yield of("tlvk", found, growth_bytes=resident - empty)
+    yield of("keras", r.peer("speed_keras.py", "vgg16", "--passes", "step", "--batch-size", 32, "--repeats", 1)[0])
 
 
 def our_job(r, job, cache, folder, epochs=10):
@@ -156,7 +150,6 @@ def keras_job(r, job, folder, by_hand):
 
 def measure_jobs(r):
     """Process start to saved file. Ours: pipelines and tuning warm and the features empty; everything cold; no cache of features."""
-    lines = []
     with tempfile.TemporaryDirectory() as folder:
         warm = {"TLVK_CACHE_DIR": f"{folder}/warm"}
         cold = {"TLVK_CACHE_DIR": f"{folder}/cold/tlvk", "MESA_SHADER_CACHE_DIR": f"{folder}/cold/mesa"}
@@ -175,8 +168,7 @@ def measure_jobs(r):
                 for _ in range(r.options.job_repeats):
                     shutil.rmtree(f"{folder}/cold", ignore_errors=True)
                     times.append(measure()[1])
-                lines.append({"who": who, "job": job[0], "case": case, "seconds": min(times), "runs": len(times)})
-    return lines
+                yield [{"who": who, "job": job[0], "case": case, "seconds": min(times), "runs": len(times)}]
 
 
 PARTS = {"networks": measure_networks, "ncnn": measure_ncnn, "torch": measure_torch, "operations": measure_operations, "growth": measure_growth,
@@ -193,6 +185,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--job-repeats", type=int, default=1, help="of whole jobs, which take minutes in Keras")
     parser.add_argument("--job-cases", default="warm,cold,uncached,fit,features by hand")
+    parser.add_argument("--growth-size", type=int, default=224, help="side of the pictures by which batches are compared")
     parser.add_argument("--pictures")
     parser.add_argument("--teachable")
     parser.add_argument("--alone", default="")
@@ -204,8 +197,7 @@ def main():
         if part == "jobs" and not (options.pictures and options.teachable):
             print("performance.py: jobs left out, --pictures and --teachable are wanted", file=sys.stderr)
             continue
-        lines = PARTS[part](r)
-        if lines is not None:
+        for lines in PARTS[part](r):  # what was measured stays where a later network fails
             r.save(part, [{**line, "date": time.strftime("%Y-%m-%d")} for line in lines])
     text = report.page(r.work, r.device())
     print(text)
