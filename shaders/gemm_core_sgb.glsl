@@ -39,13 +39,23 @@ void gemm_chunks(int chunk, int chunk_end, int col0) {
             [[unroll]] for (int j = 0; j < TV; j++)
                 bv[k * TV + j] = b_load(chunk * KC + k, col0 + j * SG + lane);
 #endif
-        [[unroll]] for (int i = 0; i < TM; i++)
-            [[unroll]] for (int k = 0; k < KC; k++) {
-                int element = A_ELEMENT(i, k);
-                float x = subgroupShuffle(ar[element / SG][A_COMPONENT(i, k)], uint(element % SG));
-                [[unroll]] for (int j = 0; j < TV; j++)
-                    acc[i * TV + j] += x * bv[k * TV + j];
-            }
+        [[unroll]] for (int part = 0; part < SPLIT; part++)
+            [[unroll]] for (int i = 0; i < TM; i++)
+                [[unroll]] for (int k = 0; k < KC; k++) {
+                    int element = A_ELEMENT(i, k);
+                    float x = subgroupShuffle(ar[element / SG][A_COMPONENT(i, k)], uint(element % SG));
+                    [[unroll]] for (int j = 0; j < TV; j++) {
+                        vec4 b = bv[k * TV + j];
+                        if (part == 0)
+                            acc[i * TV + j].x += x * b.x;
+                        if (part == SPLIT / 4)
+                            acc[i * TV + j].y += x * b.y;
+                        if (part == SPLIT / 2)
+                            acc[i * TV + j].z += x * b.z;
+                        if (part == SPLIT - 1)
+                            acc[i * TV + j].w += x * b.w;
+                    }
+                }
     }
 }
 

@@ -104,8 +104,8 @@ static void value_text(const tlvk__choice_key *key, int32_t value, char *text, s
     else if (value & TLVK__CHOICE_PORTABLE)
         snprintf(text, size, "portable %d%s", tlvk__choice_tm(value), value & TLVK__CHOICE_LONG_SUMS ? ", long sums" : "");
     else
-        snprintf(text, size, "shuffle %dx%dx%d%s", tlvk__choice_tm(value), tlvk__choice_tv(value), tlvk__choice_kc(value),
-                 value & TLVK__CHOICE_LONG_SUMS ? ", long sums" : "");
+        snprintf(text, size, "shuffle %dx%dx%d%s%s", tlvk__choice_tm(value), tlvk__choice_tv(value), tlvk__choice_kc(value),
+                 value & TLVK__CHOICE_SPLIT ? " split" : "", value & TLVK__CHOICE_LONG_SUMS ? ", long sums" : "");
 }
 
 char *tlvk__choice_text(const tlvk__choice_key *key, int32_t value, char *text, size_t size) {

@@ -38,7 +38,8 @@ char *tlvk__choice_text(const tlvk__choice_key *key, int32_t value, char *text, 
 enum {
     TLVK__CHOICE_WINOGRAD = 1 << 30,
     TLVK__CHOICE_PORTABLE = 1 << 24, /* of a product: core and tile; the shuffle core unless this says otherwise */
-    TLVK__CHOICE_LONG_SUMS = 1 << 25 /* of a gradient of the kernel: cut into few parts */
+    TLVK__CHOICE_LONG_SUMS = 1 << 25, /* of a gradient of the kernel: cut into few parts */
+    TLVK__CHOICE_SPLIT = 1 << 26      /* of a shuffle core: SPLIT of gemm_tile.glsl is 4 */
 };
 static inline int32_t tlvk__choice_of_tile(int tm, int tv, int kc) { return tm << 16 | tv << 8 | kc; }
 static inline int tlvk__choice_tm(int32_t value) { return value >> 16 & 0xff; }

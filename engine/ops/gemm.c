@@ -3,12 +3,17 @@
 #include "ops/gemm.h"
 
 #include <stdio.h>
+#include <string.h>
 
-/* The static table. Columns: subgroup size, then TM, TV, KC for layers of pictures, then TM, TV for layers with few rows per sample (Dense), whose
- * cost is reading w: a small TM wastes little where the batch is small. Measured in docs/kernels.md for 8; 4, 16 and 32 chosen so that a
- * lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills every lane with at least one vec4 of A. Packed weights lie in panels of
- * SG*TV vec4 and chunks of KC; a shared kernel is packed once for all calls that want the same of both. */
-static const struct { int sg, tm, tv, kc, small_tm, small_tv; } sgb_tiles[] = {{4, 8, 1, 8, 8, 1}, {8, 32, 1, 8, 8, 2}, {16, 16, 1, 16, 8, 1}, {32, 8, 1, 16, 8, 1}};
+/* The static table, in order of preference: subgroup size, whether for processors alone, then TM, TV, KC, SPLIT for layers of pictures. The rows for
+ * processors and for 8 were measured (docs/kernels.md); the others are chosen so that a lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills
+ * every lane with at least one vec4 of A. Packed weights lie in panels of SG*TV vec4 and chunks of KC; a shared kernel is packed once for all calls that want
+ * the same of both. */
+static const struct { int sg; bool processor; int tm, tv, kc, split; } sgb_tiles[] = {
+    {4, false, 8, 1, 8, 1}, {8, true, 32, 2, 4, 4}, {8, false, 32, 1, 8, 1}, {16, true, 32, 1, 8, 1}, {16, false, 16, 1, 16, 1}, {32, false, 8, 1, 16, 1}};
+/* For layers with few rows per sample (Dense), whose cost is reading w: a small TM wastes little where the batch is small. The first row of the subgroup's
+ * size that has less than twice as many columns as the layer, or the last one. */
+static const struct { int sg, tm, tv, kc; } small_tiles[] = {{4, 8, 1, 8}, {8, 8, 2, 8}, {8, 8, 1, 8}, {16, 8, 1, 16}, {32, 8, 1, 16}};
 enum { SMALL_ROWS = 8, GROUP_SUBGROUPS = 4, PORTABLE_GROUP = 64, PORTABLE_VECS = 8, PORTABLE_KC = 16 };
 
 tlvk__tile tlvk__gemm_portable_tile(bool small) {
@@ -38,26 +43,51 @@ static tlvk__tile coop_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, e
     return t;
 }
 
-tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc) {
-    return (tlvk__tile){.sgb = true, .sg = sg, .tm = tm, .tv = tv, .kc = kc, .wg = GROUP_SUBGROUPS * sg, .rows = tm, .vecs = sg * tv, .rows_per_group = GROUP_SUBGROUPS * tm};
+tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc, int split) {
+    return (tlvk__tile){.sgb = true, .sg = sg, .tm = tm, .tv = tv, .kc = kc, .split = split, .wg = GROUP_SUBGROUPS * sg, .rows = tm, .vecs = sg * tv, .rows_per_group = GROUP_SUBGROUPS * tm};
+}
+
+/* Whether a row of the table fits a product of `columns` vec4: two of them beside each other in a lane where that makes no more than a tenth more. */
+static bool suits(const tlvk__caps *caps, size_t row, int64_t columns) {
+    int64_t vecs = sgb_tiles[row].sg * sgb_tiles[row].tv, narrow = sgb_tiles[row].sg;
+    if (sgb_tiles[row].sg != (int)caps->subgroup_size || (sgb_tiles[row].processor && strcmp(caps->type, "cpu") != 0))
+        return false;
+    return sgb_tiles[row].tv == 1 ||
+           10 * tlvk__round_up((uint64_t)columns, (uint64_t)vecs) <= 11 * tlvk__round_up((uint64_t)columns, (uint64_t)narrow);
+}
+
+static tlvk__tile sgb_tile(const tlvk__caps *caps, int64_t columns) {
+    size_t i = 0;
+    while (i < TLVK__COUNT(sgb_tiles) && !suits(caps, i, columns))
+        i++;
+    return i < TLVK__COUNT(sgb_tiles) ? tlvk__gemm_sgb_tile(sgb_tiles[i].sg, sgb_tiles[i].tm, sgb_tiles[i].tv, sgb_tiles[i].kc, sgb_tiles[i].split) : (tlvk__tile){0};
+}
+
+static tlvk__tile small_tile(const tlvk__caps *caps, int64_t columns) {
+    tlvk__tile t = {0};
+    for (size_t i = 0; i < TLVK__COUNT(small_tiles) && (!t.sgb || 2 * columns <= t.vecs); i++)
+        if (small_tiles[i].sg == (int)caps->subgroup_size)
+            t = tlvk__gemm_sgb_tile(small_tiles[i].sg, small_tiles[i].tm, small_tiles[i].tv, small_tiles[i].kc, 1);
+    return t;
+}
+
+bool tlvk__gemm_few_rows(const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+    return pass != TLVK__GEMM_WEIGHTS && !g->packs && g->shape.oh * g->shape.ow <= SMALL_ROWS;
 }
 
 tlvk__tile tlvk__gemm_standard_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
     const tlvk__conv_shape *s = &g->shape;
     if (tlvk__gemm_mixed(caps, g))
         return coop_tile(caps, s, pass);
-    bool small = pass != TLVK__GEMM_WEIGHTS && !g->packs && s->oh * s->ow <= SMALL_ROWS;
-    for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(sgb_tiles); i++) {
-        if (sgb_tiles[i].sg != (int)caps->subgroup_size)
-            continue;
-        int64_t columns = pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs;
-        tlvk__tile t = tlvk__gemm_sgb_tile(sgb_tiles[i].sg, small ? sgb_tiles[i].small_tm : sgb_tiles[i].tm, small ? sgb_tiles[i].small_tv : sgb_tiles[i].tv,
-                                           sgb_tiles[i].kc);
-        if (t.vecs > PORTABLE_VECS && 2 * columns <= t.vecs)
-            break; /* a wide subgroup would idle on half of its columns */
-        return t;
-    }
-    return tlvk__gemm_portable_tile(small);
+    bool small = tlvk__gemm_few_rows(g, pass);
+    int64_t columns = pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs;
+    tlvk__tile t = {0};
+    if (caps->subgroup_shuffle)
+        t = small ? small_tile(caps, columns) : sgb_tile(caps, columns);
+    if (!t.sgb || (t.vecs > PORTABLE_VECS && 2 * columns <= t.vecs)) /* a wide subgroup would idle on half of its columns */
+        t = tlvk__gemm_portable_tile(small);
+    t.long_sums = pass == TLVK__GEMM_WEIGHTS && strcmp(caps->type, "cpu") == 0;
+    return t;
 }
 
 int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d) {
@@ -78,6 +108,7 @@ int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char 
         d->specs[n++] = (tlvk__spec){"SG", (uint32_t)t->sg};
         d->specs[n++] = (tlvk__spec){"TV", (uint32_t)t->tv};
         d->specs[n++] = (tlvk__spec){"KC", (uint32_t)t->kc};
+        d->specs[n++] = (tlvk__spec){"SPLIT", (uint32_t)t->split};
         d->required_subgroup_size = (uint32_t)t->sg;
     }
     return n;

@@ -45,6 +45,7 @@ typedef struct tlvk__tile {
     int tm, tv, sg, kc, wg;
     int rows, vecs, rows_per_group; /* rows x vecs vec4 of C per tile */
     int cm, cn, ck, rm, rn, subgroups_x; /* coop: gemm_tile.glsl */
+    int split;                     /* shuffle core: SPLIT of gemm_tile.glsl */
     bool long_sums;                /* backward-weights: cut into few parts */
 } tlvk__tile;
 /* The call's products go by cooperative matrices of fp16. */
@@ -54,8 +55,9 @@ enum tlvk__gemm_pass { TLVK__GEMM_FORWARD, TLVK__GEMM_DATA, TLVK__GEMM_WEIGHTS }
 tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
 /* By the static table alone; the products within Winograd go by it too. */
 tlvk__tile tlvk__gemm_standard_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
-tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc);
+tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc, int split);
 tlvk__tile tlvk__gemm_portable_tile(bool small);
+bool tlvk__gemm_few_rows(const tlvk__gemm_call *g, enum tlvk__gemm_pass pass); /* a small tile is the standard */
 /* What this pass may run as, the standard first; returns the count. */
 int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]);
 int32_t tlvk__gemm_choice(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);

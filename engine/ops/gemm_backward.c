@@ -153,7 +153,7 @@ typedef struct weights_push {
     int32_t panels, split_chunks, c_split;
 } weights_push;
 
-enum { WANTED_TILES = 512, FEW_TILES = 64, MOST_CHAIN = 16384, LEAST_CHAIN = 256 };
+enum { WANTED_TILES = 512, FEW_TILES = 128, MOST_CHAIN = 16384, LEAST_CHAIN = 256 };
 static const uint64_t most_split_bytes = 32u << 20;
 
 typedef struct split_plan { int64_t panels, splits, split_chunks; } split_plan;

@@ -3,10 +3,13 @@
 #include "ops/gemm.h"
 #include "ops/winograd.h"
 
-/* Beside the standard tile of the static table. A lane has no more than 128 accumulators, and every lane at least one vec4 of A per chunk. Of the tiles of 8
+#include <string.h>
+
+/* Beside the standard tile of the static table. A lane has no more than 128 accumulators (256 on a processor), and every lane at least one vec4 of A per chunk. Of the tiles of 8
  * that docs/kernels.md names, those that were never the fastest of a layer are left out: each costs time. */
-static const struct { int sg, tm, tv, kc; } more_tiles[] = {
-    {4, 8, 1, 8}, {4, 16, 1, 8}, {8, 32, 1, 8}, {8, 16, 2, 8}, {8, 8, 2, 8}, {16, 16, 1, 16}, {16, 8, 1, 16}, {32, 8, 1, 16}, {32, 16, 1, 16}};
+static const struct { int sg; bool processor; int tm, tv, kc, split; } more_tiles[] = {
+    {4, false, 8, 1, 8, 1}, {4, false, 16, 1, 8, 1}, {8, false, 32, 1, 8, 1}, {8, true, 32, 2, 4, 4}, {8, true, 16, 2, 8, 4}, {8, false, 8, 2, 8, 1},
+    {16, true, 32, 1, 8, 1}, {16, false, 16, 1, 16, 1}, {16, false, 8, 1, 16, 1}, {32, false, 8, 1, 16, 1}, {32, false, 16, 1, 16, 1}};
 
 static tlvk__choice_key key_of(const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
     const tlvk__conv_shape *s = &g->shape;
@@ -16,12 +19,14 @@ static tlvk__choice_key key_of(const tlvk__gemm_call *g, enum tlvk__gemm_pass pa
 }
 
 static int32_t value_of(const tlvk__tile *t) {
-    return tlvk__choice_of_tile(t->tm, t->tv, t->kc) | (t->sgb ? 0 : TLVK__CHOICE_PORTABLE) | (t->long_sums ? TLVK__CHOICE_LONG_SUMS : 0);
+    return tlvk__choice_of_tile(t->tm, t->tv, t->kc) | (t->sgb ? 0 : TLVK__CHOICE_PORTABLE) | (t->split > 1 ? TLVK__CHOICE_SPLIT : 0) |
+           (t->long_sums ? TLVK__CHOICE_LONG_SUMS : 0);
 }
 
 static tlvk__tile tile_of(const tlvk__caps *caps, int32_t value) {
     tlvk__tile t = value & TLVK__CHOICE_PORTABLE ? tlvk__gemm_portable_tile(tlvk__choice_tm(value) == tlvk__gemm_portable_tile(true).tm)
-                                                 : tlvk__gemm_sgb_tile((int)caps->subgroup_size, tlvk__choice_tm(value), tlvk__choice_tv(value), tlvk__choice_kc(value));
+                                                 : tlvk__gemm_sgb_tile((int)caps->subgroup_size, tlvk__choice_tm(value), tlvk__choice_tv(value), tlvk__choice_kc(value),
+                                                                       value & TLVK__CHOICE_SPLIT ? 4 : 1);
     t.long_sums = value & TLVK__CHOICE_LONG_SUMS;
     return t;
 }
@@ -35,7 +40,8 @@ static void add(int32_t value, int32_t candidates[TLVK__MOST_CANDIDATES], int *c
 }
 
 int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]) {
-    tlvk__tile standard = tlvk__gemm_standard_tile(caps, g, pass), portable = tlvk__gemm_portable_tile(standard.rows <= 16);
+    tlvk__tile standard = tlvk__gemm_standard_tile(caps, g, pass), portable = tlvk__gemm_portable_tile(tlvk__gemm_few_rows(g, pass));
+    int32_t sums = standard.long_sums ? TLVK__CHOICE_LONG_SUMS : 0;
     int count = 0;
     bool paying = false, winograd = g->packs && !g->transposed && tlvk__winograd_possible(caps, &g->shape, pass, &paying);
     *key = key_of(g, pass);
@@ -45,11 +51,11 @@ int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum
     if (winograd)
         add(TLVK__CHOICE_WINOGRAD, candidates, &count);
     if (pass == TLVK__GEMM_WEIGHTS)
-        add(value_of(&standard) | TLVK__CHOICE_LONG_SUMS, candidates, &count);
+        add(value_of(&standard) ^ TLVK__CHOICE_LONG_SUMS, candidates, &count);
     for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(more_tiles); i++)
-        if (more_tiles[i].sg == (int)caps->subgroup_size)
-            add(tlvk__choice_of_tile(more_tiles[i].tm, more_tiles[i].tv, more_tiles[i].kc), candidates, &count);
-    add(value_of(&portable), candidates, &count);
+        if (more_tiles[i].sg == (int)caps->subgroup_size && (!more_tiles[i].processor || strcmp(caps->type, "cpu") == 0))
+            add(sums | (more_tiles[i].split > 1 ? TLVK__CHOICE_SPLIT : 0) | tlvk__choice_of_tile(more_tiles[i].tm, more_tiles[i].tv, more_tiles[i].kc), candidates, &count);
+    add(sums | value_of(&portable), candidates, &count);
     return count;
 }
 

@@ -100,7 +100,7 @@ static bool possible(const tlvk__caps *caps, const tlvk__conv_shape *s, const pa
  * enough tiles in a sample that 36 products read their weights for more than a few rows. Backward transforms weights, or their
  * gradient, in every step, which asks for more. */
 static bool pays(const tlvk__conv_shape *s, const pass *p, enum tlvk__gemm_pass which) {
-    int64_t least_vecs = 8, sum_vecs = 24, least_tiles = which == TLVK__GEMM_FORWARD ? 4 : 16;
+    int64_t least_vecs = 8, sum_vecs = 25, least_tiles = which == TLVK__GEMM_FORWARD ? 4 : 16;
     return s->cin_vecs >= least_vecs && s->cout_vecs >= least_vecs && s->cin_vecs + s->cout_vecs >= sum_vecs && p->tiles_y * p->tiles_x >= least_tiles;
 }
 

@@ -3,7 +3,7 @@
 #include "support/nets.h"
 #include "train/tune.h"
 
-enum { SAMPLES = 24, EPOCHS = 4, HALF = 2 };
+enum { SAMPLES = 24, EPOCHS = 4, HALF = 2, MOST_FORCED = 8 };
 
 static char *folder;
 
@@ -237,14 +237,14 @@ static void test_no_batch_tuned(void **state) {
 
 static void test_no_batch_forced(void **state) {
     (void)state;
-    for (int k = 1; k <= 6; k++) assert_no_batch(net_context_on(&(tlvk__device_desc){ .forced_choice = k }));
+    for (int k = 1; k <= MOST_FORCED; k++) assert_no_batch(net_context_on(&(tlvk__device_desc){ .forced_choice = k }));
 }
 
 /* Trained with each candidate in turn: the same curve but for rounding. */
 static void test_training_forced(void **state) {
     (void)state;
     double first = 0;
-    for (int k = 1; k <= 6; k++) {
+    for (int k = 1; k <= MOST_FORCED; k++) {
         tlvk_context *ctx = net_context_on(&(tlvk__device_desc){ .forced_choice = k });
         tlvk_model *model = small_network(ctx, 3);
         tlvk_dataset *data = small_data(ctx, SAMPLES, 8, 1);
