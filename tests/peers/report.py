@@ -15,7 +15,7 @@ def read(work, part):
 
 
 def table(head, rows):
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = ["| " + " | ".join(map(str, head)) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]) + "\n"
 
 
@@ -133,12 +133,13 @@ def growth(lines):
     for net in dict.fromkeys(l["network"] for l in lines if "batch" in l):
         for which in ("forward", "step"):
             found = [find(lines, network=net, batch=b, **{"pass": which}) for b in batches]
-            rows.append((f"{net} {which}", *(number(l["ms_min"] / l["batch"], 1) if l else "-" for l in found)))
-    text = "## Growth\n\nMilliseconds per picture by batch, 224 x 224:\n\n" + table(("", *batches), rows)
+            size = next(l.get("image_size", 224) for l in found if l)
+            rows.append((f"{net} {which}, {size} x {size}", *(number(l["ms_min"] / l["batch"], 1) if l else "-" for l in found)))
+    text = "## Growth\n\nMilliseconds per picture by batch:\n\n" + table(("", *batches), rows)
     jobs = [(int(l["pictures"]), int(l["epochs"]), number(l["ms_min"] / 1e3), number(l["ms_min"] / l["pictures"], 3), number(l["device_bytes"] / 2**20, 0),
              number((l["resident_bytes"] - l["array_bytes"]) / 2**20, 0)) for l in lines if l.get("part") == "job"]
     head = ("pictures", "epochs", "seconds", "ms per picture", "device, MiB", "process without the pictures' array, MiB")
-    return text + "\nMobileNet at 64 x 64 with a frozen base, a head trained on cached features, pictures as an array in memory:\n\n" + table(head, jobs)
+    return text if not jobs else text + "\nMobileNet at 64 x 64 with a frozen base, a head trained on cached features, pictures as an array in memory:\n\n" + table(head, jobs)
 
 
 def memory(lines):
