@@ -1,8 +1,11 @@
 #version 450
 // optimizer_update.comp - one optimizer step of one chunk: a workgroup per block of 1024 floats, an invocation per vec4.
 // Formulas: keras/src/optimizers/{adam,adamw,sgd,rmsprop}.py; order of clipping, decay and update: base_optimizer.py, _backend_apply_gradients.
+//@ variant texel -DTEXEL
+//@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 #include "step_params.h"
 #include "optimizer.glsl"
 
@@ -21,13 +24,22 @@ const uint KIND_ADAM = 0, KIND_SGD = 1, KIND_RMSPROP = 2;
 const uint CLIP_NONE = 0, CLIP_VALUE = 1, CLIP_NORM = 2, CLIP_GLOBAL = 3;
 
 layout(binding = 0) buffer W { vec4 w[]; };
-layout(binding = 1) readonly buffer Dw { vec4 dw[]; };
+TLVK_READ_BUFFER(1, dw);
 layout(binding = 2) buffer First { vec4 first[]; };   // Adam m, SGD momentum, RMSprop velocity
 layout(binding = 3) buffer Second { vec4 second[]; }; // Adam v, RMSprop momentum
 layout(binding = 4) buffer Third { vec4 third[]; };   // Adam largest v, RMSprop average gradient
-layout(binding = 5) readonly buffer Table { BlockRow table[]; };
+TLVK_READ_BUFFER(5, table); // two for each block: l1, l2, weight decay, factor of the rate; number of the variable
 layout(binding = 6) readonly buffer Step { StepParams params[]; };
 layout(binding = 7) readonly buffer Factors { float factors[]; };
+#ifdef TEXEL // the same memory as bindings 0, 2 and 3
+TLVK_READ_BUFFER_IN_PLACE(8, w_read);
+TLVK_READ_BUFFER_IN_PLACE(9, first_read);
+TLVK_READ_BUFFER_IN_PLACE(10, second_read);
+#else
+#define w_read w
+#define first_read first
+#define second_read second
+#endif
 
 layout(push_constant) uniform Push {
     uint blocks, w_base, dw_base, first_base, second_base, third_base, table_base, params_base, factors_base; // vec4 units
@@ -37,7 +49,7 @@ layout(push_constant) uniform Push {
 };
 
 vec4 adam(vec4 g, uint i, float rate) {
-    vec4 m = first[first_base + i], v = second[second_base + i];
+    vec4 m = TLVK_READ(first_read, int(first_base + i)), v = TLVK_READ(second_read, int(second_base + i));
     m += (g - m) * gain_1;
     v += (g * g - v) * gain_2;
     first[first_base + i] = m;
@@ -52,13 +64,13 @@ vec4 adam(vec4 g, uint i, float rate) {
 vec4 sgd(vec4 g, uint i, float rate) {
     if (MOMENTUM == 0)
         return -(g * rate);
-    vec4 m = first[first_base + i] * decay_1 - g * rate;
+    vec4 m = TLVK_READ(first_read, int(first_base + i)) * decay_1 - g * rate;
     first[first_base + i] = m;
     return NESTEROV != 0 ? m * decay_1 - g * rate : m;
 }
 
 vec4 rmsprop(vec4 g, uint i, float rate) {
-    vec4 v = decay_2 * first[first_base + i] + gain_2 * (g * g);
+    vec4 v = decay_2 * TLVK_READ(first_read, int(first_base + i)) + gain_2 * (g * g);
     first[first_base + i] = v;
     vec4 under_root = v + epsilon;
     if (CENTERED != 0) {
@@ -68,10 +80,18 @@ vec4 rmsprop(vec4 g, uint i, float rate) {
     }
     vec4 increment = rate * g / sqrt(under_root);
     if (MOMENTUM != 0) {
-        increment += decay_1 * second[second_base + i];
+        increment += decay_1 * TLVK_READ(second_read, int(second_base + i));
         second[second_base + i] = increment;
     }
     return -increment;
+}
+
+BlockRow block_row(uint block) {
+    vec4 numbers = TLVK_READ(table, int(table_base + 2 * block));
+    BlockRow row = BlockRow(numbers.x, numbers.y, numbers.z, numbers.w, 0u, uint[](0u, 0u, 0u));
+    if (CLIP == CLIP_NORM)
+        row.variable = floatBitsToUint(TLVK_READ(table, int(table_base + 2 * block + 1)).x);
+    return row;
 }
 
 void main() {
@@ -79,11 +99,11 @@ void main() {
     if (block >= blocks)
         return;
     uint i = block * TLVK_BLOCK_VEC4 + gl_LocalInvocationID.x;
-    BlockRow row = table[table_base / 2 + block];
+    BlockRow row = block_row(block);
     uint factors_at = factors_base * 4 + (SCALED != 0 ? 4 : 0);
     if (SCALED != 0 && factors[factors_base * 4] == 0.0)
         return;
-    vec4 weight = w[w_base + i], g = dw[dw_base + i];
+    vec4 weight = TLVK_READ(w_read, int(w_base + i)), g = TLVK_READ(dw, int(dw_base + i));
     if (SCALED != 0)
         g *= factors[factors_base * 4 + 1];
     if (REGULARIZED != 0)

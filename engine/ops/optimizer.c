@@ -292,7 +292,8 @@ static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call
                         .decay_2 = adam ? o->beta_2 : o->rho, .gain_2 = complement(adam ? o->beta_2 : o->rho), .epsilon = o->epsilon,
                         .clip = clip_limit(o)};
     double floats = (double)c->blocks * TLVK__BLOCK;
-    tlvk__dispatch d = {.shader = "optimizer_update", .binding_count = 8, .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1},
+    bool texel = tlvk__texel_operands(caps);
+    tlvk__dispatch d = {.shader = texel ? "optimizer_update_texel" : "optimizer_update_plain", .binding_count = texel ? 11 : 8, .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1},
                         .flops = 12.0 * floats, .bytes = floats * 4.0 * (3.0 + 2.0 * tlvk__optimizer_slots(o)), .operation = "optimizer_update"};
     const tlvk__spec specs[] = {{"KIND", kind}, {"MOMENTUM", momentum}, {"NESTEROV", momentum && o->nesterov},
                                 {"CENTERED", kind == KIND_RMSPROP && o->centered}, {"AMSGRAD", adam && o->amsgrad},
@@ -315,6 +316,11 @@ static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call
         d.bindings[7] = tlvk__span_window(caps, head, TLVK__READ, &push.factors_base);
     else
         d.bindings[7] = clip >= CLIP_NORM ? tlvk__span_window(caps, factors_span(call), TLVK__READ, &push.factors_base) : d.bindings[5];
+    for (int k = 0; texel && k < 3; k++) {
+        static const int read[] = {0, 2, 3}; /* by texel at bindings 8 to 10 */
+        d.bindings[8 + k] = d.bindings[read[k]];
+        d.bindings[8 + k].access = TLVK__READ;
+    }
     return tlvk__record_dispatch(r, &d);
 }
 
