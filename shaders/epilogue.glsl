@@ -7,7 +7,8 @@
 // one pipeline; else a kind of tlvk_activation_kind.
 layout(constant_id = 10) const int ACTIVATION = 0;
 
-struct Epilogue { vec4 scale, shift; bvec4 kept; };
+// What is read once for all rows of a tile.
+struct Epilogue { vec4 scale, shift; bvec4 kept; float alpha, max_value, threshold; };
 
 // For vec4 column `column`; `columns4` is how many there are.
 Epilogue epilogue_of(int column, int columns4) {
@@ -16,19 +17,23 @@ Epilogue epilogue_of(int column, int columns4) {
     s.scale = push.scaled > 0 ? e[i] : vec4(1.0);
     s.shift = push.scaled < 0 ? vec4(0.0) : e[i + push.scaled];
     s.kept = lessThan(ivec4(4 * column) + ivec4(0, 1, 2, 3), ivec4(push.columns));
+    s.alpha = push.alpha;
+    s.max_value = push.max_value;
+    s.threshold = push.threshold;
     return s;
 }
 
-float epilogue_activate(float x) {
+float epilogue_activate(Epilogue s, float x) { return tlvk_activate(ACTIVATION, s.alpha, s.max_value, s.threshold, x); }
+
+vec4 epilogue_activate(Epilogue s, vec4 v) {
     if (ACTIVATION == 0)
-        return x > push.threshold ? min(x, push.max_value) : push.alpha * (x - push.threshold);
-    return tlvk_activate(ACTIVATION, push.alpha, push.max_value, push.threshold, x);
+        return mix(s.alpha * (v - s.threshold), min(v, s.max_value), greaterThan(v, vec4(s.threshold)));
+    return vec4(epilogue_activate(s, v.x), epilogue_activate(s, v.y), epilogue_activate(s, v.z), epilogue_activate(s, v.w));
 }
 
 // The lanes behind the last column stay zero.
 vec4 epilogue_kept(Epilogue s, vec4 v) {
-    vec4 y = vec4(epilogue_activate(v.x), epilogue_activate(v.y), epilogue_activate(v.z), epilogue_activate(v.w));
-    return mix(vec4(0.0), y, s.kept);
+    return mix(vec4(0.0), epilogue_activate(s, v), s.kept);
 }
 vec4 epilogue_apply(Epilogue s, vec4 z) { return epilogue_kept(s, z * s.scale + s.shift); }
 vec4 epilogue_apply(Epilogue s, vec4 z, vec4 residual) { return epilogue_kept(s, z * s.scale + s.shift + residual); }
