@@ -129,13 +129,21 @@ static tlvk_status record_slot(tlvk__runner *r, runner_slot *slot) {
     for (int i = 0; !planned && i < r->parts.count; i++) planned = tlvk__plan_record(tlvk__part_plan(&r->parts, i), rec, &slot->io[i]);
     tlvk__session_end_recording(r->session, before);
     st = tlvk__recorder_finish(rec, &slot->recording);
-    if (!planned && !st && slot == &r->slots[0]) log_recording(r, slot->recording);
-    return planned ? planned : st;
+    if (planned) { /* what was recorded up to the error must not be taken for the step */
+        tlvk__recording_destroy(slot->recording);
+        slot->recording = NULL;
+        return planned;
+    }
+    if (!st && slot == &r->slots[0]) log_recording(r, slot->recording);
+    return st;
 }
 
 static tlvk_status make_ready(tlvk__runner *r, int slot) {
     if (!r->bound) {
-        tlvk_status st = tlvk__session_bind(r->session, r->parts.plan);
+        /* The arena grows for both before either takes its place in it. */
+        tlvk_status st = tlvk__session_grow_arena(r->session, r->parts.plan);
+        if (!st && r->parts.last) st = tlvk__session_grow_arena(r->session, r->parts.last);
+        if (!st) st = tlvk__session_bind(r->session, r->parts.plan);
         if (!st && r->parts.last) st = tlvk__session_bind(r->session, r->parts.last);
         if (st) return st;
         r->bound = true;

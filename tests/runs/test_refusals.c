@@ -208,6 +208,21 @@ static void test_smaller_batches_go_on(void **state) {
     free(y);
 }
 
+/* A metric that does not go with the loss is told when the step is recorded. */
+static void test_what_cannot_be_recorded_is_told_again(void **state) {
+    (void)state;
+    const float x[2 * NET_SIDE * NET_SIDE * 3] = { 1 }, y[2 * NET_CLASSES] = { 1, [NET_CLASSES] = 1 };
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_model *model = small_network(ctx, 3);
+    tlvk_logs logs;
+    assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .loss = { .kind = TLVK_CATEGORICAL_CROSSENTROPY }, .metrics = { TLVK_SPARSE_CATEGORICAL_ACCURACY } }));
+    for (int time = 0; time < 3; time++) assert_said(ctx, tlvk_model_train_on_batch(model, x, y, 2, &logs), TLVK_ERROR_ARGUMENT, "metric");
+    assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .loss = { .kind = TLVK_CATEGORICAL_CROSSENTROPY }, .metrics = { TLVK_ACCURACY } }));
+    assert_api(ctx, tlvk_model_train_on_batch(model, x, y, 2, &logs));
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+}
+
 /* --- full disks ------------------------------------------------------------------------------------------------------------------------------ */
 
 static struct rlimit file_limit; /* as it was */
@@ -395,6 +410,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_callbacks_that_change_the_model),
         cmocka_unit_test(test_models_beyond_any_memory), cmocka_unit_test(test_every_allocation_may_be_refused), cmocka_unit_test(test_smaller_batches_go_on),
+        cmocka_unit_test(test_what_cannot_be_recorded_is_told_again),
         cmocka_unit_test(test_full_disk_at_a_checkpoint), cmocka_unit_test(test_full_disk_at_features), cmocka_unit_test(test_full_disk_at_results),
         cmocka_unit_test(test_full_disk_at_the_pipeline_cache),
     };
