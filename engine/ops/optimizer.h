@@ -13,7 +13,7 @@
 
 /* weight_decay: the optimizer's for every trainable variable (Keras leaves out only what the user excludes); rate_factor: 1, or the share of the
  * learning rate this variable gets. 32 bytes, std430. */
-typedef struct tlvk__block_row { float l1, l2, weight_decay, rate_factor; uint32_t variable, reserved[3]; } tlvk__block_row;
+typedef struct tlvk__block_row { float l1, l2, weight_decay, rate_factor; uint32_t variable; float variable_again; uint32_t reserved[2]; } tlvk__block_row;
 
 /* blocks * TLVK__BLOCK floats each of w, dw and the slots the optimizer has (tlvk__optimizer_slots), blocks rows of table; each no larger than a
  * binding, offsets of multiples of 64 bytes. */
