@@ -329,7 +329,9 @@ static tlvk_status fit(finetune_job *job, int phase, int first_epoch, const floa
     if (!st) {
         w->model = job->network.model;
         st = tlvk_model_fit(job->network.model, job->train, &desc, &more);
-        read_memory(w);
+        if (!st) {
+            read_memory(w); /* which after a failure would tell of its own one */
+        }
     }
     if (!st && *history) {
         st = tlvk_history_append(*history, more);

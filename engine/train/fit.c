@@ -312,7 +312,7 @@ static tlvk_status set_up(fit_state *f) {
     }
     if (!st) st = tlvk__history_choices(f->history, tlvk__session_choices(f->session));
     if (!st && send(f, TLVK_EVENT_PLANNED, 0, f->steps_per_epoch, NULL) == TLVK_STOP) f->stopped = true;
-    cached = !st && cached && f->progress.epoch < f->epochs;
+    cached = !st && cached && !f->stopped && f->progress.epoch < f->epochs;
     if (cached) st = cache_prefix(f);
     if (st) return st;
     int64_t val_size = d->validation ? tlvk_dataset_size(d->validation) : 0;

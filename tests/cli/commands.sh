@@ -282,7 +282,7 @@ interrupt() {
     expect 0 '' "$tlvk" predict broken.h5 val --top 0
     check 'a resumed run gives what the unbroken one gives' same out whole.txt
     printf 'no checkpoint' >damaged
-    expect 4 'damaged' "$tlvk" finetune two.h5 "${options[@]}" --output again.h5 --resume damaged
+    expect 4 'is not a checkpoint' "$tlvk" finetune two.h5 "${options[@]}" --output again.h5 --resume damaged
 }
 
 # Between all forms, and back to the same bytes; what was in the way of a conversion stays as it was.

@@ -597,7 +597,7 @@ typedef struct tlvk_compile_desc {
     tlvk_optimizer optimizer;
     tlvk_loss loss;
     tlvk_metric_kind metrics[8]; /* ends at 0 */
-    bool deterministic;          /* kernels by the static tables alone, also where the context says TLVK_TUNE_ON */
+    bool deterministic;          /* kernels by the static tables alone, also where the context says TLVK_TUNE_ON; a resumed fit goes by its checkpoint's */
     /* Models with several outputs, in their order: the loss is the sum of loss_weights[i] * losses[i]. A loss left at 0 is `loss`, a weight left at 0
      * is 1, a metric left at 0 is metrics[0]. TLVK_ZERO as a weight leaves an output out of the loss; it is still measured. */
     tlvk_loss losses[TLVK_MAX_IO];
