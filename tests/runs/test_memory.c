@@ -257,6 +257,35 @@ static void test_fits_in_parts(void **state) {
 }
 
 /* A forward pass in parts has the bits of the whole. */
+/* Whether a training batch of the model's last fit is in parts of which the last, smaller one takes more memory: it fitted without doing anything twice. */
+static bool last_part_is_larger(const tlvk_model *model) {
+    const tlvk__session *s = model->training->session;
+    for (int i = 0; i < s->runner_count; i++) {
+        const tlvk__parts *p = &s->runners[i]->parts;
+        if (s->runners[i]->mode == TLVK__PLAN_TRAIN && p->last && tlvk__plan_block_bytes(p->last, 0) > tlvk__plan_block_bytes(p->plan, 0)) return true;
+    }
+    return false;
+}
+
+/* The arena has room for all parts before the first takes its place in it. */
+static void test_last_part_is_larger(void **state) {
+    (void)state;
+    tlvk_context *ctx = NULL;
+    tlvk_model *model = NULL;
+    tlvk_history *history = NULL;
+    job j = { .epochs = 1, .inference = true, .network = deep_network };
+    assert_int_equal(fit(&j, 0, &ctx, &model, &history), TLVK_OK);
+    uint64_t all = j.memory.predicted_bytes;
+    bool found = false;
+    for (uint64_t percent = 70; !found; percent--) {
+        drop(ctx, model, history);
+        if (fit(&j, all * percent / 100, &ctx, &model, &history)) fail_msg("no such limit: %s", j.text);
+        found = last_part_is_larger(model);
+        if (found) print_message("%d parts within %d %%\n", j.memory.micro_batches, (int)percent);
+    }
+    drop(ctx, model, history);
+}
+
 static void test_predictions_in_parts(void **state) {
     (void)state;
     tlvk_context *ctx = net_context(NULL), *small;
@@ -510,7 +539,7 @@ static void test_refused_then_frozen(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recomputed_steps_have_the_same_bits), cmocka_unit_test(test_gradients_of_parts), cmocka_unit_test(test_fits_in_parts),
-        cmocka_unit_test(test_predictions_in_parts), cmocka_unit_test(test_foretold),
+        cmocka_unit_test(test_last_part_is_larger), cmocka_unit_test(test_predictions_in_parts), cmocka_unit_test(test_foretold),
         cmocka_unit_test(test_allocations_that_fail), cmocka_unit_test(test_residents_that_fail), cmocka_unit_test(test_refused_between_fits), cmocka_unit_test(test_refused_then_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
