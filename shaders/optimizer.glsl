@@ -2,7 +2,7 @@
 
 const uint TLVK_BLOCK_VEC4 = 256; // TLVK__BLOCK of engine/ops/optimizer.h, in vec4
 
-struct BlockRow { float l1, l2, weight_decay, rate_factor; uint variable; float variable_again; uint reserved[2]; };
+struct BlockRow { float l1, l2, weight_decay, rate_factor, variable; uint reserved[3]; };
 
 // d/dw of loss + l1 |w| + l2 w^2; the derivative of |w| at 0 is 0, as TensorFlow has it.
 vec4 tlvk_regularized(vec4 g, vec4 w, BlockRow row) {

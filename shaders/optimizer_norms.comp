@@ -21,7 +21,7 @@ void main() {
     float s = 0.0;
     for (uint k = lane; k < blocks; k += WG) {
         vec4 block = sums[sums_base + k];
-        if (floatBitsToUint(block.z) == variable)
+        if (uint(block.z) == variable)
             s += block.x;
     }
     shared_sum[lane] = s;

@@ -1,6 +1,6 @@
 #version 450
 // optimizer_sums.comp - per block of one chunk: the sum of squared gradients (regularizers' part included) and the regularization penalty.
-// Leaves (squares, penalty, bits of the variable's number, 0) per block; each sum is a tree of fixed shape.
+// Leaves (squares, penalty, the variable's number, 0) per block; each sum is a tree of fixed shape.
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "optimizer.glsl"
@@ -53,5 +53,5 @@ void main() {
         barrier();
     }
     if (lane == 0)
-        sums[sums_base + block] = vec4(shared_sums[0], uintBitsToFloat(row.variable), 0.0);
+        sums[sums_base + block] = vec4(shared_sums[0], row.variable, 0.0);
 }

@@ -88,9 +88,9 @@ vec4 rmsprop(vec4 g, uint i, float rate) {
 
 BlockRow block_row(uint block) {
     vec4 numbers = TLVK_READ(table, int(table_base + 2 * block));
-    BlockRow row = BlockRow(numbers.x, numbers.y, numbers.z, numbers.w, 0u, 0.0, uint[](0u, 0u));
+    BlockRow row = BlockRow(numbers.x, numbers.y, numbers.z, numbers.w, 0.0, uint[](0u, 0u, 0u));
     if (CLIP == CLIP_NORM)
-        row.variable = uint(TLVK_READ(table, int(table_base + 2 * block + 1)).y); // a small integer in .x may be flushed, being a denormal float
+        row.variable = TLVK_READ(table, int(table_base + 2 * block + 1)).x;
     return row;
 }
 
@@ -111,7 +111,7 @@ void main() {
     if (CLIP == CLIP_VALUE)
         g = clamp(g, -clip, clip);
     else if (CLIP == CLIP_NORM)
-        g *= factors[factors_at + row.variable];
+        g *= factors[factors_at + uint(row.variable)];
     else if (CLIP == CLIP_GLOBAL)
         g *= factors[factors_at];
     StepParams p = params[params_base / 4];

@@ -12,8 +12,9 @@
 #define TLVK__BLOCK 1024
 
 /* weight_decay: the optimizer's for every trainable variable (Keras leaves out only what the user excludes); rate_factor: 1, or the share of the
- * learning rate this variable gets. 32 bytes, std430. */
-typedef struct tlvk__block_row { float l1, l2, weight_decay, rate_factor; uint32_t variable; float variable_again; uint32_t reserved[2]; } tlvk__block_row;
+ * learning rate this variable gets; variable: its number, a float since kernels pass it on among floats, where the bits of a small integer might be flushed
+ * as a denormal. 32 bytes, std430. */
+typedef struct tlvk__block_row { float l1, l2, weight_decay, rate_factor, variable; uint32_t reserved[3]; } tlvk__block_row;
 
 /* blocks * TLVK__BLOCK floats each of w, dw and the slots the optimizer has (tlvk__optimizer_slots), blocks rows of table; each no larger than a
  * binding, offsets of multiples of 64 bytes. */

@@ -116,7 +116,7 @@ static tlvk_status fill_table(tlvk__residents *r, int chunk, const tlvk_optimize
             uint64_t first = e->chunk_offset[k] / BLOCK_BYTES, count = tlvk__round_up(segment_bytes(e, k), BLOCK_BYTES) / BLOCK_BYTES;
             for (uint64_t b = first; b < first + count; b++) {
                 rows[b] = (tlvk__block_row){ .l1 = e->variable->spec.regularizer.l1, .l2 = e->variable->spec.regularizer.l2,
-                                             .weight_decay = o->weight_decay, .rate_factor = 1, .variable = number, .variable_again = (float)number };
+                                             .weight_decay = o->weight_decay, .rate_factor = 1, .variable = (float)number };
             }
         }
         number++;

@@ -174,7 +174,7 @@ static void bench_fill(bench *b, uint64_t seed) {
         tlvk_regularizer reg = regularizer(b, v);
         for (int k = 0; k < variables[v].blocks; k++)
             b->table[variables[v].first_block + k] = (tlvk__block_row){.l1 = reg.l1, .l2 = reg.l2, .weight_decay = b->o.weight_decay,
-                                                                       .rate_factor = variables[v].rate_factor, .variable = (uint32_t)v, .variable_again = (float)v};
+                                                                       .rate_factor = variables[v].rate_factor, .variable = (float)v};
     }
     for (int i = 0; i < FLOATS; i++)
         b->wd[i] = (double)b->w[i];
