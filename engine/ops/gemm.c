@@ -3,7 +3,6 @@
 #include "ops/gemm.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* The static table, in order of preference: subgroup size, whether for processors alone, then TM, TV, KC, SPLIT for layers of pictures. The rows for
  * processors and for 8 were measured (docs/kernels.md); the others are chosen so that a lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills
@@ -50,7 +49,7 @@ tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc, int split) {
 /* Whether a row of the table fits a product of `columns` vec4: two of them beside each other in a lane where that makes no more than a tenth more. */
 static bool suits(const tlvk__caps *caps, size_t row, int64_t columns) {
     int64_t vecs = sgb_tiles[row].sg * sgb_tiles[row].tv, narrow = sgb_tiles[row].sg;
-    if (sgb_tiles[row].sg != (int)caps->subgroup_size || (sgb_tiles[row].processor && strcmp(caps->type, "cpu") != 0))
+    if (sgb_tiles[row].sg != (int)caps->subgroup_size || (sgb_tiles[row].processor && !tlvk__on_processor(caps)))
         return false;
     return sgb_tiles[row].tv == 1 ||
            10 * tlvk__round_up((uint64_t)columns, (uint64_t)vecs) <= 11 * tlvk__round_up((uint64_t)columns, (uint64_t)narrow);
@@ -86,7 +85,7 @@ tlvk__tile tlvk__gemm_standard_tile(const tlvk__caps *caps, const tlvk__gemm_cal
         t = small ? small_tile(caps, columns) : sgb_tile(caps, columns);
     if (!t.sgb || (t.vecs > PORTABLE_VECS && 2 * columns <= t.vecs)) /* a wide subgroup would idle on half of its columns */
         t = tlvk__gemm_portable_tile(small);
-    t.long_sums = pass == TLVK__GEMM_WEIGHTS && strcmp(caps->type, "cpu") == 0;
+    t.long_sums = pass == TLVK__GEMM_WEIGHTS && tlvk__on_processor(caps);
     return t;
 }
 

@@ -3,7 +3,6 @@
 #include "ops/gemm.h"
 #include "ops/winograd.h"
 
-#include <string.h>
 
 /* Beside the standard tile of the static table. A lane has no more than 128 accumulators (256 on a processor), and every lane at least one vec4 of A per chunk. Of the tiles of 8
  * that docs/kernels.md names, those that were never the fastest of a layer are left out: each costs time. */
@@ -53,7 +52,7 @@ int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum
     if (pass == TLVK__GEMM_WEIGHTS)
         add(value_of(&standard) ^ TLVK__CHOICE_LONG_SUMS, candidates, &count);
     for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(more_tiles); i++)
-        if (more_tiles[i].sg == (int)caps->subgroup_size && (!more_tiles[i].processor || strcmp(caps->type, "cpu") == 0))
+        if (more_tiles[i].sg == (int)caps->subgroup_size && (!more_tiles[i].processor || tlvk__on_processor(caps)))
             add(sums | (more_tiles[i].split > 1 ? TLVK__CHOICE_SPLIT : 0) | tlvk__choice_of_tile(more_tiles[i].tm, more_tiles[i].tv, more_tiles[i].kc), candidates, &count);
     add(sums | value_of(&portable), candidates, &count);
     return count;

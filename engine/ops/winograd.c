@@ -4,7 +4,6 @@
 #include "ops/winograd.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { POSITIONS = TLVK__WINOGRAD_POSITIONS, TILE = TLVK__WINOGRAD_TILE, LANES_OF_KERNEL = TLVK__WINOGRAD_LANES, CACHED_TILES = 96 };
 static const uint64_t most_plane_bytes = 64u << 20; /* of inputs and products together */
@@ -70,7 +69,7 @@ static int64_t most_tiles(const tlvk__caps *caps, const pass *p) {
  * tiles, 32 ms with all 3136 at once). Other devices want work for all their units instead. */
 static int64_t tiles_at_once(const tlvk__caps *caps, const pass *p, int64_t tiles) {
     int64_t most = TLVK__MIN(most_tiles(caps, p), tiles), parts = TLVK__MAX(tiles / CACHED_TILES, 1);
-    if (strcmp(caps->type, "cpu") != 0)
+    if (!tlvk__on_processor(caps))
         return most;
     return TLVK__MIN(most, (int64_t)tlvk__round_up((uint64_t)tlvk__div_up(tiles, parts), (uint64_t)p->tile.rows));
 }
@@ -82,7 +81,7 @@ static uint64_t planes_of(const pass *p, int64_t tiles) {
 /* Room for the planes, however the batch is cut into pieces. */
 static uint64_t plane_bytes(const tlvk__caps *caps, const pass *p) {
     int64_t tiles = TLVK__MIN(most_tiles(caps, p), p->g->call->y->n * p->tiles_y * p->tiles_x);
-    if (strcmp(caps->type, "cpu") == 0)
+    if (tlvk__on_processor(caps))
         tiles = TLVK__MIN(tiles, (int64_t)tlvk__round_up(2 * CACHED_TILES, (uint64_t)p->tile.rows));
     return planes_of(p, tiles);
 }

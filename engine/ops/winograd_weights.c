@@ -4,7 +4,6 @@
 #include "ops/winograd.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { CACHED_TILES = 96, PLANES_PER_SUM = 8 };
 
@@ -33,7 +32,7 @@ static int64_t tiles_at_once(const sums *m, int64_t tiles) {
     int64_t both = s->cin_vecs + s->cout_vecs;
     int64_t most = TLVK__MIN(tlvk__winograd_most_tiles(m->caps, both, TLVK__MAX(s->cin_vecs, s->cout_vecs), m->tile.kc), tiles);
     int64_t wanted = TLVK__MAX((int64_t)CACHED_TILES, PLANES_PER_SUM * TLVK__LANES * s->cin_vecs * s->cout_vecs / both), parts = TLVK__MAX(tiles / wanted, 1);
-    if (strcmp(m->caps->type, "cpu") != 0)
+    if (!tlvk__on_processor(m->caps))
         return most;
     return TLVK__MIN(most, (int64_t)tlvk__round_up((uint64_t)tlvk__div_up(tiles, parts), (uint64_t)m->tile.kc));
 }

@@ -55,7 +55,7 @@ void tlvk__device_log(const tlvk__device *d, tlvk_log_level level, const char *f
 
 /* Speeds to start from, low on purpose: a submission cut too short costs microseconds, one too long may meet a watchdog. */
 static void set_speed(tlvk__device *d) {
-    bool discrete = strcmp(d->caps.type, "discrete") == 0, cpu = strcmp(d->caps.type, "cpu") == 0;
+    bool discrete = strcmp(d->caps.type, "discrete") == 0, cpu = tlvk__on_processor(&d->caps);
     d->flops_per_ms = discrete ? 5e8 : cpu ? 5e6 : 5e7;
     d->bytes_per_ms = discrete ? 5e7 : cpu ? 2e6 : 5e6;
     d->speed = 1;

@@ -8,6 +8,8 @@
 
 #include "core/core.h"
 
+#include <string.h>
+
 /* Which convolutions go by Winograd (ops/winograd.h): a choice, kept beside the facts it is made from. */
 typedef enum tlvk__winograd { TLVK__WINOGRAD_BY_SHAPE, TLVK__WINOGRAD_ALWAYS, TLVK__WINOGRAD_NEVER } tlvk__winograd; /* all that can; none */
 
@@ -35,6 +37,9 @@ typedef struct tlvk__caps {
     const struct tlvk__choices *choices; /* measured kernel choices that hold (ops/choice.h), borrowed; NULL: the static tables alone */
     int forced_choice;               /* tests: every kernel that has candidates runs as number forced_choice - 1 of them, counted round; 0: not so */
 } tlvk__caps;
+
+/* The device is a driver on the processor itself (llvmpipe, SwiftShader): it has caches instead of memory of its own, and few units. */
+static inline bool tlvk__on_processor(const tlvk__caps *caps) { return strcmp(caps->type, "cpu") == 0; }
 
 typedef struct tlvk__device tlvk__device;
 
