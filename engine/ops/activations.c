@@ -196,8 +196,7 @@ double tlvk__activation_slope_bound(const tlvk__activation *a, double x, double 
 
 tlvk_status tlvk__record_activation(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *x, const tlvk__tensor *y, const char *layer) {
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "activation", .texel = true,
-        .operation = "activation", .layer = layer,
+        .shader = "activation", .texel = true, .operation = "activation", .layer = layer,
         .specs = {{"KIND", (uint32_t)a->kind}, {"MASK", x->c % TLVK__LANES != 0}},
         .operands = {{x, TLVK__READ, false}, {y, TLVK__WRITE, false}}, .operand_count = 2,
         .n = x->n, .items = tlvk__sample_vec4s(x), .flops = 8.0 * (double)x->n * (double)tlvk__sample_floats(x),
@@ -208,8 +207,7 @@ tlvk_status tlvk__record_activation(tlvk__recorder *r, const tlvk__activation *a
 tlvk_status tlvk__record_activation_slope(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *t, bool from_x, const tlvk__tensor *dy,
                                           const tlvk__tensor *scale, const tlvk__tensor *dz, bool accumulate, const char *layer) {
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "activation_backward", .texel = true,
-        .operation = "activation_backward", .layer = layer,
+        .shader = "activation_backward", .texel = true, .operation = "activation_backward", .layer = layer,
         .specs = {{"KIND", (uint32_t)a->kind}, {"FROM_X", from_x}, {"SCALED", scale != NULL}, {"ACCUMULATE", accumulate}},
         .operands = {{a->kind == TLVK_LINEAR ? NULL : t, TLVK__READ, false}, {dy, TLVK__READ, false}, {scale, TLVK__READ, true},
                      {dz, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 4,

@@ -159,8 +159,7 @@ static tlvk_status record_statistics(tlvk__recorder *r, const tlvk__op_call *cal
     uint32_t columns = (uint32_t)(x->pitch / TLVK__LANES), rows = (uint32_t)x->rows, blocks = (uint32_t)m->blocks;
     tlvk__tensor part = tlvk__span_tensor(&partials, x->n, m->blocks, 2 * x->pitch), to = tlvk__span_tensor(&stats, 1, STATS, x->pitch);
     tlvk__walk walk = {
-        .shader = "batch_norm_statistics", .texel = true,
-        .operation = "batch_norm_statistics", .layer = call->layer,
+        .shader = "batch_norm_statistics", .texel = true, .operation = "batch_norm_statistics", .layer = call->layer,
         .operands = {{x, TLVK__READ, false}, {&part, TLVK__WRITE, false}}, .operand_count = 2, .flops = 6 * tlvk__elementwise_flops(call)};
     block_words(x, BLOCK_ROWS, &walk);
     tlvk_status s = tlvk__record_walk(r, &walk);
@@ -195,8 +194,7 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     const tlvk__tensor *added = call->epilogue.residual;
     bool mask = x->c % TLVK__LANES != 0 && tlvk__activation_value(f, 0) != 0;
     tlvk__walk walk = {
-        .shader = "batch_norm_apply", .texel = true,
-        .operation = "batch_norm_apply", .layer = call->layer, .specs = {{"KIND", (uint32_t)f->kind}, {"MASK", mask}, {"RESIDUAL", added != NULL}},
+        .shader = "batch_norm_apply", .texel = true, .operation = "batch_norm_apply", .layer = call->layer, .specs = {{"KIND", (uint32_t)f->kind}, {"MASK", mask}, {"RESIDUAL", added != NULL}},
         .operands = {{x, TLVK__READ, false}, {&vector, TLVK__READ, true}, {added, TLVK__READ, false}, {call->y, TLVK__WRITE, false}}, .operand_count = 4,
         .flops = 2 * tlvk__elementwise_flops(call)};
     block_words(x, APPLY_ROWS, &walk);
@@ -219,8 +217,7 @@ static tlvk_status record_sums(tlvk__recorder *r, const tlvk__op_call *call, con
     uint32_t columns = (uint32_t)(dy->pitch / TLVK__LANES);
     tlvk__tensor part = tlvk__span_tensor(&partials, dy->n, m->blocks, 2 * dy->pitch), held = tlvk__span_tensor(&stats, 1, STATS, dy->pitch);
     tlvk__walk walk = {
-        .shader = "batch_norm_backward_sums", .texel = true,
-        .operation = "batch_norm_backward_sums", .layer = call->layer, .specs = {{"KIND", (uint32_t)f->kind}},
+        .shader = "batch_norm_backward_sums", .texel = true, .operation = "batch_norm_backward_sums", .layer = call->layer, .specs = {{"KIND", (uint32_t)f->kind}},
         .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&held, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
         .operand_count = 4, .flops = 4 * tlvk__elementwise_flops(call)};
     block_words(dy, BLOCK_ROWS, &walk);
@@ -249,8 +246,7 @@ static tlvk_status record_dx(tlvk__recorder *r, const tlvk__op_call *call, tlvk_
     }
     tlvk__tensor held = tlvk__span_tensor(&stats, 1, STATS, dx->pitch);
     tlvk__walk walk = {
-        .shader = "batch_norm_backward_apply", .texel = true,
-        .operation = "batch_norm_backward_apply", .layer = call->layer,
+        .shader = "batch_norm_backward_apply", .texel = true, .operation = "batch_norm_backward_apply", .layer = call->layer,
         .specs = {{"KIND", (uint32_t)f->kind}, {"ACCUMULATE", call->dx_accumulate[0]}},
         .operands = {{call->dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false},
                      {&held, TLVK__READ, true}, {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}},

@@ -220,6 +220,11 @@ static tlvk_status refuse(const tlvk__runner *r, uint64_t fixed, uint64_t budget
                       path, why, (long long)largest);
 }
 
+static void take_parts(tlvk__runner *r, const tlvk__parts *p) {
+    tlvk__parts_free(&r->parts);
+    r->parts = *p;
+}
+
 /* The batch as it is done where memory is not short. */
 static tlvk_status divide_easily(tlvk__runner *r) {
     tlvk__parts p;
@@ -227,10 +232,8 @@ static tlvk_status divide_easily(tlvk__runner *r) {
     bool easy = !tlvk__device_caps(r->session->device)->unified || parts_bytes(&r->parts) <= EASY_BYTES;
     if (easy || !tlvk__plan_divisible(r->parts.plan, &path, &why)) return TLVK_OK;
     tlvk_status st = fewest_parts(r, EASY_BYTES, false, &p);
-    if (st || p.count == 0) return st;
-    tlvk__parts_free(&r->parts);
-    r->parts = p;
-    return TLVK_OK;
+    if (!st && p.count) take_parts(r, &p);
+    return st;
 }
 
 static tlvk_status fit_runner(tlvk__runner *r, uint64_t fixed, uint64_t budget, uint64_t available) {
@@ -243,10 +246,8 @@ static tlvk_status fit_runner(tlvk__runner *r, uint64_t fixed, uint64_t budget, 
         st = fewest_parts(r, budget, true, &p);
         if (!st && p.count == 0) return refuse(r, fixed, budget, available, NULL, NULL);
     }
-    if (st) return st;
-    tlvk__parts_free(&r->parts);
-    r->parts = p;
-    return TLVK_OK;
+    if (!st) take_parts(r, &p);
+    return st;
 }
 
 /* What does not fit is not asked for again with every other batch, nor is what was to run beside it. */
