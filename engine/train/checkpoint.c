@@ -1,5 +1,5 @@
 /* checkpoint.c - everything a fit needs to go on as if it had never stopped: trained variables, moving statistics, optimizer slots, where the
- * epoch stands, its sums, the history, the kernels chosen by measurement, and the best weights so far.
+ * epoch stands, its sums, the history, the kernels chosen by measurement, the parts a batch was done in, and the best weights so far.
  *
  * Form: magic, then length-prefixed parts in a fixed order, then a 128-bit hash of all before it. Numbers are little-endian as the machine
  * writes them; a file from elsewhere, cut short or changed fails the hash. The hash has no key, so that what it covers is checked all the same, and
@@ -10,13 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char checkpoint_magic[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '6' };
-static const char magic_without_choices[8] = { 't', 'l', 'v', 'k', 'c', 'k', 'p', '5' }; /* is read too: such a fit knew the static tables alone */
+static const char checkpoint_magic[7] = { 't', 'l', 'v', 'k', 'c', 'k', 'p' }; /* then the form's number, a digit */
+#define FORM '7'                 /* with the size of the parts of a batch */
+#define FORM_WITH_CHOICES '6'    /* with kernel choices */
+#define FORM_OLDEST '5'          /* of all that are read: such a fit knew the static tables alone */
 #define CHECKPOINT_LIMIT ((size_t)1 << 36)
 #define COUNT_LIMIT (INT64_C(1) << 53) /* of samples and steps; a double tells them apart up to here */
 #define WAIT_LIMIT (1 << 30)
 
-typedef struct bytes { unsigned char *data; size_t size, capacity, at; bool failed, choices; /* the form has kernel choices */ } bytes;
+typedef struct bytes { unsigned char *data; size_t size, capacity, at; bool failed; char form; } bytes;
 
 static void put(bytes *b, const void *data, size_t size) {
     if (b->failed) return;
@@ -68,13 +70,16 @@ static tlvk_status put_slots(bytes *b, tlvk__session *s, int slots) {
     return st;
 }
 
-static tlvk_status put_choices(bytes *b, const tlvk__choices *choices) {
+static tlvk_status put_choices(bytes *b, const tlvk__session *session, int64_t batch) {
+    const tlvk__choices *choices = tlvk__session_choices(session);
+    int64_t part = tlvk__session_part_samples(session, batch);
     uint64_t count = tlvk__choices_count(choices), size = tlvk__choices_write(choices, NULL);
     unsigned char *entries = tlvk__calloc(size + 1, 1);
     if (!entries) return tlvk__fail(TLVK_ERROR_MEMORY, "checkpoint: no memory");
     tlvk__choices_write(choices, entries);
     put(b, &count, sizeof count);
     put(b, entries, size);
+    put(b, &part, sizeof part);
     free(entries);
     return TLVK_OK;
 }
@@ -99,14 +104,16 @@ tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, con
     if (!st) st = tlvk__session_read_scaling(session, &progress.scaling);
     uint32_t slots = (uint32_t)tlvk__optimizer_slots(&training->optimizer), outputs = output_count(session);
     uint64_t epochs = h->count;
+    const char form = FORM;
     put(&b, checkpoint_magic, sizeof checkpoint_magic);
+    put(&b, &form, sizeof form);
     put(&b, &progress, sizeof progress);
     put(&b, &training->optimizer, sizeof training->optimizer);
     put(&b, &slots, sizeof slots);
     put(&b, &outputs, sizeof outputs);
     put(&b, &epochs, sizeof epochs);
     put(&b, h->logs, h->count * sizeof *h->logs);
-    if (!st) st = put_choices(&b, tlvk__session_choices(session));
+    if (!st) st = put_choices(&b, session, progress.batch);
     if (!st) put_variables(&b, session, best);
     if (!st) st = put_slots(&b, session, (int)slots);
     tlvk__hash hash;
@@ -121,9 +128,11 @@ tlvk_status tlvk__checkpoint_write(const char *path, tlvk__session *session, con
 
 static tlvk_status check_file(const char *path, bytes *b) {
     tlvk__hash stored, actual;
-    b->choices = b->size >= sizeof checkpoint_magic && memcmp(b->data, checkpoint_magic, sizeof checkpoint_magic) == 0;
-    bool older = b->size >= sizeof checkpoint_magic && memcmp(b->data, magic_without_choices, sizeof checkpoint_magic) == 0;
-    if (b->size < sizeof checkpoint_magic + sizeof stored || !(b->choices || older)) {
+    char magic[sizeof checkpoint_magic];
+    get(b, magic, sizeof magic);
+    get(b, &b->form, sizeof b->form);
+    bool known = memcmp(magic, checkpoint_magic, sizeof magic) == 0 && b->form >= FORM_OLDEST && b->form <= FORM;
+    if (b->failed || b->size - b->at < sizeof stored || !known) {
         return tlvk__fail(TLVK_ERROR_FORMAT, "%s is not a checkpoint of this version", path);
     }
     b->size -= sizeof stored;
@@ -131,7 +140,6 @@ static tlvk_status check_file(const char *path, bytes *b) {
     tlvk__hash_init(&actual);
     tlvk__hash_add(&actual, b->data, b->size);
     if (memcmp(&stored, &actual, sizeof stored) != 0) return tlvk__fail(TLVK_ERROR_FORMAT, "%s is damaged: its content does not match its hash", path);
-    b->at = sizeof checkpoint_magic;
     return TLVK_OK;
 }
 
@@ -183,17 +191,21 @@ static tlvk_status get_history(bytes *b, const char *path, tlvk_history *h, uint
     return st;
 }
 
-/* The choices that the fit went by, a new table. */
-static tlvk_status get_choices(bytes *b, const char *path, tlvk__choices **out) {
+/* The choices that the fit went by, a new table, and the size of its parts. */
+static tlvk_status get_choices(bytes *b, const char *path, tlvk__choices **out, int64_t *part) {
     uint64_t count = 0;
     size_t from, each = tlvk__choices_entry_bytes();
-    if (b->choices) get(b, &count, sizeof count);
+    *part = 0;
+    if (b->form >= FORM_WITH_CHOICES) get(b, &count, sizeof count);
     from = b->at;
     skip(b, count, each);
+    size_t end = b->at;
+    if (b->form >= FORM) get(b, part, sizeof *part);
     if (b->failed) return tlvk__fail(TLVK_ERROR_FORMAT, "%s ends too early", path);
     *out = tlvk__choices_create();
     if (!*out) return tlvk__fail(TLVK_ERROR_MEMORY, "checkpoint: no memory");
-    tlvk_status st = tlvk__choices_read(*out, b->data + from, b->at - from);
+    tlvk_status st = tlvk__choices_read(*out, b->data + from, end - from);
+    if (!st && (*part < 0 || *part > INT32_MAX)) st = tlvk__fail(TLVK_ERROR_FORMAT, "its size of parts is none that a training can have");
     return st ? tlvk__fail_context(st, "%s is damaged", path) : TLVK_OK;
 }
 
@@ -284,15 +296,16 @@ tlvk_status tlvk__checkpoint_read(const char *path, tlvk__session *session, cons
     int slots = tlvk__optimizer_slots(&training->optimizer);
     bool best_there = false;
     tlvk__choices *choices = NULL;
+    int64_t part = 0;
     tlvk__progress stored;
     tlvk_status st = tlvk__file_read(path, &data, &b.size, CHECKPOINT_LIMIT);
     b.data = data;
     if (!st) st = check_file(path, &b);
     if (!st) st = get_head(&b, path, session, training, p, &stored, h);
-    if (!st) st = get_choices(&b, path, &choices);
+    if (!st) st = get_choices(&b, path, &choices, &part);
     if (!st) st = check_rest(b, path, session, (uint32_t)slots);
     if (!st) {
-        st = tlvk__session_set_choices(session, choices);
+        st = tlvk__session_go_on(session, choices, part);
         choices = NULL;
     }
     if (!st) st = get_variables(&b, session, best, &best_there);

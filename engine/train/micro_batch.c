@@ -3,10 +3,11 @@
  * Where the device's memory is the host's own, a batch is cut as far as is easy on it, whatever the limit: parts that large keep every core busy, and the
  * host has more to do with its memory. How, depends on the network and the batch alone, so that the bits do not change with what happens to be free.
  *
- * Beyond that, where memory is short: first a training step keeps fewer activations and makes them again (plan/recompute.c), with the same bits. Where that is not enough, the batch is cut
- * into micro-batches of one size, the last perhaps smaller: one after the other they add their gradients to the sums of those before, in fixed order,
- * and the optimizer's update follows the last. So the step is the whole batch's up to the rounding of these sums. Where a layer looks at the whole
- * batch, as a BatchNormalization in training does, parts would give other numbers, and the batch is refused. */
+ * Beyond that, where memory is short: first a training step keeps fewer activations and makes them again (plan/recompute.c), with the same bits. Where that
+ * is not enough, the batch is cut into micro-batches of one size, the last perhaps smaller. One after the other they add their gradients to the sums of
+ * those before, in fixed order, and the optimizer's update follows the last. So the step is the whole batch's up to the rounding of these sums. A tail of an
+ * epoch is cut by the same size, and so is a fit that goes on from a checkpoint. Where a layer looks at the whole batch, as a BatchNormalization in
+ * training does, parts would give other numbers, and the batch is refused. */
 #include "train/session_internal.h"
 
 #include <stdio.h>
@@ -53,15 +54,19 @@ static uint64_t prepared_bytes(const tlvk__session *s, uint64_t *missing) {
 
 static uint64_t block_bytes(const tlvk__session *s, int block) { return block < s->block_count && s->blocks[block] ? tlvk__buffer_bytes(s->blocks[block]) : 0; }
 
-/* Runners share the arena's blocks. */
-static uint64_t arena_bytes(const tlvk__session *s) {
+/* Runners share the arena's blocks: what they take with those that are there, or that runners which have their place want, and `p` with them, in the
+ * place of what `but` wants; both may be NULL. */
+static uint64_t arena_with(const tlvk__session *s, const tlvk__runner *but, const tlvk__parts *p) {
     uint64_t sum = 0;
     for (int block = 0;; block++) {
         uint64_t bytes = block_bytes(s, block);
-        for (int i = 0; i < s->runner_count; i++) {
-            const tlvk__parts *p = &s->runners[i]->parts;
-            bytes = TLVK__MAX(bytes, tlvk__plan_block_bytes(p->plan, block));
-            if (p->last) bytes = TLVK__MAX(bytes, tlvk__plan_block_bytes(p->last, block));
+        for (int i = -1; i < s->runner_count; i++) {
+            const tlvk__runner *r = i < 0 ? NULL : s->runners[i];
+            if (r && (r == but || !r->fitted)) continue;
+            const tlvk__parts *parts = r ? &r->parts : p;
+            if (!parts) continue;
+            bytes = TLVK__MAX(bytes, tlvk__plan_block_bytes(parts->plan, block));
+            if (parts->last) bytes = TLVK__MAX(bytes, tlvk__plan_block_bytes(parts->last, block));
         }
         if (bytes == 0) return sum;
         sum += bytes;
@@ -88,7 +93,7 @@ static void fill_fixed(const tlvk__session *s, tlvk_memory *m) {
 
 void tlvk__session_memory(const tlvk__session *s, tlvk_memory *m) {
     fill_fixed(s, m);
-    m->activations_bytes = arena_bytes(s);
+    m->activations_bytes = arena_with(s, NULL, NULL);
     m->other_bytes = s->others_bytes;
     m->predicted_bytes += m->activations_bytes + m->other_bytes;
     m->measured_bytes = tlvk__session_peak_bytes(s);
@@ -132,28 +137,30 @@ static uint64_t more_staging(const tlvk__runner *r, const tlvk__parts *p) {
     return then > now ? then - now : 0;
 }
 
-/* Parts of `size` samples; *fits when all of them stay within the budget, with or without making activations again. What is too large for one piece of
- * working memory does not fit either. */
-static tlvk_status plan_parts(const tlvk__runner *r, int64_t size, uint64_t budget, bool again, tlvk__parts *p, bool *fits) {
-    tlvk__plan_limits limits = { .budget_bytes = again ? TLVK__MAX(budget, (uint64_t)1) : 0, .divided = size < r->parts.batch };
+/* What an arena may take: of the session's with all that is in it, or of the parts' alone. Where activations may be made again, the plans stay within it if they can. */
+typedef struct arena_limit { uint64_t bytes; bool alone, again; } arena_limit;
+
+/* Parts of `size` samples; *fits when all of them stay within the limit. What is too large for one piece of working memory does not fit either. */
+static tlvk_status plan_parts(const tlvk__runner *r, int64_t size, arena_limit limit, tlvk__parts *p, bool *fits) {
+    tlvk__plan_limits limits = { .budget_bytes = limit.again ? TLVK__MAX(limit.bytes, (uint64_t)1) : 0, .divided = size < r->parts.batch };
     *p = (tlvk__parts){ .batch = r->parts.batch, .size = size, .count = (int)tlvk__div_up(r->parts.batch, size) };
     int64_t rest = p->batch - (p->count - 1) * size;
     tlvk_status st = plan_samples(r, size, limits, &p->plan);
     if (!st && rest < size) st = plan_samples(r, rest, limits, &p->last);
-    *fits = !st && parts_bytes(p) + more_staging(r, p) <= budget;
+    *fits = !st && (limit.alone ? parts_bytes(p) : arena_with(r->session, r, p) + more_staging(r, p)) <= limit.bytes;
     if (st || !*fits) tlvk__parts_free(p);
     return st == TLVK_ERROR_MEMORY ? TLVK_OK : st;
 }
 
 /* The fewest parts that fit, of sizes as equal as may be; best->count 0 where no number does. Twice as many each time until they fit, then halfway between. */
-static tlvk_status fewest_parts(const tlvk__runner *r, uint64_t budget, bool again, tlvk__parts *best) {
+static tlvk_status fewest_parts(const tlvk__runner *r, arena_limit limit, tlvk__parts *best) {
     int64_t low = r->parts.count, high = r->parts.batch + 1; /* `low` parts do not fit */
     memset(best, 0, sizeof *best);
     while (high - low > 1) {
         int64_t count = best->count ? low + (high - low) / 2 : TLVK__MIN(2 * low, r->parts.batch);
         tlvk__parts p;
         bool fits;
-        tlvk_status st = plan_parts(r, tlvk__div_up(r->parts.batch, count), budget, again, &p, &fits);
+        tlvk_status st = plan_parts(r, tlvk__div_up(r->parts.batch, count), limit, &p, &fits);
         if (st) {
             tlvk__parts_free(best);
             return st;
@@ -179,7 +186,7 @@ static tlvk_status largest_batch(const tlvk__runner *r, uint64_t budget, int64_t
         tlvk__plan *plan = NULL;
         uint64_t room = budget + staging * (uint64_t)(r->parts.batch - n);
         tlvk_status st = plan_samples(r, n, (tlvk__plan_limits){ .budget_bytes = TLVK__MAX(room, (uint64_t)1) }, &plan);
-        bool fits = !st && tlvk__plan_arena_bytes(plan) <= room;
+        bool fits = !st && arena_with(r->session, r, &(tlvk__parts){ .plan = plan }) <= room;
         tlvk__plan_destroy(plan);
         if (st && st != TLVK_ERROR_MEMORY) return st;
         if (fits) *largest = n;
@@ -229,10 +236,38 @@ static void take_parts(tlvk__runner *r, const tlvk__parts *p) {
 static tlvk_status divide_easily(tlvk__runner *r) {
     tlvk__parts p;
     const char *path, *why;
-    bool easy = !tlvk__device_caps(r->session->device)->unified || parts_bytes(&r->parts) <= EASY_BYTES;
+    bool easy = !tlvk__device_caps(r->session->device)->unified || tlvk__plan_arena_bytes(r->parts.plan) <= EASY_BYTES;
     if (easy || !tlvk__plan_divisible(r->parts.plan, &path, &why)) return TLVK_OK;
-    tlvk_status st = fewest_parts(r, EASY_BYTES, false, &p);
+    tlvk_status st = fewest_parts(r, (arena_limit){ EASY_BYTES, .alone = true }, &p);
     if (!st && p.count) take_parts(r, &p);
+    return st;
+}
+
+int64_t tlvk__session_part_samples(const tlvk__session *s, int64_t batch) {
+    const tlvk__parts *best = NULL;
+    for (int i = 0; i < s->runner_count; i++) {
+        const tlvk__runner *r = s->runners[i];
+        if (r->mode != TLVK__PLAN_TRAIN || !r->fitted || r->parts.batch > batch) continue;
+        if (!best || r->parts.batch > best->batch) best = &r->parts;
+    }
+    return best ? best->size : 0;
+}
+
+/* The tail of an epoch is cut by the whole batches' size, and a fit that goes on by that of before: how much happens to be free changes no bits then. */
+static tlvk_status divide_alike(tlvk__runner *r) {
+    tlvk__parts p;
+    bool fits = false;
+    const char *path, *why;
+    int64_t size = r->session->part_limit;
+    if (r->mode != TLVK__PLAN_TRAIN) return TLVK_OK;
+    for (int i = 0; i < r->session->runner_count; i++) {
+        const tlvk__runner *other = r->session->runners[i];
+        bool larger = other->mode == TLVK__PLAN_TRAIN && other->fitted && other->parts.batch > r->parts.batch;
+        if (larger && (!size || other->parts.size < size)) size = other->parts.size;
+    }
+    if (!size || r->parts.size <= size || !tlvk__plan_divisible(r->parts.plan, &path, &why)) return TLVK_OK;
+    tlvk_status st = plan_parts(r, tlvk__div_up(r->parts.batch, tlvk__div_up(r->parts.batch, size)), (arena_limit){ UINT64_MAX, .alone = true }, &p, &fits);
+    if (!st && fits) take_parts(r, &p);
     return st;
 }
 
@@ -240,10 +275,11 @@ static tlvk_status fit_runner(tlvk__runner *r, uint64_t fixed, uint64_t budget, 
     tlvk__parts p;
     bool fits = false;
     const char *path, *why;
-    tlvk_status st = plan_parts(r, r->parts.size, budget, true, &p, &fits);
+    const arena_limit limit = { budget, .again = true };
+    tlvk_status st = plan_parts(r, r->parts.size, limit, &p, &fits);
     if (!st && !fits) {
         if (!tlvk__plan_divisible(r->parts.plan, &path, &why)) return refuse(r, fixed, budget, available, path, why);
-        st = fewest_parts(r, budget, true, &p);
+        st = fewest_parts(r, limit, &p);
         if (!st && p.count == 0) return refuse(r, fixed, budget, available, NULL, NULL);
     }
     if (!st) take_parts(r, &p);
@@ -264,7 +300,11 @@ tlvk_status tlvk__session_fit(tlvk__session *s) {
     tlvk_memory m;
     uint64_t now, own = own_bytes(s), missing;
     tlvk_status st = TLVK_OK;
-    for (int i = 0; !st && i < s->runner_count; i++) st = s->runners[i]->fitted ? TLVK_OK : divide_easily(s->runners[i]);
+    for (int i = 0; !st && i < s->runner_count; i++) {
+        if (s->runners[i]->fitted) continue;
+        st = divide_easily(s->runners[i]);
+        if (!st) st = divide_alike(s->runners[i]);
+    }
     if (st) {
         drop_unused(s);
         return st;
@@ -278,7 +318,8 @@ tlvk_status tlvk__session_fit(tlvk__session *s) {
     for (int i = 0; i < s->runner_count; i++) {
         tlvk__runner *r = s->runners[i];
         if (r->fitted) continue;
-        if (parts_bytes(&r->parts) > budget) st = fit_runner(r, fixed, budget, available);
+        st = divide_alike(r); /* the first of them may have been cut by now */
+        if (!st && arena_with(s, r, &r->parts) > budget) st = fit_runner(r, fixed, budget, available);
         if (st) {
             drop_unused(s);
             return st;

@@ -233,6 +233,7 @@ tlvk_status tlvk__session_expect(tlvk__session *s, tlvk__network network, tlvk__
 
 tlvk_status tlvk__session_plan_memory(tlvk__session *s) {
     tlvk__device_memory_restart(s->device);
+    s->part_limit = 0;
     return tlvk__session_fit(s);
 }
 

@@ -71,10 +71,11 @@ static tlvk_status make_choices(tlvk__session *s) {
 
 const tlvk__choices *tlvk__session_choices(const tlvk__session *s) { return s->choices; }
 
-tlvk_status tlvk__session_set_choices(tlvk__session *s, tlvk__choices *choices) {
+tlvk_status tlvk__session_go_on(tlvk__session *s, tlvk__choices *choices, int64_t part_limit) {
     tlvk_status st = TLVK_OK;
     tlvk__choices_destroy(s->choices);
     s->choices = choices;
+    s->part_limit = part_limit;
     for (int i = 0; !st && i < s->runner_count; i++) st = tlvk__runner_plan_anew(s->runners[i]);
     return st ? st : tlvk__session_fit(s);
 }

@@ -28,6 +28,7 @@ struct tlvk__session {
     tlvk__prepared_region *prepared; size_t prepared_count, prepared_capacity;
     tlvk__update_call update;
     tlvk__runner **runners; int runner_count; size_t runner_capacity;
+    int64_t part_limit;             /* training steps are done in parts no larger than this; 0: as the device's memory has it */
     uint64_t others_bytes;          /* of the device's memory, in use by others when the runners were last fitted */
 };
 

@@ -250,13 +250,17 @@ static void test_fits_in_parts(void **state) {
     assert_int_equal(rest.memory.micro_batches, j.memory.micro_batches);
     assert_same_weights(whole, model);
     assert_same_history(whole_history, history);
+    drop(other, model, history);
+    assert_int_equal(fit(&rest, 0, &other, &model, &history), TLVK_OK); /* where there would be room for the whole batch by now */
+    assert_int_equal(rest.memory.micro_batches, j.memory.micro_batches);
+    assert_same_weights(whole, model);
+    assert_same_history(whole_history, history);
     remove(path);
     free(path);
     drop(other, model, history);
     drop(ctx, whole, whole_history);
 }
 
-/* A forward pass in parts has the bits of the whole. */
 /* Whether a training batch of the model's last fit is in parts of which the last, smaller one takes more memory: it fitted without doing anything twice. */
 static bool last_part_is_larger(const tlvk_model *model) {
     const tlvk__session *s = model->training->session;
@@ -286,6 +290,40 @@ static void test_last_part_is_larger(void **state) {
     drop(ctx, model, history);
 }
 
+/* Where activations lie in several blocks, each as large as the most that any runner wants of it, all of them together stay within the limit. */
+static void test_blocks_together(void **state) {
+    (void)state;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk__caps caps = *tlvk__device_caps(net_device(ctx));
+    tlvk_context_destroy(ctx);
+    caps.max_allocation_bytes = 96 << 10;
+    ctx = net_context_on(&(tlvk__device_desc){ .limit = &caps });
+    tlvk_model *model = deep_network(ctx);
+    tlvk_memory memory;
+    uint64_t budget = 0;
+    int kept = 0, refused = 0, divided = 0;
+    for (int percent = 100; percent > 10; percent -= 3) {
+        tlvk__session *s = open_session(model, budget * (uint64_t)percent / 100);
+        tlvk__shape input = { .rank = 4, .dim = { BATCH, NET_SIDE, NET_SIDE, 3 } };
+        assert_int_equal(tlvk__session_expect(s, TLVK__WHOLE, TLVK__PLAN_TRAIN, &input), TLVK_OK);
+        input.dim[0] = 3 * BATCH;
+        assert_int_equal(tlvk__session_expect(s, TLVK__WHOLE, TLVK__PLAN_EVALUATE, &input), TLVK_OK);
+        tlvk_status st = tlvk__session_plan_memory(s);
+        tlvk__session_memory(s, &memory);
+        if (!budget) budget = memory.activations_bytes;
+        else if (!st) assert_true(memory.activations_bytes <= budget * (uint64_t)percent / 100);
+        kept += !st;
+        refused += st != TLVK_OK;
+        divided += memory.micro_batches > 1;
+        tlvk__session_destroy(s);
+    }
+    print_message("%d limits kept, %d too small, %d with the batch in parts\n", kept, refused, divided);
+    assert_true(kept > 10 && divided > 3);
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+}
+
+/* A forward pass in parts has the bits of the whole. */
 static void test_predictions_in_parts(void **state) {
     (void)state;
     tlvk_context *ctx = net_context(NULL), *small;
@@ -539,7 +577,7 @@ static void test_refused_then_frozen(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recomputed_steps_have_the_same_bits), cmocka_unit_test(test_gradients_of_parts), cmocka_unit_test(test_fits_in_parts),
-        cmocka_unit_test(test_last_part_is_larger), cmocka_unit_test(test_predictions_in_parts), cmocka_unit_test(test_foretold),
+        cmocka_unit_test(test_last_part_is_larger), cmocka_unit_test(test_blocks_together), cmocka_unit_test(test_predictions_in_parts), cmocka_unit_test(test_foretold),
         cmocka_unit_test(test_allocations_that_fail), cmocka_unit_test(test_residents_that_fail), cmocka_unit_test(test_refused_between_fits), cmocka_unit_test(test_refused_then_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
