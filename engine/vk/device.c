@@ -63,14 +63,20 @@ static void set_speed(tlvk__device *d) {
 
 static tlvk_status open_device(tlvk__device *d, bool floor) {
     const tlvk__physical *p = &d->physical;
-    const char *extensions[8];
+    const char *extensions[9];
     uint32_t count = 0;
     VkPhysicalDevice16BitStorageFeatures storage16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
     VkPhysicalDeviceShaderFloat16Int8FeaturesKHR float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES_KHR};
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT size = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
     VkPhysicalDeviceVulkanMemoryModelFeaturesKHR memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES_KHR};
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, .pipelineExecutableInfo = VK_TRUE};
     void *chain = NULL;
+    if (d->statistics) {
+        extensions[count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+        chain = &executables;
+    }
     if (p->portability_subset)
         extensions[count++] = "VK_KHR_portability_subset";
     if (!floor && p->memory_budget)
@@ -137,7 +143,8 @@ static tlvk_status start(tlvk__device *d, const tlvk__device_desc *desc) {
     if (status == TLVK_OK) {
         d->physical = devices[chosen];
         d->caps = d->physical.caps;
-        d->dry = d->physical.memory.memoryTypeCount == 0;
+        d->dry = desc->inspect || d->physical.memory.memoryTypeCount == 0;
+        d->statistics = desc->inspect && tlvk__tells_statistics(&d->instance, d->physical.handle);
         if (d->dry)
             tlvk__caps_fixed_memory(&d->caps);
     }

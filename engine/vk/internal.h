@@ -115,10 +115,14 @@ tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, 
 tlvk_status tlvk__pipeline_cache_open(tlvk__device *d, const char *folder); /* folder NULL or "": in memory only */
 void tlvk__pipeline_cache_close(tlvk__device *d);                           /* saves what is new */
 
+/* --- inspect.c ---------------------------------------------------------------------------------------------------------------- */
+bool tlvk__tells_statistics(const tlvk__instance *instance, VkPhysicalDevice handle); /* VK_KHR_pipeline_executable_properties, and its feature */
+
 /* --- device.c ----------------------------------------------------------------------------------------------------------------- */
 struct tlvk__device {
     tlvk__caps caps;
     bool dry; /* records, but allocates and runs nothing; with a handle (a driver without hardware) it compiles pipelines */
+    bool statistics; /* pipelines are compiled so that the driver tells about them (vk/inspect.c) */
     tlvk__instance instance;
     tlvk__physical physical;
     VkDevice handle;

@@ -1,6 +1,7 @@
 /* pipeline.c - from a dispatch's shader, constants and subgroup size to a pipeline. Hides: shader modules, layouts, the hash table. */
 #include "vk/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,7 +108,21 @@ static tlvk_status check_subgroup(const tlvk__device *d, const char *name, uint3
                       d->caps.name, d->caps.subgroup_size, p->subgroup_min, p->subgroup_max);
 }
 
+/* " TM=8 SG=32, subgroups of 32": what the pipeline is besides its shader. */
+static void write_words(const tlvk__pipeline *p, char *words, size_t size) {
+    size_t used = 0;
+    words[0] = '\0';
+    for (int k = 0; k < p->shader->info.spec_count && used < size; k++)
+        if (p->given >> k & 1u)
+            used += (size_t)snprintf(words + used, size - used, " %s=%u", p->shader->info.specs[k].name, p->values[k]);
+    if (p->subgroup_size && used < size)
+        snprintf(words + used, size - used, ", subgroups of %u", p->subgroup_size);
+}
+
 static tlvk_status compile(tlvk__device *d, tlvk__pipeline *p, const char *name, const uint32_t local[3]) {
+    char words[256];
+    write_words(p, words, sizeof words);
+    tlvk__device_log(d, TLVK_LOG_DEBUG, "compiling shader \"%s\" with%s", name, words);
     VkSpecializationMapEntry entries[TLVK__MAX_SPECS];
     uint32_t count = 0;
     for (int k = 0; k < p->shader->info.spec_count; k++)
@@ -120,6 +135,7 @@ static tlvk_status compile(tlvk__device *d, tlvk__pipeline *p, const char *name,
     bool full = require && d->physical.full_subgroups && local[0] % p->subgroup_size == 0;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = d->statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = require ? &size : NULL,
                   .flags = full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT : 0,
@@ -130,7 +146,7 @@ static tlvk_status compile(tlvk__device *d, tlvk__pipeline *p, const char *name,
         .layout = p->shader->layout};
     VkResult result = d->vk.vkCreateComputePipelines(d->handle, d->pipelines.cache, 1, &info, NULL, &p->handle);
     if (result != VK_SUCCESS)
-        return tlvk__vk_fail(d, result, "shader \"%s\": compiling it", name);
+        return tlvk__vk_fail(d, result, "shader \"%s\": compiling it with%s", name, words);
     d->pipelines.changed = true;
     return TLVK_OK;
 }

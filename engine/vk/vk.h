@@ -47,6 +47,7 @@ typedef struct tlvk__device_desc {
     const char *choose;        /* index or part of a name; NULL: environment TLVK_DEVICE, else the best */
     const char *cache_folder;  /* for pipelines; NULL or "": none */
     uint64_t memory_limit;
+    bool inspect;              /* tests: the device compiles and keeps its compiler's statistics, and has no memory and runs nothing, as a dry one */
     bool floor;                /* make the device with Vulkan 1.1 alone: no extension, no optional feature (tests) */
     int forced_choice;         /* tests: as in tlvk__caps */
     const tlvk__caps *limit;   /* tests: the device is taken as no better than these caps (see tlvk__caps_limit); NULL: as it is */
@@ -168,6 +169,19 @@ tlvk_status tlvk__recording_entry(tlvk__recording *rec, int index, tlvk__recorde
 /* Range number `binding` of an entry and how it is accessed (of a copy: 0 from, 1 to); false past the last. The span's buffer is NULL where the
  * shader has no such binding. */
 bool tlvk__recording_binding(const tlvk__recording *rec, int index, int binding, tlvk__binding *out);
+
+/* --- what the compiler made (vk/inspect.c) ------------------------------------------------------------------------------------- */
+typedef struct tlvk__statistic { char name[64]; double value; } tlvk__statistic; /* as the driver calls it */
+typedef struct tlvk__executable {
+    const char *shader; tlvk__spec specs[TLVK__MAX_SPECS]; /* as they were told; ends at name NULL */
+    uint32_t required_subgroup_size;
+    const char *name;                   /* of the executable, by the driver; NULL where the driver tells nothing */
+    uint32_t subgroup_size;             /* that it was compiled for */
+    const tlvk__statistic *statistics; int statistic_count;
+} tlvk__executable;
+/* Tells every executable of every pipeline that the device compiled so far, in no order; everything in `e` lives until `each` returns. Statistics are there on a
+ * device that was made with `inspect`, by a driver that has VK_KHR_pipeline_executable_properties; elsewhere a pipeline is one executable without any. */
+tlvk_status tlvk__device_executables(tlvk__device *d, void (*each)(const tlvk__executable *e, void *user), void *user);
 
 /* Description of one embedded shader, by reflection of its SPIR-V (vk/reflect.c). */
 typedef struct tlvk__shader_source { const char *name; const uint32_t *words; size_t word_count; } tlvk__shader_source;
