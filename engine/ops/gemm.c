@@ -49,7 +49,7 @@ tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc, int split) {
 /* Whether a row of the table fits a product of `columns` vec4: two of them beside each other in a lane where that makes no more than a tenth more. */
 static bool suits(const tlvk__caps *caps, size_t row, int64_t columns) {
     int64_t vecs = sgb_tiles[row].sg * sgb_tiles[row].tv, narrow = sgb_tiles[row].sg;
-    if (sgb_tiles[row].sg != (int)caps->subgroup_size || (sgb_tiles[row].processor && !tlvk__on_processor(caps)))
+    if (sgb_tiles[row].sg != (int)caps->shuffle_size || (sgb_tiles[row].processor && !tlvk__on_processor(caps)))
         return false;
     return sgb_tiles[row].tv == 1 ||
            10 * tlvk__round_up((uint64_t)columns, (uint64_t)vecs) <= 11 * tlvk__round_up((uint64_t)columns, (uint64_t)narrow);
@@ -65,7 +65,7 @@ static tlvk__tile sgb_tile(const tlvk__caps *caps, int64_t columns) {
 static tlvk__tile small_tile(const tlvk__caps *caps, int64_t columns) {
     tlvk__tile t = {0};
     for (size_t i = 0; i < TLVK__COUNT(small_tiles) && (!t.sgb || 2 * columns <= t.vecs); i++)
-        if (small_tiles[i].sg == (int)caps->subgroup_size)
+        if (small_tiles[i].sg == (int)caps->shuffle_size)
             t = tlvk__gemm_sgb_tile(small_tiles[i].sg, small_tiles[i].tm, small_tiles[i].tv, small_tiles[i].kc, 1);
     return t;
 }

@@ -24,7 +24,7 @@ static int32_t value_of(const tlvk__tile *t) {
 
 static tlvk__tile tile_of(const tlvk__caps *caps, int32_t value) {
     tlvk__tile t = value & TLVK__CHOICE_PORTABLE ? tlvk__gemm_portable_tile(tlvk__choice_tm(value) == tlvk__gemm_portable_tile(true).tm)
-                                                 : tlvk__gemm_sgb_tile((int)caps->subgroup_size, tlvk__choice_tm(value), tlvk__choice_tv(value), tlvk__choice_kc(value),
+                                                 : tlvk__gemm_sgb_tile((int)caps->shuffle_size, tlvk__choice_tm(value), tlvk__choice_tv(value), tlvk__choice_kc(value),
                                                                        value & TLVK__CHOICE_SPLIT ? 4 : 1);
     t.long_sums = value & TLVK__CHOICE_LONG_SUMS;
     return t;
@@ -52,7 +52,7 @@ int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum
     if (pass == TLVK__GEMM_WEIGHTS)
         add(value_of(&standard) ^ TLVK__CHOICE_LONG_SUMS, candidates, &count);
     for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(more_tiles); i++)
-        if (more_tiles[i].sg == (int)caps->subgroup_size && (!more_tiles[i].processor || tlvk__on_processor(caps)))
+        if (more_tiles[i].sg == (int)caps->shuffle_size && (!more_tiles[i].processor || tlvk__on_processor(caps)))
             add(sums | (more_tiles[i].split > 1 ? TLVK__CHOICE_SPLIT : 0) | tlvk__choice_of_tile(more_tiles[i].tm, more_tiles[i].tv, more_tiles[i].kc), candidates, &count);
     add(sums | value_of(&portable), candidates, &count);
     return count;

@@ -27,6 +27,7 @@ typedef struct tlvk__caps {
     uint32_t subgroup_size;          /* as reported; 0: subgroup operations not usable in compute */
     bool subgroup_shuffle;           /* constant and dynamic shuffle in compute, with a size that is fixed or can be required */
     bool subgroup_size_control;
+    uint32_t shuffle_size;           /* the size that kernels with shuffles are made for and ask for; subgroup_size where there is no choice */
     bool timestamps; double timestamp_ns;
     bool unified;                    /* device-local memory is host-visible */
     bool fp16_storage, fp16_arithmetic; /* enabled where the device has them */
