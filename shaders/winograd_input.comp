@@ -1,7 +1,7 @@
 #version 450
 // winograd_input.comp - 6 x 6 inputs of every tile of 4 x 4 outputs into B' d B: plane p, tile, channel; zeros outside the picture and from the last
 // channel to the end of the planes' rows. Variant `gradient`: the gradient of the 4 x 4 outputs into A dy A'. One invocation makes four channels of a
-// tile. Recorded by engine/ops/winograd.c.
+// tile, or of a part of its columns. Recorded by engine/ops/winograd.c.
 //@ variant texel -DTEXEL
 //@ variant storage
 //@ variant gradient_texel -DGRADIENT -DTEXEL
@@ -13,6 +13,8 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const int WG = 64;
+layout(constant_id = 1) const int PARTS = 1; // of the six columns: 2 takes half of the registers and reads twice
+const int PART_COLUMNS = WINOGRAD_IN / PARTS;
 
 layout(push_constant) uniform Push {
     int x_base, to_base;             // vec4
@@ -36,14 +38,15 @@ const int SIDE = WINOGRAD_IN;
 
 void main() {
     int i = int(tlvk_group_x()) * WG + int(gl_LocalInvocationID.x);
-    int row = i / push.k_vecs, k = i - row * push.k_vecs;
+    int line_of_k = i / push.k_vecs, k = i - line_of_k * push.k_vecs;
+    int row = line_of_k / PARTS, first_column = (line_of_k - row * PARTS) * PART_COLUMNS;
     if (row >= push.tile_count)
         return;
     int tile = push.tile_first + row, line = tile / push.tiles_x, n = line / push.tiles_y;
     int y0 = (line - n * push.tiles_y) * WINOGRAD_OUT + push.offset_y, x0 = (tile - line * push.tiles_x) * WINOGRAD_OUT + push.offset_x;
     bool filled = k < push.x_pitch;
     int at = push.x_base + ((n * push.h + y0) * push.w + x0) * push.x_pitch + k;
-    vec4 along_x[SIDE * WINOGRAD_IN];
+    vec4 along_x[SIDE * PART_COLUMNS];
     [[unroll]] for (int r = 0; r < SIDE; r++) {
         vec4 d[SIDE], v[WINOGRAD_IN];
         bool in_row = filled && uint(y0 + r) < uint(push.h);
@@ -53,16 +56,16 @@ void main() {
             d[c] = inside ? value : vec4(0.0);
         }
         TRANSFORM(d, v);
-        [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++)
-            along_x[r * WINOGRAD_IN + c] = v[c];
+        [[unroll]] for (int c = 0; c < PART_COLUMNS; c++)
+            along_x[r * PART_COLUMNS + c] = first_column == 0 ? v[c] : v[(c + PART_COLUMNS) % WINOGRAD_IN];
     }
     int to_at = push.to_base + row * push.k_vecs + k;
-    [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++) {
+    [[unroll]] for (int c = 0; c < PART_COLUMNS; c++) {
         vec4 d[SIDE], v[WINOGRAD_IN];
         [[unroll]] for (int r = 0; r < SIDE; r++)
-            d[r] = along_x[r * WINOGRAD_IN + c];
+            d[r] = along_x[r * PART_COLUMNS + c];
         TRANSFORM(d, v);
         [[unroll]] for (int r = 0; r < WINOGRAD_IN; r++)
-            to[to_at + (r * WINOGRAD_IN + c) * push.plane] = v[r];
+            to[to_at + (r * WINOGRAD_IN + first_column + c) * push.plane] = v[r];
     }
 }

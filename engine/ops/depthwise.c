@@ -3,7 +3,7 @@
  * stride phases, the split sum of the kernel's gradient. Shaders: depthwise_slide, depthwise_conv2d, depthwise_weights, sum_parts. */
 #include "ops/depthwise.h"
 
-enum { GROUP = 64, MOST_TAPS = 49, MOST_CHOSEN_TAPS = 9, MOST_PARTS = 256, LEAST_BLOCKS = 32, STRIP_STEPS_W = 4, STRIP_STEPS_H = 16, MOST_SLIDING_STRIDE = 3 };
+enum { GROUP = 64, MOST_TAPS = 49, MOST_CHOSEN_TAPS = 9, MOST_PARTS = 256, LEAST_BLOCKS = 32, STRIP_STEPS_W = 4, STRIP_STEPS_H = 16, MOST_SLIDING_STRIDE = 3, MOST_KEPT = 24, MOST_SUMS = 15 };
 
 /* Numbers of shaders/depthwise_conv2d.comp, in its order. */
 typedef struct depthwise_push {
@@ -52,8 +52,22 @@ static int32_t choice_of(tlvk__recorder *r, const tlvk__depthwise_call *g, int p
     return count ? tlvk__choice_take(tlvk__device_caps(tlvk__recorder_device(r)), &key, candidates, count) : 0;
 }
 
-static bool slides(const tlvk__depthwise_call *g, int32_t choice) {
-    return choice ? tlvk__choice_kc(choice) == 1 : can_slide(g);
+/* vec4 that an invocation keeps while it goes down a strip of `beside` steps: the kernel, and the rows that meet it. `backward`: a step makes the outputs of all
+ * stride phases from one element of dy. */
+static int64_t kept_of(const tlvk__depthwise_call *g, bool backward, int64_t beside) {
+    int64_t rows = backward ? tlvk__div_up(g->kernel[0], g->stride[0]) : g->kernel[0], columns = backward ? tlvk__div_up(g->kernel[1], g->stride[1]) : g->kernel[1];
+    return g->kernel[0] * g->kernel[1] + rows * ((beside - 1) * (backward ? 1 : g->stride[1]) + columns);
+}
+
+/* Steps beside each other; 0: the kernel goes by blocks. A processor's registers overflow into its cache. Elsewhere what is kept must leave room for other
+ * subgroups on the same unit: RADV of Mesa 22.3.6 compiled 3x3 with four steps to 144 registers, one wave on a Polaris and Vega, and spilled on an RX 7900. */
+static int64_t steps_beside(const tlvk__caps *caps, const tlvk__depthwise_call *g, int32_t choice, bool backward) {
+    if (choice)
+        return tlvk__choice_kc(choice) == 1 ? tlvk__choice_tv(choice) : 0;
+    int64_t beside = can_slide(g) ? STRIP_STEPS_W : 0;
+    while (beside > 0 && !tlvk__on_processor(caps) && kept_of(g, backward, beside) > MOST_KEPT)
+        beside /= 2;
+    return beside;
 }
 
 /* Outputs per invocation, rows x columns: neighbours share most of what they read. Fewer where the kernel has many taps to unroll or the
@@ -163,12 +177,12 @@ static slide backward_slide(const tlvk__depthwise_call *g, int axis, int64_t siz
 
 /* Picture `a` into picture `c`; x, y: the axes. An output's sum has one order, however the strips are cut. */
 static tlvk_status record_slide(tlvk__recorder *r, const tlvk__depthwise_call *g, const tlvk__tensor *a, const tlvk__tensor *c, const tlvk__piece *p,
-                                const slide *y, const slide *x, int32_t choice, bool backward) {
+                                const slide *y, const slide *x, int64_t beside, int32_t choice, bool backward) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *w = g->call->w[0];
     const char *operation = backward ? "depthwise_conv2d_backward_data" : "depthwise_conv2d";
     bool accumulate = backward && g->call->dx_accumulate[0];
-    int64_t samples = p->n1 - p->n0, vecs = c->pitch / TLVK__LANES, beside = choice ? tlvk__choice_tv(choice) : STRIP_STEPS_W;
+    int64_t samples = p->n1 - p->n0, vecs = c->pitch / TLVK__LANES;
     int64_t blocks_h = tlvk__div_up(y->steps, choice ? tlvk__choice_tm(choice) : STRIP_STEPS_H);
     int64_t blocks_w = tlvk__div_up(x->steps, beside), items = samples * blocks_h * blocks_w * vecs;
     slide_push push = {.items = (int32_t)items, .steps_h = (int32_t)y->steps, .strip_h = (int32_t)tlvk__div_up(y->steps, blocks_h), .blocks_h = (int32_t)blocks_h,
@@ -200,14 +214,15 @@ tlvk_status tlvk__depthwise_forward(tlvk__recorder *r, const tlvk__depthwise_cal
     taps all[2];
     for (int i = 0; i < 2; i++)
         all[i] = (taps){.count = g->kernel[i], .stride = g->stride[i], .dilation = g->dilation[i], .offset = -g->pad[i], .w_step = 1};
-    const slide down = forward_slide(g, 0, y->h), beside = forward_slide(g, 1, y->w);
+    const slide down = forward_slide(g, 0, y->h), across = forward_slide(g, 1, y->w);
+    const int64_t beside = steps_beside(tlvk__device_caps(tlvk__recorder_device(r)), g, t.choice, false);
     tlvk__piece p = {0, 0};
     bool more;
     for (;;) {
         tlvk_status s = tlvk__next_piece(tlvk__device_caps(tlvk__recorder_device(r)), walked, 2, y->n, &p, &more);
         if (s || !more)
             return s;
-        s = slides(g, t.choice) ? record_slide(r, g, x, y, &p, &down, &beside, t.choice, false) : record_target(r, g, &t, &p, all);
+        s = beside ? record_slide(r, g, x, y, &p, &down, &across, beside, t.choice, false) : record_target(r, g, &t, &p, all);
         if (s)
             return s;
     }
@@ -218,9 +233,10 @@ static tlvk_status backward_data(tlvk__recorder *r, const tlvk__depthwise_call *
     target t = {.a = dy, .c = dx, .apart = {g->stride[0], g->stride[1]}, .spread = 1, .merge = g->mult, .accumulate = g->call->dx_accumulate[0],
                 .choice = choice_of(r, g, 1), .operation = "depthwise_conv2d_backward_data"};
     const int64_t size[2] = {dx->h, dx->w};
-    if (slides(g, t.choice)) {
-        const slide down = backward_slide(g, 0, size[0]), beside = backward_slide(g, 1, size[1]);
-        return record_slide(r, g, dy, dx, p, &down, &beside, t.choice, true);
+    const int64_t beside = steps_beside(tlvk__device_caps(tlvk__recorder_device(r)), g, t.choice, true);
+    if (beside) {
+        const slide down = backward_slide(g, 0, size[0]), across = backward_slide(g, 1, size[1]);
+        return record_slide(r, g, dy, dx, p, &down, &across, beside, t.choice, true);
     }
     for (int64_t py = 0; py < TLVK__MIN(g->stride[0], size[0]); py++)
         for (int64_t px = 0; px < TLVK__MIN(g->stride[1], size[1]); px++) {
@@ -309,7 +325,8 @@ static tlvk_status backward_weights(tlvk__recorder *r, const tlvk__depthwise_cal
     const tlvk__tensor *dw = g->call->dw[0];
     split s = split_of(g, p->n1 - p->n0);
     int64_t count = g->kernel[0] * g->kernel[1] * g->call->dy->pitch / TLVK__LANES;
-    int64_t most_x = TLVK__MIN(g->kernel[1], MOST_TAPS), most_y = TLVK__MIN(g->kernel[0], MOST_TAPS / most_x);
+    int64_t most = tlvk__on_processor(caps) ? MOST_TAPS : MOST_SUMS;
+    int64_t most_x = TLVK__MIN(g->kernel[1], most), most_y = TLVK__MIN(g->kernel[0], most / most_x);
     tlvk__span partial = {g->call->scratch.buffer, g->call->scratch.offset, (uint64_t)(s.parts * count) * 16};
     for (int64_t ty = 0; ty < g->kernel[0]; ty += most_y)
         for (int64_t tx = 0; tx < g->kernel[1]; tx += most_x) {

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { MOST_TAPS = 49, MOST_STRIDE = 4, STRIP_WIDTH = 4, STRIP_HEIGHT = 16 };
+enum { MOST_TAPS = 49, MOST_STRIDE = 4, STRIP_WIDTH = 4, STRIP_HEIGHT = 16, MOST_KEPT = 18 };
 
 /* Sizes of one call, padding resolved. */
 typedef struct geometry { int64_t n, h, w, c, oh, ow, kh, kw, sh, sw, top, left; } geometry;
@@ -113,13 +113,29 @@ static tlvk_status max_needs(const tlvk__caps *caps, const tlvk__op_call *call, 
     return TLVK_OK;
 }
 
-/* The words of both directions, for strips over `steps_h` x `steps_w` windows, and the constants. */
-static void slide_words(const geometry *g, const tlvk__tensor *y, int64_t steps_h, int64_t steps_w, uint32_t last, const char *last_name, tlvk__walk *walk) {
-    int64_t columns = y->pitch / TLVK__LANES, blocks_h = tlvk__div_up(steps_h, STRIP_HEIGHT), blocks_w = tlvk__div_up(steps_w, STRIP_WIDTH);
+/* Windows beside each other in a strip. A processor's registers overflow into its cache; elsewhere an invocation keeps at most about MOST_KEPT vec4, a maximum's
+ * place counted beside it, so that there is room for other subgroups on the same unit: with four windows RADV of Mesa 22.3.6 compiled the 3x3 maximum of
+ * stride 2 to 112 to 128 registers, two waves on a Polaris and Vega, and to spills. */
+static int64_t strip_width(const tlvk__caps *caps, const geometry *g, bool maximum, bool backward) {
+    int64_t width = STRIP_WIDTH;
+    while (width > 1 && !tlvk__on_processor(caps)) {
+        int64_t forward_kept = g->kh * width * (maximum ? 2 : 1) + (width - 1) * g->sw + g->kw;
+        int64_t backward_kept = tlvk__div_up(g->kh, g->sh) * (width + tlvk__div_up(g->kw, g->sw) - 1) * (maximum ? 2 : 1);
+        if ((backward ? backward_kept : forward_kept) <= MOST_KEPT)
+            break;
+        width /= 2;
+    }
+    return width;
+}
+
+/* The words of both directions, for strips over `steps_h` x `steps_w` windows `width` wide, and the constants. */
+static void slide_words(const geometry *g, const tlvk__tensor *y, int64_t steps_h, int64_t steps_w, int64_t width, uint32_t last, const char *last_name,
+                        tlvk__walk *walk) {
+    int64_t columns = y->pitch / TLVK__LANES, blocks_h = tlvk__div_up(steps_h, STRIP_HEIGHT), blocks_w = tlvk__div_up(steps_w, width);
     const int64_t values[] = {columns, g->h, g->w, g->oh, g->ow, g->top, g->left, blocks_h, blocks_w, tlvk__div_up(steps_h, blocks_h), index_floats(y)};
     for (size_t i = 0; i < TLVK__COUNT(values); i++)
         walk->words[walk->word_count++] = (uint32_t)values[i];
-    const tlvk__spec specs[] = {{"KH", (uint32_t)g->kh}, {"KW", (uint32_t)g->kw}, {"SY", (uint32_t)g->sh}, {"SX", (uint32_t)g->sw}, {"BX", STRIP_WIDTH}, {last_name, last}};
+    const tlvk__spec specs[] = {{"KH", (uint32_t)g->kh}, {"KW", (uint32_t)g->kw}, {"SY", (uint32_t)g->sh}, {"SX", (uint32_t)g->sw}, {"BX", (uint32_t)width}, {last_name, last}};
     memcpy(walk->specs, specs, sizeof specs);
     walk->items = (uint64_t)(blocks_h * blocks_w * columns);
 }
@@ -134,7 +150,7 @@ static tlvk_status slide_forward(tlvk__recorder *r, const tlvk__op_call *call, b
         .operation = maximum ? "pooling2d_max" : "pooling2d_average", .layer = call->layer,
         .operands = {{x, TLVK__READ, false}, {y, TLVK__WRITE, false}, {keep ? &index : NULL, TLVK__WRITE, false}}, .operand_count = 3,
         .n = x->n, .flops = flops(call)};
-    slide_words(&g, y, g.oh, g.ow, keep, "INDEX", &walk);
+    slide_words(&g, y, g.oh, g.ow, strip_width(tlvk__device_caps(tlvk__recorder_device(r)), &g, maximum, false), keep, "INDEX", &walk);
     return tlvk__record_walk(r, &walk);
 }
 
@@ -152,7 +168,7 @@ static tlvk_status slide_backward(tlvk__recorder *r, const tlvk__op_call *call, 
         .operands = {{dy, TLVK__READ, false}, {maximum ? &index : NULL, TLVK__READ, false},
                      {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,
         .n = dx->n, .flops = flops(call)};
-    slide_words(&g, dy, steps_h, steps_w, call->dx_accumulate[0], "ACCUMULATE", &walk);
+    slide_words(&g, dy, steps_h, steps_w, strip_width(tlvk__device_caps(tlvk__recorder_device(r)), &g, maximum, true), call->dx_accumulate[0], "ACCUMULATE", &walk);
     const int64_t more[] = {steps_h, first_y, first_x};
     for (size_t i = 0; i < TLVK__COUNT(more); i++)
         walk.words[walk.word_count++] = (uint32_t)more[i];

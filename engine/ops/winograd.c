@@ -143,11 +143,11 @@ static tlvk_status transform_weights(tlvk__recorder *r, const pass *p, tlvk__spa
     const tlvk__tensor *w = p->g->call->w[0];
     if (w->segment_count != 1)
         return tlvk__fail(TLVK_ERROR_INTERNAL, "%s: the weights of a convolution by Winograd lie in several segments", p->g->call->layer);
-    int64_t items = p->panels * p->k_vecs * p->tile.vecs;
+    int64_t items = p->panels * p->k_vecs * TLVK__LANES * p->tile.vecs;
     struct { uint32_t w_base, to_base; int32_t cin_vecs, cout_vecs, k_vecs, panel_vecs, panels; } push = {
         0, 0, (int32_t)s->cin_vecs, (int32_t)s->cout_vecs, (int32_t)p->k_vecs, (int32_t)p->tile.vecs, (int32_t)p->panels};
     tlvk__dispatch d = {.shader = p->data ? "winograd_weights_data" : "winograd_weights_forward", .specs = {{"WG", LANES_OF_KERNEL}}, .binding_count = 2,
-                        .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)}, .flops = 16 * 90.0 * (double)items,
+                        .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(items, LANES_OF_KERNEL)}, .flops = 4 * 90.0 * (double)items,
                         .bytes = (double)weight_bytes(p) * 1.25, .operation = p->operation, .layer = p->g->call->layer};
     to.bytes = weight_bytes(p);
     d.bindings[0] = tlvk__tensor_window(caps, w, 0, w->n, TLVK__READ, &push.w_base);
@@ -167,11 +167,14 @@ tlvk_status tlvk__winograd_transform(tlvk__recorder *r, const tlvk__winograd_til
     struct { uint32_t x_base, to_base; int32_t h, w, x_pitch, tiles_y, tiles_x, offset_y, offset_x, tile_first, tile_count, k_vecs, plane; } push = {
         0, 0, (int32_t)t->h, (int32_t)t->w, (int32_t)t->vecs, (int32_t)t->tiles_y, (int32_t)t->tiles_x, (int32_t)t->offset[0], (int32_t)t->offset[1],
         (int32_t)t->first, (int32_t)t->count, (int32_t)t->k_vecs, (int32_t)(t->count * t->k_vecs)};
+    /* A processor's registers overflow into its cache; elsewhere an invocation that keeps half of the transform leaves room for others (RADV of Mesa 22.3.6
+     * made 180 registers of the whole, and spilled on an RX 7900). */
+    int64_t parts = tlvk__on_processor(caps) ? 1 : 2;
     double items = (double)(t->count * t->k_vecs), side = t->gradient ? TILE : TILE + 2;
     char name[48];
     snprintf(name, sizeof name, "winograd_input_%s%s", t->gradient ? "gradient_" : "", tlvk__texel_operands(caps) ? "texel" : "storage");
-    tlvk__dispatch d = {.shader = name, .specs = {{"WG", LANES_OF_KERNEL}}, .binding_count = 2, .push = &push, .push_bytes = sizeof push,
-                        .groups = {(uint64_t)tlvk__div_up(t->count * t->k_vecs, LANES_OF_KERNEL)}, .flops = 72 * (side + 6) * items,
+    tlvk__dispatch d = {.shader = name, .specs = {{"WG", LANES_OF_KERNEL}, {"PARTS", (uint32_t)parts}}, .binding_count = 2, .push = &push, .push_bytes = sizeof push,
+                        .groups = {(uint64_t)tlvk__div_up(t->count * t->k_vecs * parts, LANES_OF_KERNEL)}, .flops = 72 * (side + 6) * items,
                         .bytes = 16 * (side * side + 36) * items, .operation = t->operation, .layer = t->layer};
     d.bindings[0] = tlvk__tensor_window(caps, t->from, t->piece.n0, t->piece.n1, TLVK__READ, &push.x_base);
     d.bindings[1] = tlvk__span_window(caps, to, TLVK__WRITE, &push.to_base);
