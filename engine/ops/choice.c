@@ -101,6 +101,8 @@ static void value_text(const tlvk__choice_key *key, int32_t value, char *text, s
         snprintf(text, size, "winograd");
     else if (key->kind == TLVK__CHOICE_DEPTHWISE)
         snprintf(text, size, !value ? "by its size" : tlvk__choice_kc(value) ? "strips of %dx%d" : "blocks of %dx%d", tlvk__choice_tm(value), tlvk__choice_tv(value));
+    else if (value & TLVK__CHOICE_COOPERATIVE)
+        snprintf(text, size, "cooperative %dx%d", tlvk__choice_tm(value), 4 * tlvk__choice_tv(value));
     else if (value & TLVK__CHOICE_PORTABLE)
         snprintf(text, size, "portable %d%s", tlvk__choice_tm(value), value & TLVK__CHOICE_LONG_SUMS ? ", long sums" : "");
     else
@@ -109,7 +111,7 @@ static void value_text(const tlvk__choice_key *key, int32_t value, char *text, s
 }
 
 char *tlvk__choice_text(const tlvk__choice_key *key, int32_t value, char *text, size_t size) {
-    static const char *const kinds[] = {"?", "Conv2D", "Dense", "Conv2DTranspose", "DepthwiseConv2D"};
+    static const char *const kinds[] = {"?", "Conv2D", "Dense", "Conv2DTranspose", "DepthwiseConv2D", "mixed Conv2D", "mixed Dense", "mixed Conv2DTranspose"};
     static const char *const passes[] = {"forward", "backward-data", "backward-weights"};
     char chosen[48], stride[48] = "", dilation[48] = "";
     const int64_t *n = key->n;

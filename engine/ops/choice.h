@@ -11,7 +11,8 @@
 #define TLVK__MOST_CANDIDATES 16
 
 /* What candidates are told apart by; the meaning of a number is its kind's, so that it stays what it was when a list of candidates grows. */
-enum tlvk__choice_kind { TLVK__CHOICE_CONV = 1, TLVK__CHOICE_DENSE, TLVK__CHOICE_TRANSPOSED, TLVK__CHOICE_DEPTHWISE, TLVK__CHOICE_KINDS };
+enum tlvk__choice_kind { TLVK__CHOICE_CONV = 1, TLVK__CHOICE_DENSE, TLVK__CHOICE_TRANSPOSED, TLVK__CHOICE_DEPTHWISE,
+                        TLVK__CHOICE_MIXED_CONV, TLVK__CHOICE_MIXED_DENSE, TLVK__CHOICE_MIXED_TRANSPOSED /* in mixed precision */, TLVK__CHOICE_KINDS };
 enum { TLVK__CHOICE_NUMBERS = 15 };
 typedef struct tlvk__choice_key {
     int64_t kind, pass;            /* pass: 0 forward, 1 gradient of the input, 2 of the kernel */
@@ -39,7 +40,8 @@ enum {
     TLVK__CHOICE_WINOGRAD = 1 << 30,
     TLVK__CHOICE_PORTABLE = 1 << 24, /* of a product: core and tile; the shuffle core unless this says otherwise */
     TLVK__CHOICE_LONG_SUMS = 1 << 25, /* of a gradient of the kernel: cut into few parts */
-    TLVK__CHOICE_SPLIT = 1 << 26      /* of a shuffle core: SPLIT of gemm_tile.glsl is 4 */
+    TLVK__CHOICE_SPLIT = 1 << 26,     /* of a shuffle core: SPLIT of gemm_tile.glsl is 4 */
+    TLVK__CHOICE_COOPERATIVE = 1 << 27 /* in mixed precision: cooperative matrices, by tiles of so many rows and vec4 of columns; any other core works in fp32 */
 };
 static inline int32_t tlvk__choice_of_tile(int tm, int tv, int kc) { return tm << 16 | tv << 8 | kc; }
 static inline int tlvk__choice_tm(int32_t value) { return value >> 16 & 0xff; }

@@ -28,11 +28,12 @@ bool tlvk__gemm_mixed(const tlvk__caps *caps, const tlvk__gemm_call *g) {
  * product. Either fits the 16 or 32 KiB of shared memory that every device with such matrices has. */
 enum { COOP_KC = 32, COOP_SIDE = 32, WIDE_COLUMNS = 128, WIDE_ROWS = 196, WIDE_SHARED = 32768 };
 
-static tlvk__tile coop_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, enum tlvk__gemm_pass pass) {
-    int64_t columns = TLVK__LANES * (pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs);
-    int64_t rows = pass == TLVK__GEMM_WEIGHTS ? s->kh * s->kw * s->cin_vecs * TLVK__LANES : pass == TLVK__GEMM_DATA ? s->h * s->w : s->oh * s->ow;
+bool tlvk__gemm_wide_coop(const tlvk__caps *caps) {
+    return caps->subgroup_size >= 16 && 8 * caps->subgroup_size <= caps->max_invocations && caps->max_shared_bytes >= WIDE_SHARED;
+}
+
+tlvk__tile tlvk__gemm_coop_tile(const tlvk__caps *caps, bool wide) {
     int sg = (int)caps->subgroup_size;
-    bool wide = columns >= WIDE_COLUMNS && rows >= WIDE_ROWS && sg >= 16 && 8 * caps->subgroup_size <= caps->max_invocations && caps->max_shared_bytes >= WIDE_SHARED;
     tlvk__tile t = {.coop = true, .sg = sg, .kc = COOP_KC, .wg = (wide ? 8 : 4) * sg, .cm = (int)caps->matrix_m, .cn = (int)caps->matrix_n, .ck = (int)caps->matrix_k};
     t.rm = COOP_SIDE / t.cm;
     t.rn = (wide ? 2 : 1) * COOP_SIDE / t.cn;
@@ -40,6 +41,12 @@ static tlvk__tile coop_tile(const tlvk__caps *caps, const tlvk__conv_shape *s, e
     t.rows = t.rows_per_group = t.wg / sg / t.subgroups_x * t.rm * t.cm;
     t.vecs = t.subgroups_x * t.rn * t.cn / TLVK__LANES;
     return t;
+}
+
+static bool fills_wide(const tlvk__conv_shape *s, enum tlvk__gemm_pass pass) {
+    int64_t columns = TLVK__LANES * (pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs);
+    int64_t rows = pass == TLVK__GEMM_WEIGHTS ? s->kh * s->kw * s->cin_vecs * TLVK__LANES : pass == TLVK__GEMM_DATA ? s->h * s->w : s->oh * s->ow;
+    return columns >= WIDE_COLUMNS && rows >= WIDE_ROWS;
 }
 
 tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc, int split) {
@@ -75,9 +82,13 @@ bool tlvk__gemm_few_rows(const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
 }
 
 tlvk__tile tlvk__gemm_standard_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
-    const tlvk__conv_shape *s = &g->shape;
     if (tlvk__gemm_mixed(caps, g))
-        return coop_tile(caps, s, pass);
+        return tlvk__gemm_coop_tile(caps, tlvk__gemm_wide_coop(caps) && fills_wide(&g->shape, pass));
+    return tlvk__gemm_full_tile(caps, g, pass);
+}
+
+tlvk__tile tlvk__gemm_full_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass) {
+    const tlvk__conv_shape *s = &g->shape;
     bool small = tlvk__gemm_few_rows(g, pass);
     int64_t columns = pass == TLVK__GEMM_DATA ? s->cin_vecs : s->cout_vecs;
     tlvk__tile t = {0};

@@ -48,21 +48,25 @@ typedef struct tlvk__tile {
     int split;                     /* shuffle core: SPLIT of gemm_tile.glsl */
     bool long_sums;                /* backward-weights: cut into few parts */
 } tlvk__tile;
-/* The call's products go by cooperative matrices of fp16. */
+/* The call's products may go by cooperative matrices of fp16. */
 bool tlvk__gemm_mixed(const tlvk__caps *caps, const tlvk__gemm_call *g);
 enum tlvk__gemm_pass { TLVK__GEMM_FORWARD, TLVK__GEMM_DATA, TLVK__GEMM_WEIGHTS };
 /* By measured choice where there is one, else the standard one. */
 tlvk__tile tlvk__gemm_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
-/* By the static table alone; the products within Winograd go by it too. */
+/* By the static tables alone. */
 tlvk__tile tlvk__gemm_standard_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
+/* The same in fp32, whatever the call's precision; the products within Winograd go by it too. */
+tlvk__tile tlvk__gemm_full_tile(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
+bool tlvk__gemm_wide_coop(const tlvk__caps *caps); /* the device can do the wide tile of cooperative matrices beside the small one */
+tlvk__tile tlvk__gemm_coop_tile(const tlvk__caps *caps, bool wide);
 tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc, int split);
 tlvk__tile tlvk__gemm_portable_tile(bool small);
 bool tlvk__gemm_few_rows(const tlvk__gemm_call *g, enum tlvk__gemm_pass pass); /* a small tile is the standard */
 /* What this pass may run as, the standard first; returns the count. */
 int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]);
 int32_t tlvk__gemm_choice(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
-/* Sets shader ("<base>_sgb_texel<form>"; written to `name`), specs and subgroup size of the tile. Returns the number of specs. */
 uint64_t tlvk__gemm_weights_scratch(const tlvk__caps *caps, const tlvk__gemm_call *g);
+/* Sets shader ("<base>_sgb_texel<form>"; written to `name`), specs and subgroup size of the tile. Returns the number of specs. */
 int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d);
 
 /* A part of w that one binding holds: `taps` whole taps from `tap` on, or some rows (input channels, in vec4: c0 to c1) of one tap. */

@@ -128,6 +128,7 @@ static tlvk_status make_call(timed *t, int pass) {
     call->attrs = t->c->attrs.bytes;
     call->layer = t->c->name;
     call->training = t->c->training;
+    call->mixed = t->c->mixed;
     call->inputs = t->c->inputs;
     call->epilogue.activation = t->c->epilogue;
     tlvk_status st = make_tensors(t, pass);

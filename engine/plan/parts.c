@@ -35,6 +35,7 @@ bool tlvk__plan_part_at(const tlvk__plan *plan, int index, tlvk__plan_part *part
     c->inputs = s->input_count;
     for (int k = 0; k < s->input_count; k++) c->x[k] = plan->tensors[s->inputs[k]].shape;
     c->training = s->training;
+    c->mixed = plan->desc.mixed;
     c->epilogue = s->activation;
     c->scale_shift = s->norm_attrs != NULL;
     c->residual = s->residual_count > 0;

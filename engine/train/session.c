@@ -58,7 +58,7 @@ tlvk_status tlvk__session_plan(tlvk__session *s, tlvk__network network, tlvk__pl
 /* A plan of the whole network has every key that the session's other plans have: keys know no batch, and its parts are the same layers. */
 static tlvk_status make_choices(tlvk__session *s) {
     const tlvk__caps *caps = tlvk__device_caps(s->device);
-    if (s->desc.static_choices || s->desc.mixed || caps->choices || caps->forced_choice || !tlvk__tuning(s->model->ctx)) return TLVK_OK;
+    if (s->desc.static_choices || caps->choices || caps->forced_choice || !tlvk__tuning(s->model->ctx)) return TLVK_OK;
     tlvk__plan *plan = NULL;
     tlvk__choices *made = tlvk__choices_create();
     tlvk_status st = made ? tlvk__session_plan(s, TLVK__WHOLE, s->desc.training ? TLVK__PLAN_TRAIN : TLVK__PLAN_PREDICT, s->desc.inputs, (tlvk__plan_limits){ 0 }, &plan)

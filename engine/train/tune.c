@@ -49,7 +49,7 @@ static bool describe(const tlvk__caps *caps, const tlvk__plan_part *part, int pa
     tlvk__tensor x, y;
     if (!part->op->candidates || part->view || !part->wanted[pass] || part->setting.inputs != 1) return false;
     if (tlvk__tensor_from_shape(&part->setting.x[0], &x) || tlvk__tensor_from_shape(&part->y, &y)) return false;
-    tlvk__op_call call = { .attrs = part->setting.attrs.bytes, .layer = part->path, .inputs = 1, .x = { &x }, .y = &y };
+    tlvk__op_call call = { .attrs = part->setting.attrs.bytes, .layer = part->path, .mixed = part->setting.mixed, .inputs = 1, .x = { &x }, .y = &y };
     *j = (job){ .op = part->op, .setting = part->setting, .pass = pass, .work = part->flops[pass] + flops_per_byte * part->bytes[pass] };
     j->count = part->op->candidates(caps, &call, pass, &j->key, j->candidates);
     shorten(j, &part->y);

@@ -10,12 +10,18 @@
 
 static const tlvk__op *const chosen_ops[] = {&tlvk__op_conv2d, &tlvk__op_dense, &tlvk__op_conv2d_transpose, &tlvk__op_depthwise_conv2d};
 
-/* The next small case; false past the last. */
-static bool next_case(const tlvk__op *op, int *index, tlvk__op_case *c) {
-    for (;; (*index)++) {
+/* The next small case, first all in fp32 and then, where the device can, all in mixed precision; false past the last. */
+typedef struct small_cases { const tlvk__op *op; bool mixed; int index; } small_cases;
+static bool next_case(const tlvk__caps *caps, small_cases *s, tlvk__op_case *c) {
+    for (;; s->index++) {
         *c = (tlvk__op_case){.epilogue = tlvk__activation_of(TLVK_LINEAR)};
-        if (!op->test_case(*index, c))
-            return false;
+        if (!s->op->test_case(s->index, c)) {
+            if (s->mixed || !caps->matrix_m || !(s->op->flags & TLVK__OP_PRODUCT))
+                return false;
+            *s = (small_cases){s->op, true, -1};
+            continue;
+        }
+        c->mixed = s->mixed;
         if (!c->real_size)
             return true;
     }
@@ -27,7 +33,7 @@ static int candidates_of(const tlvk__caps *caps, const tlvk__op *op, const tlvk_
     assert_ok(op->shape(c->attrs.bytes, 1, c->x, &shape));
     assert_ok(tlvk__tensor_from_shape(&c->x[0], &x));
     assert_ok(tlvk__tensor_from_shape(&shape, &y));
-    tlvk__op_call call = {.attrs = c->attrs.bytes, .layer = c->name, .inputs = 1, .x = {&x}, .y = &y};
+    tlvk__op_call call = {.attrs = c->attrs.bytes, .layer = c->name, .mixed = c->mixed, .inputs = 1, .x = {&x}, .y = &y};
     return op->candidates(caps, &call, pass, key, values);
 }
 
@@ -35,7 +41,7 @@ static int most_candidates(const tlvk__caps *caps) {
     int most = 0;
     for (size_t o = 0; o < TLVK__COUNT(chosen_ops); o++) {
         tlvk__op_case c;
-        for (int i = 0; next_case(chosen_ops[o], &i, &c); i++)
+        for (small_cases s = {chosen_ops[o], false, 0}; next_case(caps, &s, &c); s.index++)
             for (int pass = 0; pass < 3; pass++) {
                 tlvk__choice_key key;
                 int32_t values[TLVK__MOST_CANDIDATES];
@@ -52,15 +58,15 @@ static void check_forced(tlvk__device *d, int k) {
     double worst = 0;
     for (size_t o = 0; o < TLVK__COUNT(chosen_ops); o++) {
         tlvk__op_case c;
-        for (int i = 0; next_case(chosen_ops[o], &i, &c); i++) {
+        for (small_cases s = {chosen_ops[o], false, 0}; next_case(tlvk__device_caps(d), &s, &c); s.index++) {
             tlvk__check result;
-            tlvk_status s = tlvk__check_case(d, chosen_ops[o], &c, 1 + (uint64_t)i, 0, &result);
+            tlvk_status st = tlvk__check_case(d, chosen_ops[o], &c, 1 + (uint64_t)s.index, 0, &result);
             cases++;
             worst = fmax(worst, result.worst);
-            if (!s && result.ok)
+            if (!st && result.ok)
                 continue;
             failed++;
-            print_message("candidate %d, %s \"%s\": %s\n", k, chosen_ops[o]->class_name, c.name, s ? tlvk__fail_text() : result.message);
+            print_message("candidate %d, %s \"%s\"%s: %s\n", k, chosen_ops[o]->class_name, c.name, c.mixed ? ", mixed" : "", st ? tlvk__fail_text() : result.message);
         }
     }
     ((tlvk__caps *)tlvk__device_caps(d))->forced_choice = 0;
@@ -116,7 +122,7 @@ static void lay_call(laid *l, const tlvk__caps *caps, const tlvk__op *op, const 
     assert_ok(op->shape(c->attrs.bytes, 1, c->x, &shape));
     assert_ok(tlvk__tensor_from_shape(&c->x[0], &x));
     assert_ok(tlvk__tensor_from_shape(&shape, &y));
-    *call = (tlvk__op_call){.attrs = c->attrs.bytes, .layer = c->name, .inputs = 1, .x = {lay_tensor(l, &x)}, .y = lay_tensor(l, &y),
+    *call = (tlvk__op_call){.attrs = c->attrs.bytes, .layer = c->name, .mixed = c->mixed, .inputs = 1, .x = {lay_tensor(l, &x)}, .y = lay_tensor(l, &y),
                             .epilogue = {.activation = tlvk__activation_of(TLVK_LINEAR)}};
     if (pass > 0)
         call->dy = lay_tensor(l, &y);
@@ -185,13 +191,16 @@ static void each_found(void **state) {
     laid l;
     assert_ok(tlvk__buffer_create(d, TLVK__BUFFER_DEVICE, ROOM_BYTES, "a test", &l.room));
     for (size_t o = 0; o < TLVK__COUNT(chosen_ops); o++) {
-        int told[3] = {0};
+        int told[2][3] = {{0}};
         tlvk__op_case c;
-        for (int i = 0; next_case(chosen_ops[o], &i, &c); i++)
+        for (small_cases s = {chosen_ops[o], false, 0}; next_case(tlvk__device_caps(d), &s, &c); s.index++)
             for (int pass = 0; pass < 3; pass++)
-                told[pass] += ask(d, &l, chosen_ops[o], &c, pass);
-        print_message("%s: %d, %d, %d candidates that record otherwise\n", chosen_ops[o]->class_name, told[0], told[1], told[2]);
-        assert_true(told[0] > 2 && told[1] > 2);
+                told[c.mixed][pass] += ask(d, &l, chosen_ops[o], &c, pass);
+        print_message("%s: %d, %d, %d candidates that record otherwise, in mixed precision %d, %d, %d\n", chosen_ops[o]->class_name, told[0][0], told[0][1], told[0][2],
+                      told[1][0], told[1][1], told[1][2]);
+        assert_true(told[0][0] > 2 && told[0][1] > 2);
+        if (tlvk__device_caps(d)->matrix_m && (chosen_ops[o]->flags & TLVK__OP_PRODUCT))
+            assert_true(told[1][0] > 2 && told[1][1] > 2 && told[1][2] > 2);
     }
     tlvk__buffer_destroy(l.room);
 }
@@ -249,13 +258,16 @@ static void keys_know_no_batch(void **state) {
     (void)state;
     tlvk__caps caps;
     tlvk__caps_fixed(&caps);
+    caps.matrix_m = caps.matrix_n = caps.matrix_k = 16;
     for (size_t o = 0; o < TLVK__COUNT(chosen_ops); o++) {
         tlvk__op_case c;
-        for (int i = 0; next_case(chosen_ops[o], &i, &c); i++)
+        for (small_cases s = {chosen_ops[o], false, 0}; next_case(&caps, &s, &c); s.index++)
             for (int pass = 0; pass < 3; pass++) {
                 tlvk__choice_key one = {0}, many = {0};
                 int32_t values[TLVK__MOST_CANDIDATES], more[TLVK__MOST_CANDIDATES];
                 int count = candidates_of(&caps, chosen_ops[o], &c, pass, &one, values);
+                assert_true((one.kind >= TLVK__CHOICE_MIXED_CONV) == (c.mixed && count > 0));
+                assert_true(!c.mixed || !count || (values[0] & TLVK__CHOICE_COOPERATIVE && !(values[count - 1] & TLVK__CHOICE_COOPERATIVE)));
                 c.x[0].dim[0] += 31;
                 assert_int_equal(candidates_of(&caps, chosen_ops[o], &c, pass, &many, more), count);
                 c.x[0].dim[0] -= 31;
