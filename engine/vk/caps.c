@@ -9,14 +9,19 @@
 
 typedef struct extension_list { VkExtensionProperties *items; uint32_t count; } extension_list;
 
-static extension_list read_extensions(const tlvk__instance *instance, VkPhysicalDevice handle) {
+/* Without the list the device would be another than it is, so a failure makes it unusable. */
+static extension_list read_extensions(const tlvk__instance *instance, tlvk__physical *p) {
     extension_list list = {0};
     uint32_t count = 0;
-    if (instance->EnumerateDeviceExtensionProperties(handle, NULL, &count, NULL) != VK_SUCCESS)
-        return list;
-    list.items = tlvk__calloc(count, sizeof *list.items);
-    if (list.items && instance->EnumerateDeviceExtensionProperties(handle, NULL, &count, list.items) >= VK_SUCCESS)
+    VkResult result = instance->EnumerateDeviceExtensionProperties(p->handle, NULL, &count, NULL);
+    if (result == VK_SUCCESS) {
+        list.items = tlvk__calloc(count, sizeof *list.items);
+        result = list.items ? instance->EnumerateDeviceExtensionProperties(p->handle, NULL, &count, list.items) : VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    if (result >= VK_SUCCESS)
         list.count = count;
+    else
+        p->unread = true;
     return list;
 }
 
@@ -121,7 +126,7 @@ static uint32_t preferred_size(uint32_t least, uint32_t most) {
 
 /* Whatever is above 1.1's floor: extensions and optional features, each only where the device says so. */
 static void read_optional(const tlvk__instance *instance, tlvk__physical *p, const VkPhysicalDeviceSubgroupProperties *subgroup) {
-    extension_list list = read_extensions(instance, p->handle);
+    extension_list list = read_extensions(instance, p);
     tlvk__caps *c = &p->caps;
     bool control = has(&list, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME), driver = has(&list, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
     bool maintenance4 = has(&list, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
@@ -223,7 +228,7 @@ void tlvk__physical_read(const tlvk__instance *instance, VkPhysicalDevice handle
     memcpy(c->driver_uuid, ids.driverUUID, sizeof c->driver_uuid);
     c->max_allocation_bytes = maintenance3.maxMemoryAllocationSize;
 
-    extension_list list = read_extensions(instance, handle);
+    extension_list list = read_extensions(instance, out);
     out->portability_subset = has(&list, "VK_KHR_portability_subset"); /* must be enabled where it is listed */
     free(list.items);
     if (floor)

@@ -47,6 +47,8 @@ static const char *unusable(const tlvk__physical *p) {
         return "not usable: it has no Vulkan 1.1";
     if (p->queue_family < 0)
         return "not usable: no queue of it computes";
+    if (p->unread)
+        return "not usable: the list of its extensions could not be read, for want of memory";
     return NULL;
 }
 
@@ -106,7 +108,10 @@ tlvk_status tlvk__choose(const tlvk__instance *instance, const char *choose, boo
     *count = 0;
     *chosen = -1;
     VkResult result = instance->EnumeratePhysicalDevices(instance->handle, &found, handles);
-    if ((result != VK_SUCCESS && result != VK_INCOMPLETE) || found == 0)
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+        return tlvk__fail(TLVK_ERROR_NO_DEVICE, "no Vulkan device: asking the loader for its devices: %s (VkResult %d)", tlvk__result_name(result),
+                          (int)result);
+    if (found == 0)
         return tlvk__fail(TLVK_ERROR_NO_DEVICE, "no Vulkan device: the loader works, but no driver offers a device; "
                                                 "on Debian, mesa-vulkan-drivers has one that runs on the processor");
     for (uint32_t i = 0; i < found; i++)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *result_name(VkResult result) {
+const char *tlvk__result_name(VkResult result) {
     switch (result) {
     case VK_ERROR_OUT_OF_HOST_MEMORY: return "the host's memory is too small";
     case VK_ERROR_OUT_OF_DEVICE_MEMORY: return "the device's memory is too small";
@@ -39,7 +39,7 @@ tlvk_status tlvk__vk_fail(tlvk__device *d, VkResult result, const char *format, 
         status = TLVK_ERROR_MEMORY;
     else if (result == VK_ERROR_INITIALIZATION_FAILED)
         status = TLVK_ERROR_NO_DEVICE;
-    return tlvk__fail(status, "%s on \"%s\": %s (VkResult %d)", what, d->caps.name, result_name(result), (int)result);
+    return tlvk__fail(status, "%s on \"%s\": %s (VkResult %d)", what, d->caps.name, tlvk__result_name(result), (int)result);
 }
 
 void tlvk__device_log(const tlvk__device *d, tlvk_log_level level, const char *format, ...) {
@@ -125,6 +125,8 @@ static tlvk_status open_device(tlvk__device *d, bool floor) {
     const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                           .queueFamilyIndex = (uint32_t)p->queue_family};
     result = d->vk.vkCreateCommandPool(d->handle, &pool, NULL, &d->command_pool);
+    if (result != VK_SUCCESS)
+        d->command_pool = VK_NULL_HANDLE;
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making a command pool");
 }
 

@@ -38,6 +38,8 @@ static tlvk_status make_descriptor_pool(tlvk__recording *rec) {
     const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = sets, .poolSizeCount = 2,
                                              .pPoolSizes = sizes};
     VkResult result = d->vk.vkCreateDescriptorPool(d->handle, &info, NULL, &rec->descriptors);
+    if (result != VK_SUCCESS)
+        rec->descriptors = VK_NULL_HANDLE;
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making %u descriptor sets", sets);
 }
 
@@ -49,6 +51,8 @@ static tlvk_status make_query_pool(tlvk__recording *rec) {
     const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP,
                                         .queryCount = (uint32_t)rec->query_pairs * 2};
     VkResult result = d->vk.vkCreateQueryPool(d->handle, &info, NULL, &rec->queries);
+    if (result != VK_SUCCESS)
+        rec->queries = VK_NULL_HANDLE;
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making timestamps for %zu operations", rec->entry_count);
 }
 
@@ -66,6 +70,8 @@ static tlvk_status make_commands(tlvk__recording *rec) {
     if (result == VK_SUCCESS) {
         const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
         result = d->vk.vkCreateFence(d->handle, &fence, NULL, &rec->fence);
+        if (result != VK_SUCCESS)
+            rec->fence = VK_NULL_HANDLE;
     }
     for (int i = 0; i < rec->submissions; i++)
         rec->submits[i] = (VkSubmitInfo){.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1,

@@ -123,7 +123,8 @@ tlvk_status tlvk__instance_open(tlvk__instance *instance, bool validation) {
     VkResult result = vkCreateInstance(&info, NULL, &instance->handle);
     if (result != VK_SUCCESS) {
         instance->handle = VK_NULL_HANDLE;
-        return tlvk__fail(TLVK_ERROR_NO_DEVICE, "no Vulkan: the loader found no driver that works (VkResult %d)", (int)result);
+        return tlvk__fail(TLVK_ERROR_NO_DEVICE, "no Vulkan: the loader found no driver that works: %s (VkResult %d)", tlvk__result_name(result),
+                          (int)result);
     }
     load_functions(instance);
     if (instance->validation && instance->CreateDebugUtilsMessengerEXT)

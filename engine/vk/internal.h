@@ -49,6 +49,7 @@ typedef struct tlvk__physical {
     uint32_t queue_timestamp_bits;
     uint32_t subgroup_min, subgroup_max;
     bool full_subgroups, memory_budget, portability_subset, float16_extension, memory_model_extension;
+    bool unread;          /* the list of its extensions could not be had */
     uint64_t flush_align; /* nonCoherentAtomSize */
 } tlvk__physical;
 
@@ -142,6 +143,7 @@ struct tlvk__device {
     void *log_user;
 };
 
+const char *tlvk__result_name(VkResult result); /* in words */
 /* The status and words for a failed Vulkan call; "what" as in "allocating 12 bytes". Remembers a lost device. */
 tlvk_status tlvk__vk_fail(tlvk__device *d, VkResult result, const char *format, ...) TLVK__PRINTF(3, 4);
 void tlvk__device_log(const tlvk__device *d, tlvk_log_level level, const char *format, ...) TLVK__PRINTF(3, 4);

@@ -100,8 +100,10 @@ static tlvk_status make_real(tlvk__buffer *b, const char *what) {
                                               VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT,
                                      .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
     VkResult result = d->vk.vkCreateBuffer(d->handle, &info, NULL, &b->handle);
-    if (result != VK_SUCCESS)
+    if (result != VK_SUCCESS) {
+        b->handle = VK_NULL_HANDLE; /* undefined after a failure, here and wherever else something is made */
         return tlvk__vk_fail(d, result, "%s: making a buffer of %" PRIu64 " bytes", what, b->bytes);
+    }
     VkMemoryRequirements need;
     d->vk.vkGetBufferMemoryRequirements(d->handle, b->handle, &need);
     int type = tlvk__memory_type(&d->physical.memory, need.memoryTypeBits, b->kind);
@@ -119,6 +121,8 @@ static tlvk_status make_real(tlvk__buffer *b, const char *what) {
     const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = need.size,
                                            .memoryTypeIndex = (uint32_t)type};
     result = d->vk.vkAllocateMemory(d->handle, &allocate, NULL, &b->memory);
+    if (result != VK_SUCCESS)
+        b->memory = VK_NULL_HANDLE;
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY)
         return refuse(d, b->bytes, what, "the driver has no more; the limit is", d->caps.memory_bytes);
     if (result == VK_SUCCESS)

@@ -7,7 +7,7 @@
 
 /* --- shaders ------------------------------------------------------------------------------------------------------------------ */
 
-static tlvk_status make_layouts(tlvk__device *d, tlvk__shader *s, const tlvk__shader_source *source) {
+static VkResult make_layouts(tlvk__device *d, tlvk__shader *s, const tlvk__shader_source *source) {
     VkDescriptorSetLayoutBinding bindings[TLVK__MAX_BINDINGS];
     uint32_t count = 0;
     for (int i = 0; i < s->info.binding_count; i++)
@@ -20,21 +20,38 @@ static tlvk_status make_layouts(tlvk__device *d, tlvk__shader *s, const tlvk__sh
                 .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
     const VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = count,
                                                  .pBindings = bindings};
-    VkResult result = d->vk.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &s->set_layout);
+    VkDescriptorSetLayout set_layout;
+    VkResult result = d->vk.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &set_layout);
+    if (result != VK_SUCCESS)
+        return result;
+    s->set_layout = set_layout;
     const VkPushConstantRange push = {VK_SHADER_STAGE_COMPUTE_BIT, 0, s->info.push_bytes};
-    if (result == VK_SUCCESS) {
-        const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1,
-                                                   .pSetLayouts = &s->set_layout,
-                                                   .pushConstantRangeCount = s->info.push_bytes ? 1 : 0, .pPushConstantRanges = &push};
-        result = d->vk.vkCreatePipelineLayout(d->handle, &layout, NULL, &s->layout);
-    }
-    if (result == VK_SUCCESS) {
-        const VkShaderModuleCreateInfo module = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                                 .codeSize = source->word_count * sizeof(uint32_t), .pCode = source->words};
-        result = d->vk.vkCreateShaderModule(d->handle, &module, NULL, &s->module);
-    }
-    return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "shader \"%s\": making its module and layout", source->name);
+    const VkPipelineLayoutCreateInfo layout_info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1,
+                                                    .pSetLayouts = &s->set_layout,
+                                                    .pushConstantRangeCount = s->info.push_bytes ? 1 : 0, .pPushConstantRanges = &push};
+    VkPipelineLayout layout;
+    result = d->vk.vkCreatePipelineLayout(d->handle, &layout_info, NULL, &layout);
+    if (result != VK_SUCCESS)
+        return result;
+    s->layout = layout;
+    const VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                                  .codeSize = source->word_count * sizeof(uint32_t), .pCode = source->words};
+    VkShaderModule module;
+    result = d->vk.vkCreateShaderModule(d->handle, &module_info, NULL, &module);
+    if (result == VK_SUCCESS)
+        s->module = module;
+    return result;
 }
+
+static void destroy_layouts(tlvk__device *d, tlvk__shader *s) {
+    d->vk.vkDestroyShaderModule(d->handle, s->module, NULL);
+    d->vk.vkDestroyPipelineLayout(d->handle, s->layout, NULL);
+    d->vk.vkDestroyDescriptorSetLayout(d->handle, s->set_layout, NULL);
+    s->module = VK_NULL_HANDLE;
+    s->layout = VK_NULL_HANDLE;
+    s->set_layout = VK_NULL_HANDLE;
+}
+
 
 static tlvk_status get_shader(tlvk__device *d, const char *name, int *index) {
     tlvk__pipelines *p = &d->pipelines;
@@ -49,8 +66,11 @@ static tlvk_status get_shader(tlvk__device *d, const char *name, int *index) {
         if (status == TLVK_OK && s->info.push_bytes > d->caps.max_push_bytes)
             status = tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\": %u bytes of push constants, the device takes %u", name,
                                 s->info.push_bytes, d->caps.max_push_bytes);
-        if (status == TLVK_OK && d->handle)
-            status = make_layouts(d, s, &tlvk__shaders[i]);
+        VkResult result = status == TLVK_OK && d->handle ? make_layouts(d, s, &tlvk__shaders[i]) : VK_SUCCESS;
+        if (result != VK_SUCCESS) {
+            destroy_layouts(d, s);
+            status = tlvk__vk_fail(d, result, "shader \"%s\": making its module and layout", name);
+        }
         if (status != TLVK_OK)
             return status;
         s->ready = true;
@@ -224,10 +244,7 @@ void tlvk__pipelines_close(tlvk__device *d) {
                 d->vk.vkDestroyPipeline(d->handle, one->handle, NULL);
             free(one);
         }
-    for (int i = 0; p->shaders && d->handle && i < p->shader_count; i++) {
-        d->vk.vkDestroyShaderModule(d->handle, p->shaders[i].module, NULL);
-        d->vk.vkDestroyPipelineLayout(d->handle, p->shaders[i].layout, NULL);
-        d->vk.vkDestroyDescriptorSetLayout(d->handle, p->shaders[i].set_layout, NULL);
-    }
+    for (int i = 0; p->shaders && d->handle && i < p->shader_count; i++)
+        destroy_layouts(d, &p->shaders[i]);
     free(p->shaders);
 }

@@ -71,6 +71,8 @@ tlvk_status tlvk__pipeline_cache_open(tlvk__device *d, const char *folder) {
         info.pInitialData = NULL;
         result = d->vk.vkCreatePipelineCache(d->handle, &info, NULL, &p->cache);
     }
+    if (result != VK_SUCCESS)
+        p->cache = VK_NULL_HANDLE;
     free(file);
     tlvk__fail_clear();
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making a pipeline cache");

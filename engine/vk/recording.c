@@ -39,6 +39,15 @@ static tlvk_status fail_running(tlvk__recording *rec, VkResult result, const cha
                          rec->entry_count, rec->submissions, first->operation, first->layer, last->operation, last->layer);
 }
 
+/* Out of memory says nothing of the work itself, which may still run and use what the caller gives back next: then the whole device is waited for. */
+static VkResult wait_for_fence(tlvk__recording *rec) {
+    tlvk__device *d = rec->device;
+    VkResult result = d->vk.vkWaitForFences(d->handle, 1, &rec->fence, VK_TRUE, UINT64_MAX);
+    if (result != VK_SUCCESS && result != VK_ERROR_DEVICE_LOST)
+        result = d->vk.vkDeviceWaitIdle(d->handle);
+    return result;
+}
+
 /* Each entry alone, timed by the host: on a device without timestamps nothing else tells them apart. */
 static tlvk_status run_pieces(tlvk__recording *rec) {
     tlvk__device *d = rec->device;
@@ -49,7 +58,7 @@ static tlvk_status run_pieces(tlvk__recording *rec) {
         if (result == VK_SUCCESS)
             result = d->vk.vkQueueSubmit(d->queue, 1, &rec->submits[i], rec->fence);
         if (result == VK_SUCCESS)
-            result = d->vk.vkWaitForFences(d->handle, 1, &rec->fence, VK_TRUE, UINT64_MAX);
+            result = wait_for_fence(rec);
         if (result != VK_SUCCESS)
             return fail_running(rec, result, "running");
         d->done_at = tlvk__now_seconds();
@@ -131,7 +140,7 @@ tlvk_status tlvk__recording_wait(tlvk__recording *rec) {
         return TLVK_OK;
     tlvk__device *d = rec->device;
     bool was_done = tlvk__recording_done(rec);
-    VkResult result = d->vk.vkWaitForFences(d->handle, 1, &rec->fence, VK_TRUE, UINT64_MAX);
+    VkResult result = wait_for_fence(rec);
     double now = tlvk__now_seconds(), started = TLVK__MAX(rec->submitted_at, d->done_at);
     rec->in_flight = false;
     d->done_at = now;
