@@ -81,7 +81,11 @@ function(tlvk_embed_shaders target)
       string(REGEX REPLACE "^//@ variant +" "" variant "${variant}")
       separate_arguments(words UNIX_COMMAND "${variant}")
       list(POP_FRONT words suffix)
-      tlvk_compile_shader(${folder} ${base}_${suffix} ${source} ${words})
+      if(suffix STREQUAL "-") # the shader under its own name, beside its variants
+        tlvk_compile_shader(${folder} ${base} ${source} ${words})
+      else()
+        tlvk_compile_shader(${folder} ${base}_${suffix} ${source} ${words})
+      endif()
     endforeach()
   endforeach()
 

@@ -3,15 +3,18 @@
 // sample variances", 1979), moves the moving statistics, and leaves what the other kernels read per column:
 // stats[j], [columns + j], [2 columns + j], [3 columns + j] = mean, 1/sqrt(variance + epsilon), gamma times that, beta.
 // A workgroup takes 8 columns, 8 invocations share a column's partials. The variance is the biased one, in the moving average too (Keras 3).
+//@ variant -
+//@ variant few -DTEXEL
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint HAS_GAMMA = 0;
 layout(constant_id = 1) const uint HAS_BETA = 0;
 layout(binding = 0) readonly buffer Part { vec4 part[]; };
-layout(binding = 1) readonly buffer Gamma { vec4 gamma[]; };
-layout(binding = 2) readonly buffer Beta { vec4 beta[]; };
+TLVK_READ_BUFFER(1, gamma);
+TLVK_READ_BUFFER(2, beta);
 layout(binding = 3) buffer MovingMean { vec4 moving_mean[]; };
 layout(binding = 4) buffer MovingVariance { vec4 moving_variance[]; };
 layout(binding = 5) writeonly buffer Stats { vec4 stats[]; };
@@ -64,6 +67,6 @@ void main() {
     uint to = base[5] + column;
     stats[to] = mean;
     stats[to + columns] = rstd;
-    stats[to + 2 * columns] = HAS_GAMMA != 0 ? gamma[base[1] + column] * rstd : rstd;
-    stats[to + 3 * columns] = HAS_BETA != 0 ? beta[base[2] + column] : vec4(0.0);
+    stats[to + 2 * columns] = HAS_GAMMA != 0 ? TLVK_READ(gamma, int(base[1] + column)) * rstd : rstd;
+    stats[to + 3 * columns] = HAS_BETA != 0 ? TLVK_READ(beta, int(base[2] + column)) : vec4(0.0);
 }

@@ -2,8 +2,11 @@
 // loss.comp - loss, gradient and metric of every row of predictions, summed per workgroup into one vec4 of partial sums.
 // y is (rows, y_pitch), target (rows, t_pitch), weights (samples, 4), dy (rows, y_pitch); `rows` are those of one piece.
 // Formulas: keras/src/backend/tensorflow/nn.py and keras/src/losses/losses.py; gradients as TensorFlow derives them (see engine/ops/loss.c).
+//@ variant -
+//@ variant few -DTEXEL
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 #include "loss_scaling.glsl"
 
 const uint WG = 64;
@@ -27,10 +30,10 @@ const uint NOT_A_NUMBER = 0x7fc00000u;
 
 layout(binding = 0) readonly buffer Y { float y[]; };
 layout(binding = 1) readonly buffer Target { float target[]; };
-layout(binding = 2) readonly buffer Weights { float weights[]; };
+TLVK_READ_BUFFER(2, weights); // one for each sample, in x
 layout(binding = 3) buffer Dy { float dy[]; };
 layout(binding = 4) buffer Partials { vec4 partials[]; }; // loss, weight, matches, squared error
-layout(binding = 5) readonly buffer Scaling { float scaling[]; };
+TLVK_READ_BUFFER(5, scaling);
 
 layout(push_constant) uniform Push {
     uint rows, rows_per_sample, c, y_pitch, t_pitch, rows_per_group;
@@ -110,7 +113,7 @@ float smoothed(uint j) { return target[t0 + j] * smooth_scale + smooth_shift; }
 
 void put_gradient(uint j, float g) {
     if (GRADIENT != 0)
-        dy[d0 + j] = row_weight * gradient_scale * g * (SCALED != 0 ? scaling[scaling_base * 4 + TLVK_SCALE] : 1.0);
+        dy[d0 + j] = row_weight * gradient_scale * g * (SCALED != 0 ? TLVK_READ(scaling, int(scaling_base))[TLVK_SCALE] : 1.0);
 }
 
 float loss_categorical() {
@@ -259,7 +262,7 @@ vec4 one_row(uint row) {
     y0 = y_base * 4 + row * y_pitch;
     t0 = t_base * 4 + row * t_pitch;
     d0 = dy_base * 4 + row * y_pitch;
-    row_weight = WEIGHTED != 0 ? weights[(w_base + row / rows_per_sample) * 4] : 1.0;
+    row_weight = WEIGHTED != 0 ? TLVK_READ(weights, int(w_base + row / rows_per_sample)).x : 1.0;
     if (SOFTMAX != 0)
         find_softmax();
     float loss;

@@ -3,8 +3,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 
-const uint WG = 256;
-layout(local_size_x = 256) in;
+layout(local_size_x_id = 20) in;
+layout(constant_id = 20) const uint WG = 256; // 128 on devices of no more
 
 const uint WORD_LOSS = 0, WORD_WEIGHT = 1, WORD_CORRECT = 2, WORD_COUNT = 3, WORD_SQUARED = 4;
 

@@ -6,8 +6,8 @@
 #include "common.glsl"
 #include "loss_scaling.glsl"
 
-const uint WG = 256;
-layout(local_size_x = 256) in;
+layout(local_size_x_id = 20) in;
+layout(constant_id = 20) const uint WG = 256; // 128 on devices of no more
 layout(constant_id = 0) const uint ADAM = 0;
 
 const float GROWTH_STEPS = 2000.0, LARGEST = 16777216.0, SMALLEST = 1.0;

@@ -2,16 +2,19 @@
 // For a kernel W with columns of output channels, whose dW was taken before the scale of a normalization in inference mode:
 //     dgamma = rstd * (sum over rows W * dW - mean * dbeta),   dW = dW * scale.
 // One workgroup for each four columns; rows are summed by each invocation in steps of 64, then by a tree of fixed order.
+//@ variant -
+//@ variant few -DTEXEL
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint HAS_GAMMA = 0;
 layout(binding = 0) readonly buffer W { vec4 w[]; };
-layout(binding = 1) readonly buffer Scale { vec4 scale[]; };
-layout(binding = 2) readonly buffer MovingMean { vec4 moving_mean[]; };
-layout(binding = 3) readonly buffer MovingVariance { vec4 moving_variance[]; };
-layout(binding = 4) readonly buffer Dbeta { vec4 dbeta[]; };
+TLVK_READ_BUFFER(1, scale);
+TLVK_READ_BUFFER(2, moving_mean);
+TLVK_READ_BUFFER(3, moving_variance);
+TLVK_READ_BUFFER(4, dbeta);
 layout(binding = 5) buffer Dw { vec4 dw[]; };
 layout(binding = 6) buffer Dgamma { vec4 dgamma[]; };
 layout(push_constant) uniform Push { uint base[7]; uint items; uint rows; float epsilon; };
@@ -22,7 +25,7 @@ void main() {
     uint column = tlvk_group_x(), lane = gl_LocalInvocationID.x;
     if (column >= items)
         return;
-    vec4 s = scale[base[1] + column], sum = vec4(0.0);
+    vec4 s = TLVK_READ(scale, int(base[1] + column)), sum = vec4(0.0);
     for (uint row = lane; row < rows; row += 64) {
         uint i = row * items + column;
         vec4 d = dw[base[5] + i];
@@ -39,7 +42,7 @@ void main() {
         barrier();
     }
     if (lane == 0) {
-        vec4 rstd = 1.0 / sqrt(moving_variance[base[3] + column] + epsilon);
-        dgamma[base[6] + column] = rstd * (parts[0] - moving_mean[base[2] + column] * dbeta[base[4] + column]);
+        vec4 rstd = 1.0 / sqrt(TLVK_READ(moving_variance, int(base[3] + column)) + epsilon);
+        dgamma[base[6] + column] = rstd * (parts[0] - TLVK_READ(moving_mean, int(base[2] + column)) * TLVK_READ(dbeta, int(base[4] + column)));
     }
 }

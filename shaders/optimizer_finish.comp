@@ -4,8 +4,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 
-const uint WG = 256;
-layout(local_size_x = 256) in;
+layout(local_size_x_id = 20) in;
+layout(constant_id = 20) const uint WG = 256; // 128 on devices of no more
 layout(constant_id = 0) const uint CLIP = 0;        // as in optimizer_update.comp
 layout(constant_id = 1) const uint REGULARIZED = 0;
 

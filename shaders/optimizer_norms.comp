@@ -4,8 +4,8 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 
-const uint WG = 256;
-layout(local_size_x = 256) in;
+layout(local_size_x_id = 20) in;
+layout(constant_id = 20) const uint WG = 256; // 128 on devices of no more
 
 layout(binding = 0) readonly buffer Sums { vec4 sums[]; }; // of optimizer_sums.comp
 layout(binding = 1) buffer Squares { float squares[]; };

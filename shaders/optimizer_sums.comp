@@ -1,8 +1,11 @@
 #version 450
 // optimizer_sums.comp - per block of one chunk: the sum of squared gradients (regularizers' part included) and the regularization penalty.
 // Leaves (squares, penalty, the variable's number, 0) per block; each sum is a tree of fixed shape.
+//@ variant -
+//@ variant few -DTEXEL
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 #include "optimizer.glsl"
 #include "loss_scaling.glsl"
 
@@ -15,7 +18,7 @@ layout(constant_id = 2) const uint SCALED = 0;      // the gradients are multipl
 
 layout(binding = 0) readonly buffer W { vec4 w[]; };
 layout(binding = 1) readonly buffer Dw { vec4 dw[]; };
-layout(binding = 2) readonly buffer Table { BlockRow table[]; };
+TLVK_READ_BUFFER(2, table); // two for each block
 layout(binding = 3) buffer Sums { vec4 sums[]; };
 layout(binding = 4) readonly buffer Scaling { float scaling[]; };
 
@@ -27,7 +30,8 @@ void main() {
     uint block = tlvk_group_x(), lane = gl_LocalInvocationID.x;
     if (block >= blocks)
         return;
-    BlockRow row = table[table_base / 2 + block];
+    vec4 numbers = TLVK_READ(table, int(table_base + 2 * block));
+    BlockRow row = BlockRow(numbers.x, numbers.y, numbers.z, numbers.w, TLVK_READ(table, int(table_base + 2 * block + 1)).x, uint[](0u, 0u, 0u));
     vec2 s = vec2(0.0);
     for (uint k = lane; k < TLVK_BLOCK_VEC4; k += WG) {
         uint i = block * TLVK_BLOCK_VEC4 + k;

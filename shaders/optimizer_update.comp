@@ -1,15 +1,17 @@
 #version 450
-// optimizer_update.comp - one optimizer step of one chunk: a workgroup per block of 1024 floats, an invocation per vec4.
+// optimizer_update.comp - one optimizer step of one chunk: a workgroup per block of 1024 floats, an invocation per vec4 (or two).
 // Formulas: keras/src/optimizers/{adam,adamw,sgd,rmsprop}.py; order of clipping, decay and update: base_optimizer.py, _backend_apply_gradients.
 //@ variant texel -DTEXEL
 //@ variant plain
+//@ variant few -DTEXEL -DFEW
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "buffers.glsl"
 #include "step_params.h"
 #include "optimizer.glsl"
 
-layout(local_size_x = 256) in;
+layout(local_size_x_id = 20) in;
+layout(constant_id = 20) const uint WG = 256;       // 128 on devices of no more
 layout(constant_id = 0) const uint KIND = 0;        // KIND_*; AdamW is Adam with weight decay in the table
 layout(constant_id = 1) const uint MOMENTUM = 0;    // SGD, RMSprop
 layout(constant_id = 2) const uint NESTEROV = 0;    // SGD
@@ -29,16 +31,19 @@ layout(binding = 2) buffer First { vec4 first[]; };   // Adam m, SGD momentum, R
 layout(binding = 3) buffer Second { vec4 second[]; }; // Adam v, RMSprop momentum
 layout(binding = 4) buffer Third { vec4 third[]; };   // Adam largest v, RMSprop average gradient
 TLVK_READ_BUFFER(5, table); // two for each block: l1, l2, weight decay, factor of the rate; number of the variable
+#ifdef FEW // four storage buffers are left, w and the three parts
+TLVK_READ_BUFFER(6, params);
+TLVK_READ_BUFFER(7, factors);
+#else
 layout(binding = 6) readonly buffer Step { StepParams params[]; };
 layout(binding = 7) readonly buffer Factors { float factors[]; };
-#ifdef TEXEL // the same memory as bindings 0, 2 and 3
+#endif
+#if defined(TEXEL) && !defined(FEW) // the same memory as bindings 0, 2 and 3
 TLVK_READ_BUFFER_IN_PLACE(8, w_read);
 TLVK_READ_BUFFER_IN_PLACE(9, first_read);
 TLVK_READ_BUFFER_IN_PLACE(10, second_read);
 #else
-#define w_read w
-#define first_read first
-#define second_read second
+#define IN_STORAGE
 #endif
 
 layout(push_constant) uniform Push {
@@ -48,8 +53,29 @@ layout(push_constant) uniform Push {
     float epsilon, clip;
 };
 
+#ifdef IN_STORAGE
+vec4 read_w(uint i) { return w[i]; }
+vec4 read_first(uint i) { return first[i]; }
+vec4 read_second(uint i) { return second[i]; }
+#else
+vec4 read_w(uint i) { return TLVK_READ(w_read, int(i)); }
+vec4 read_first(uint i) { return TLVK_READ(first_read, int(i)); }
+vec4 read_second(uint i) { return TLVK_READ(second_read, int(i)); }
+#endif
+
+#ifdef FEW
+float factor(uint k) { return TLVK_READ(factors, int(factors_base + k / 4))[k % 4]; }
+vec2 rates() { return TLVK_READ(params, int(params_base) + 1).xy; } // learning_rate and rate lie behind 16 bytes
+#else
+float factor(uint k) { return factors[factors_base * 4 + k]; }
+vec2 rates() {
+    StepParams p = params[params_base / 4];
+    return vec2(p.learning_rate, p.rate);
+}
+#endif
+
 vec4 adam(vec4 g, uint i, float rate) {
-    vec4 m = TLVK_READ(first_read, int(first_base + i)), v = TLVK_READ(second_read, int(second_base + i));
+    vec4 m = read_first(first_base + i), v = read_second(second_base + i);
     m += (g - m) * gain_1;
     v += (g * g - v) * gain_2;
     first[first_base + i] = m;
@@ -64,13 +90,13 @@ vec4 adam(vec4 g, uint i, float rate) {
 vec4 sgd(vec4 g, uint i, float rate) {
     if (MOMENTUM == 0)
         return -(g * rate);
-    vec4 m = TLVK_READ(first_read, int(first_base + i)) * decay_1 - g * rate;
+    vec4 m = read_first(first_base + i) * decay_1 - g * rate;
     first[first_base + i] = m;
     return NESTEROV != 0 ? m * decay_1 - g * rate : m;
 }
 
 vec4 rmsprop(vec4 g, uint i, float rate) {
-    vec4 v = decay_2 * TLVK_READ(first_read, int(first_base + i)) + gain_2 * (g * g);
+    vec4 v = decay_2 * read_first(first_base + i) + gain_2 * (g * g);
     first[first_base + i] = v;
     vec4 under_root = v + epsilon;
     if (CENTERED != 0) {
@@ -80,7 +106,7 @@ vec4 rmsprop(vec4 g, uint i, float rate) {
     }
     vec4 increment = rate * g / sqrt(under_root);
     if (MOMENTUM != 0) {
-        increment += decay_1 * TLVK_READ(second_read, int(second_base + i));
+        increment += decay_1 * read_second(second_base + i);
         second[second_base + i] = increment;
     }
     return -increment;
@@ -94,29 +120,22 @@ BlockRow block_row(uint block) {
     return row;
 }
 
-void main() {
-    uint block = tlvk_group_x();
-    if (block >= blocks)
-        return;
-    uint i = block * TLVK_BLOCK_VEC4 + gl_LocalInvocationID.x;
-    BlockRow row = block_row(block);
-    uint factors_at = factors_base * 4 + (SCALED != 0 ? 4 : 0);
-    if (SCALED != 0 && factors[factors_base * 4] == 0.0)
-        return;
-    vec4 weight = TLVK_READ(w_read, int(w_base + i)), g = TLVK_READ(dw, int(dw_base + i));
+void update(uint i, BlockRow row) {
+    const uint head = SCALED != 0 ? 4 : 0;
+    vec4 weight = read_w(w_base + i), g = TLVK_READ(dw, int(dw_base + i));
     if (SCALED != 0)
-        g *= factors[factors_base * 4 + 1];
+        g *= factor(1);
     if (REGULARIZED != 0)
         g = tlvk_regularized(g, weight, row);
     if (CLIP == CLIP_VALUE)
         g = clamp(g, -clip, clip);
     else if (CLIP == CLIP_NORM)
-        g *= factors[factors_at + uint(row.variable)];
+        g *= factor(head + uint(row.variable));
     else if (CLIP == CLIP_GLOBAL)
-        g *= factors[factors_at];
-    StepParams p = params[params_base / 4];
-    weight -= weight * row.weight_decay * (p.learning_rate * row.rate_factor);
-    float rate = (SCALED != 0 ? p.learning_rate * factors[factors_base * 4 + 2] : p.rate) * row.rate_factor;
+        g *= factor(head);
+    vec2 p = rates();
+    weight -= weight * row.weight_decay * (p.x * row.rate_factor);
+    float rate = (SCALED != 0 ? p.x * factor(2) : p.y) * row.rate_factor;
     if (KIND == KIND_ADAM)
         weight += adam(g, i, rate);
     else if (KIND == KIND_SGD)
@@ -124,4 +143,15 @@ void main() {
     else
         weight += rmsprop(g, i, rate);
     w[w_base + i] = weight;
+}
+
+void main() {
+    uint block = tlvk_group_x();
+    if (block >= blocks)
+        return;
+    BlockRow row = block_row(block);
+    if (SCALED != 0 && factor(0) == 0.0)
+        return;
+    for (uint k = gl_LocalInvocationID.x; k < TLVK_BLOCK_VEC4; k += WG)
+        update(block * TLVK_BLOCK_VEC4 + k, row);
 }

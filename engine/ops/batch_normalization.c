@@ -145,7 +145,7 @@ static tlvk_status record_moving(tlvk__recorder *r, const tlvk__op_call *call, i
     vectors v = vectors_of(a, call->w);
     tlvk__tensor to = tlvk__span_tensor(&stats, 1, STATS, pitch);
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_moving", .operation = "batch_norm_moving", .layer = call->layer,
+        .shader = "batch_norm_moving", .few = true, .operation = "batch_norm_moving", .layer = call->layer,
         .specs = {{"HAS_GAMMA", v.gamma != NULL}, {"HAS_BETA", v.beta != NULL}},
         .operands = {{v.gamma, TLVK__READ, true}, {v.beta, TLVK__READ, true}, {v.mean, TLVK__READ, true}, {v.variance, TLVK__READ, true},
                      {&to, TLVK__WRITE, true}}, .operand_count = 5,
@@ -166,7 +166,7 @@ static tlvk_status record_statistics(tlvk__recorder *r, const tlvk__op_call *cal
     if (s)
         return s;
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_finish", .operation = "batch_norm_finish", .layer = call->layer,
+        .shader = "batch_norm_finish", .few = true, .operation = "batch_norm_finish", .layer = call->layer,
         .specs = {{"HAS_GAMMA", v.gamma != NULL}, {"HAS_BETA", v.beta != NULL}},
         .operands = {{&part, TLVK__READ, true}, {v.gamma, TLVK__READ, true}, {v.beta, TLVK__READ, true}, {v.mean, TLVK__READ_WRITE, true},
                      {v.variance, TLVK__READ_WRITE, true}, {&to, TLVK__WRITE, true}}, .operand_count = 6,
@@ -276,7 +276,7 @@ tlvk_status tlvk__record_batch_norm_affine(tlvk__recorder *r, const void *batch_
                                            const tlvk__tensor *scale, const tlvk__tensor *shift, const char *layer) {
     const tlvk__batch_normalization_attrs *a = batch_norm_attrs;
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "batch_norm_affine", .operation = "batch_norm_affine", .layer = layer,
+        .shader = "batch_norm_affine", .few = true, .operation = "batch_norm_affine", .layer = layer,
         .specs = {{"HAS_GAMMA", w[0] != NULL}, {"HAS_BETA", w[1] != NULL}, {"HAS_BIAS", bias != NULL}},
         .operands = {{w[0], TLVK__READ, true}, {w[1], TLVK__READ, true}, {w[2], TLVK__READ, true}, {w[3], TLVK__READ, true}, {bias, TLVK__READ, true},
                      {scale, TLVK__WRITE, true}, {shift, TLVK__WRITE, true}}, .operand_count = 7,

@@ -6,10 +6,11 @@
 static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const tlvk__walk *w, const tlvk__piece *p) {
     uint32_t push[TLVK__WALK_OPERANDS + 1 + TLVK__WALK_WORDS];
     char shader[64];
-    snprintf(shader, sizeof shader, "%s%s", w->shader, !w->texel ? "" : tlvk__texel_operands(caps) ? "_texel" : "_plain");
+    bool few = w->few && tlvk__few_buffers(caps, (uint32_t)w->operand_count);
+    snprintf(shader, sizeof shader, "%s%s", w->shader, few ? "_few" : !w->texel ? "" : tlvk__texel_operands(caps) ? "_texel" : "_plain");
     tlvk__dispatch d = {.shader = shader, .operation = w->operation, .layer = w->layer, .binding_count = w->operand_count, .push = push};
     memcpy(d.specs, w->specs, sizeof w->specs);
-    int readable = -1, writable = -1;
+    int readable = -1, writable = -1, least = -1;
     for (int i = 0; i < w->operand_count; i++) {
         const tlvk__operand *o = &w->operands[i];
         if (!o->t)
@@ -24,7 +25,11 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
             readable = i;
         if (writable < 0 && (o->access & TLVK__WRITE))
             writable = i;
+        if (least < 0 || d.bindings[i].span.bytes < d.bindings[least].span.bytes)
+            least = i;
     }
+    if (few) /* what stands in for a missing one must fit into a texel buffer too */
+        readable = least;
     for (int i = 0; i < w->operand_count; i++)
         if (!w->operands[i].t) {
             d.bindings[i] = d.bindings[w->operands[i].access == TLVK__READ ? readable : writable];

@@ -24,6 +24,7 @@ typedef struct tlvk__operand {
 typedef struct tlvk__walk {
     const char *shader, *operation, *layer;
     bool texel;                                     /* the shader has variants "_texel" and "_plain", as shaders/buffers.glsl has them */
+    bool few;                      /* the shader has a variant "few", for devices that bind fewer storage buffers than there are operands */
     tlvk__spec specs[8];                            /* ends at name NULL */
     tlvk__operand operands[TLVK__WALK_OPERANDS]; int operand_count; /* binding i of the shader */
     int64_t n;                                      /* samples walked */

@@ -164,12 +164,13 @@ static tlvk_status check_call(const tlvk__loss_call *call) {
 static tlvk_status record_piece(tlvk__recorder *r, const tlvk__loss_call *call, const tlvk__loss_setup *s, const tlvk__piece *p, uint32_t *partials) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *y = call->y;
+    bool few = tlvk__few_buffers(caps, 6);
     int64_t rows = (p->n1 - p->n0) * y->rows, per_group = rows_per_group(y->c), groups = tlvk__div_up(rows, per_group);
     double values = (double)(call->batch_samples ? call->batch_samples : y->n) * (double)y->rows * (double)s->values_per_row, weight = call->gradient_weight != 0 ? (double)call->gradient_weight : 1;
     loss_push push = {.rows = (uint32_t)rows, .rows_per_sample = (uint32_t)y->rows, .c = (uint32_t)y->c, .y_pitch = (uint32_t)y->pitch,
                       .t_pitch = (uint32_t)call->target->pitch, .rows_per_group = (uint32_t)per_group, .smooth_scale = s->smooth_scale,
                       .smooth_shift = s->smooth_shift, .gradient_scale = (float)(weight / values)};
-    tlvk__dispatch d = {.shader = "loss", .binding_count = 6, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)groups, 1, 1},
+    tlvk__dispatch d = {.shader = few ? "loss_few" : "loss", .binding_count = 6, .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)groups, 1, 1},
                         .operation = "loss", .layer = call->layer};
     const tlvk__spec specs[] = {{"KIND", s->kind}, {"LOGITS", call->logits}, {"METRIC", s->metric}, {"OUTPUT", s->output},
                                 {"LANES", y->c >= LONG_ROW ? 64 : 1}, {"GRADIENT", call->dy != NULL}, {"WEIGHTED", call->sample_weight != NULL},
@@ -181,9 +182,10 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__loss_call *call, 
     d.bindings[1] = tlvk__tensor_window(caps, call->target, p->n0, p->n1, TLVK__READ, &push.t_base);
     d.bindings[4] = tlvk__span_window(caps, call->scratch, TLVK__WRITE, &scratch_base);
     /* Bindings the constants leave unused still need a buffer. */
-    d.bindings[2] = call->sample_weight ? tlvk__tensor_window(caps, call->sample_weight, p->n0, p->n1, TLVK__READ, &push.w_base) : d.bindings[0];
+    tlvk__binding unused = few ? tlvk__span_window(caps, (tlvk__span){call->scratch.buffer, call->scratch.offset, PARTIAL_BYTES}, TLVK__READ, &push.w_base) : d.bindings[0];
+    d.bindings[2] = call->sample_weight ? tlvk__tensor_window(caps, call->sample_weight, p->n0, p->n1, TLVK__READ, &push.w_base) : unused;
     d.bindings[3] = call->dy ? tlvk__tensor_window(caps, call->dy, p->n0, p->n1, TLVK__WRITE, &push.dy_base) : d.bindings[4];
-    d.bindings[5] = call->scaling.buffer ? tlvk__span_window(caps, call->scaling, TLVK__READ, &push.scaling_base) : d.bindings[0];
+    d.bindings[5] = call->scaling.buffer ? tlvk__span_window(caps, call->scaling, TLVK__READ, &push.scaling_base) : unused;
     push.partial = scratch_base + *partials;
     double floats = (double)rows * (double)y->pitch;
     d.flops = 12.0 * floats;
@@ -196,7 +198,7 @@ static tlvk_status record_finish(tlvk__recorder *r, const tlvk__loss_call *call,
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     double predictions = (double)call->y->n * (double)call->y->rows * (double)s->predictions_per_row;
     finish_push push = {.count = partials, .rows_per_sample = (float)call->y->rows, .predictions = (float)predictions};
-    tlvk__dispatch d = {.shader = "loss_finish", .binding_count = 2, .push = &push, .push_bytes = sizeof push, .groups = {1, 1, 1},
+    tlvk__dispatch d = {.shader = "loss_finish", .specs = {{"WG", tlvk__large_group(caps)}}, .binding_count = 2, .push = &push, .push_bytes = sizeof push, .groups = {1, 1, 1},
                         .flops = 4.0 * partials, .bytes = 16.0 * partials, .operation = "loss", .layer = call->layer};
     d.bindings[0] = tlvk__span_window(caps, call->scratch, TLVK__READ, &push.partial);
     d.bindings[1] = tlvk__span_window(caps, (tlvk__span){call->metrics.buffer, call->metrics.offset, TLVK__METRIC_WORDS * sizeof(float)}, TLVK__READ_WRITE,

@@ -210,7 +210,7 @@ static tlvk_status record_sums(tlvk__recorder *r, const tlvk__update_call *call,
         const tlvk__chunk *c = &call->chunks[i];
         sums_push push = {.blocks = c->blocks};
         double floats = (double)c->blocks * TLVK__BLOCK;
-        tlvk__dispatch d = {.shader = "optimizer_sums", .specs = {{"SQUARES", squares}, {"REGULARIZED", call->regularized}, {"SCALED", squares && call->scaling.buffer}}, .binding_count = 5,
+        tlvk__dispatch d = {.shader = tlvk__few_buffers(caps, 5) ? "optimizer_sums_few" : "optimizer_sums", .specs = {{"SQUARES", squares}, {"REGULARIZED", call->regularized}, {"SCALED", squares && call->scaling.buffer}}, .binding_count = 5,
                             .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1}, .flops = 4.0 * floats, .bytes = 8.0 * floats,
                             .operation = "optimizer_sums"};
         d.bindings[0] = tlvk__span_window(caps, block_span(c->w, c->blocks), TLVK__READ, &push.w_base);
@@ -231,7 +231,7 @@ static tlvk_status record_norms(tlvk__recorder *r, const tlvk__update_call *call
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     norms_push push = {.blocks = (uint32_t)total_blocks(call), .variables = (uint32_t)call->variable_count};
     double reads = (double)push.blocks * (double)push.variables;
-    tlvk__dispatch d = {.shader = "optimizer_norms", .binding_count = 2, .push = &push, .push_bytes = sizeof push,
+    tlvk__dispatch d = {.shader = "optimizer_norms", .specs = {{"WG", tlvk__large_group(caps)}}, .binding_count = 2, .push = &push, .push_bytes = sizeof push,
                         .groups = {push.variables, 1, 1}, .flops = reads, .bytes = 16.0 * reads, .operation = "optimizer_norms"};
     d.bindings[0] = tlvk__span_window(caps, sums_span(call), TLVK__READ, &push.sums_base);
     d.bindings[1] = tlvk__span_window(caps, factors_span(call), TLVK__WRITE, &push.squares_base);
@@ -241,7 +241,7 @@ static tlvk_status record_norms(tlvk__recorder *r, const tlvk__update_call *call
 static tlvk_status record_finish(tlvk__recorder *r, const tlvk__update_call *call, uint32_t clip) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     finish_push push = {.blocks = (uint32_t)total_blocks(call), .variables = (uint32_t)call->variable_count, .clip = clip_limit(call->optimizer)};
-    tlvk__dispatch d = {.shader = "optimizer_finish", .specs = {{"CLIP", clip}, {"REGULARIZED", call->regularized}}, .binding_count = 3, .push = &push,
+    tlvk__dispatch d = {.shader = "optimizer_finish", .specs = {{"CLIP", clip}, {"REGULARIZED", call->regularized}, {"WG", tlvk__large_group(caps)}}, .binding_count = 3, .push = &push,
                         .push_bytes = sizeof push, .groups = {1, 1, 1}, .flops = (double)push.blocks, .bytes = 16.0 * push.blocks,
                         .operation = "optimizer_finish"};
     tlvk__span words = {call->metrics.buffer, call->metrics.offset, TLVK__METRIC_WORDS * sizeof(float)};
@@ -262,7 +262,7 @@ static tlvk_status record_scale(tlvk__recorder *r, const tlvk__update_call *call
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk_optimizer *o = call->optimizer;
     scale_push push = {.blocks = (uint32_t)total_blocks(call), .decay_1 = o->beta_1, .decay_2 = o->beta_2};
-    tlvk__dispatch d = {.shader = "loss_scale", .specs = {{"ADAM", o->kind == TLVK_ADAM || o->kind == TLVK_ADAMW}}, .binding_count = 3, .push = &push,
+    tlvk__dispatch d = {.shader = "loss_scale", .specs = {{"ADAM", o->kind == TLVK_ADAM || o->kind == TLVK_ADAMW}, {"WG", tlvk__large_group(caps)}}, .binding_count = 3, .push = &push,
                         .push_bytes = sizeof push, .groups = {1, 1, 1}, .flops = (double)push.blocks, .bytes = 16.0 * push.blocks, .operation = "loss_scale"};
     d.bindings[0] = tlvk__span_window(caps, sums_span(call), TLVK__READ, &push.sums_base);
     d.bindings[1] = tlvk__span_window(caps, call->scaling, TLVK__READ_WRITE, &push.scaling_base);
@@ -282,7 +282,7 @@ bool tlvk__loss_scaling_good(const tlvk__loss_scaling *s) {
            s->skipped >= 0.0f && isfinite(s->skipped);
 }
 
-static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c) {
+static tlvk_status record_blocks(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk_optimizer *o = call->optimizer;
     bool adam = o->kind == TLVK_ADAM || o->kind == TLVK_ADAMW;
@@ -292,12 +292,13 @@ static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call
                         .decay_2 = adam ? o->beta_2 : o->rho, .gain_2 = complement(adam ? o->beta_2 : o->rho), .epsilon = o->epsilon,
                         .clip = clip_limit(o)};
     double floats = (double)c->blocks * TLVK__BLOCK;
-    bool texel = tlvk__texel_operands(caps);
-    tlvk__dispatch d = {.shader = texel ? "optimizer_update_texel" : "optimizer_update_plain", .binding_count = texel ? 11 : 8, .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1},
+    bool texel = tlvk__texel_operands(caps), few = tlvk__few_buffers(caps, texel ? 6 : 8);
+    texel = texel && !few;
+    tlvk__dispatch d = {.shader = few ? "optimizer_update_few" : texel ? "optimizer_update_texel" : "optimizer_update_plain", .binding_count = texel ? 11 : 8, .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1},
                         .flops = 12.0 * floats, .bytes = floats * 4.0 * (3.0 + 2.0 * tlvk__optimizer_slots(o)), .operation = "optimizer_update"};
     const tlvk__spec specs[] = {{"KIND", kind}, {"MOMENTUM", momentum}, {"NESTEROV", momentum && o->nesterov},
                                 {"CENTERED", kind == KIND_RMSPROP && o->centered}, {"AMSGRAD", adam && o->amsgrad},
-                                {"REGULARIZED", call->regularized}, {"CLIP", clip}, {"SCALED", call->scaling.buffer != NULL}};
+                                {"REGULARIZED", call->regularized}, {"CLIP", clip}, {"SCALED", call->scaling.buffer != NULL}, {"WG", tlvk__large_group(caps)}};
     for (size_t i = 0; i < TLVK__COUNT(specs); i++)
         d.specs[i] = specs[i];
     d.bindings[0] = tlvk__span_window(caps, block_span(c->w, c->blocks), TLVK__READ_WRITE, &push.w_base);
@@ -322,6 +323,28 @@ static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call
         d.bindings[8 + k].access = TLVK__READ;
     }
     return tlvk__record_dispatch(r, &d);
+}
+
+static tlvk__span behind(tlvk__span s, uint64_t bytes) {
+    return (tlvk__span){s.buffer, s.offset + bytes, s.bytes - TLVK__MIN(bytes, s.bytes)};
+}
+
+/* All blocks at once, or as many as a texel buffer holds of the gradients where they are read through one. */
+static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    if (!tlvk__few_buffers(caps, tlvk__texel_operands(caps) ? 6 : 8))
+        return record_blocks(r, call, c);
+    const uint64_t block_bytes = TLVK__BLOCK * sizeof(float);
+    const uint32_t most = (uint32_t)TLVK__MIN(caps->max_texels * 16 / block_bytes - 1, UINT32_MAX); /* one for what is before the aligned offset */
+    tlvk_status s = TLVK_OK;
+    for (uint32_t first = 0; !s && first < c->blocks; first += most) {
+        tlvk__chunk part = {.w = behind(c->w, first * block_bytes), .dw = behind(c->dw, first * block_bytes),
+                            .table = behind(c->table, first * sizeof(tlvk__block_row)), .blocks = TLVK__MIN(most, c->blocks - first)};
+        for (int slot = 0; slot < tlvk__optimizer_slots(call->optimizer); slot++)
+            part.slots[slot] = behind(c->slots[slot], first * block_bytes);
+        s = record_blocks(r, call, &part);
+    }
+    return s;
 }
 
 tlvk_status tlvk__record_penalty(tlvk__recorder *r, const tlvk__update_call *call) {

@@ -13,6 +13,10 @@ bool tlvk__texel_operands(const tlvk__caps *caps) {
     return caps->max_texels >= caps->max_binding_bytes / 16 && caps->texel_align > 0 && caps->storage_align % caps->texel_align == 0;
 }
 
+bool tlvk__few_buffers(const tlvk__caps *caps, uint32_t wanted) { return caps->max_storage_buffers < wanted && caps->max_texels > 0; }
+
+uint32_t tlvk__large_group(const tlvk__caps *caps) { return caps->max_invocations >= 256 && caps->max_group_size[0] >= 256 ? 256 : 128; }
+
 static uint64_t sample_bytes(const tlvk__tensor *t) {
     return (uint64_t)tlvk__sample_floats(t) * sizeof(float);
 }
@@ -80,7 +84,7 @@ tlvk_status tlvk__next_piece(const tlvk__caps *caps, const tlvk__tensor *const *
 }
 
 tlvk__binding tlvk__span_window(const tlvk__caps *caps, tlvk__span span, tlvk__access access, uint32_t *base) {
-    uint64_t slack = span.offset % caps->storage_align;
+    uint64_t slack = span.offset % TLVK__MAX(caps->storage_align, caps->texel_align); /* powers of two */
     *base = (uint32_t)(slack / (TLVK__LANES * sizeof(float)));
     return (tlvk__binding){.span = {span.buffer, span.offset - slack, span.bytes + slack}, .access = access};
 }

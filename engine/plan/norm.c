@@ -77,7 +77,7 @@ static tlvk_status record_kernel_gradients(const plan_step *s, tlvk__recorder *r
     const tlvk__batch_normalization_attrs *a = s->norm_attrs;
     const tlvk__tensor *dw = call->dw[0];
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "norm_kernel_gradients", .operation = "batch_norm_kernel_gradients", .layer = s->path,
+        .shader = "norm_kernel_gradients", .few = true, .operation = "batch_norm_kernel_gradients", .layer = s->path,
         .specs = { { "HAS_GAMMA", dgamma != NULL } },
         .operands = { { call->w[0], TLVK__READ, true }, { &s->scale, TLVK__READ, true }, { s->norm_w[2], TLVK__READ, true }, { s->norm_w[3], TLVK__READ, true },
                       { sums, TLVK__READ, true }, { dw, TLVK__READ_WRITE, true }, { dgamma, TLVK__READ_WRITE, true } },

@@ -186,7 +186,7 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
         /* Without the extension a driver may run narrower subgroups than it reports (Intel does), and a shuffle would read lanes
          * that are not there. */
         c->shuffle_size = c->subgroup_size_control ? preferred_size(size.minSubgroupSize, size.maxSubgroupSize) : c->subgroup_size;
-        bool dependable = c->subgroup_size_control || size.minSubgroupSize == size.maxSubgroupSize;
+        bool dependable = p->full_subgroups || size.minSubgroupSize == size.maxSubgroupSize; /* a size that varies is required, and whole subgroups */
         c->subgroup_shuffle = dependable && (subgroup->supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
         /* Shaders with cooperative matrices are compiled to the Vulkan memory model, and count on whole subgroups of one size. */
         if (TLVK_WITH_COOPERATIVE_MATRIX && dependable && c->fp16_arithmetic && memory_model.vulkanMemoryModel && matrix.cooperativeMatrix &&

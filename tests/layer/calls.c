@@ -116,15 +116,6 @@ static VKAPI_ATTR void VKAPI_CALL destroy_module(VkDevice h, VkShaderModule hand
         device_of(h)->DestroyShaderModule(h, handle, a);
 }
 
-static void check_subgroup_size(const VkPipelineShaderStageCreateInfo *stage) {
-    for (const VkBaseInStructure *s = stage->pNext; s; s = s->pNext)
-        if (s->sType == VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO) {
-            uint32_t size = ((const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *)(const void *)s)->requiredSubgroupSize;
-            if (sim.no_subgroup_control || (sim.subgroup_min && size < sim.subgroup_min) || (sim.subgroup_max && size > sim.subgroup_max))
-                breach("a subgroup size of %u is required; told: %d to %d", size, (int)sim.subgroup_min, (int)sim.subgroup_max);
-        }
-}
-
 static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice h, VkPipelineCache cache, uint32_t count, const VkComputePipelineCreateInfo *infos,
                                                        const VkAllocationCallbacks *a, VkPipeline *out) {
     static uint64_t hollow;
@@ -134,9 +125,10 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice h, VkPipelineCac
     for (uint32_t i = 0; i < count && result == VK_SUCCESS; i++) {
         lock();
         const object *module = find(MODULE, ID(infos[i].stage.module));
-        if (module)
+        if (module) {
             check_stage(&d->told, module->shadow, module->bytes / 4, infos[i].stage.pSpecializationInfo);
-        check_subgroup_size(&infos[i].stage);
+            check_subgroups(&infos[i].stage, module->shadow, module->bytes / 4);
+        }
         hollow += 16;
         unlock();
         if (sim.hollow)

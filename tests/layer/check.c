@@ -132,6 +132,26 @@ void check_stage(const told *t, const uint32_t *words, size_t count, const VkSpe
             breach("workgroups of %lld along axis %d; told: %u", (long long)local[k], k, t->limits.maxComputeWorkGroupSize[k]);
 }
 
+static bool has_subgroups(const uint32_t *words, size_t count) {
+    for (size_t i = 5; i < count; i += words[i] >> 16)
+        if ((words[i] & 0xffff) == OP_CAPABILITY && words[i + 1] >= CAPABILITY_SUBGROUP && words[i + 1] <= CAPABILITY_SUBGROUP_LAST)
+            return true;
+    return false;
+}
+
+void check_subgroups(const VkPipelineShaderStageCreateInfo *stage, const uint32_t *words, size_t count) {
+    uint32_t size = 0;
+    for (const VkBaseInStructure *s = stage->pNext; s; s = s->pNext)
+        if (s->sType == VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO)
+            size = ((const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *)(const void *)s)->requiredSubgroupSize;
+    if (size && (sim.no_subgroup_control || (sim.subgroup_min && size < sim.subgroup_min) || (sim.subgroup_max && size > sim.subgroup_max)))
+        breach("a subgroup size of %u is required; told: %d to %d", size, (int)sim.subgroup_min, (int)sim.subgroup_max);
+    if (sim.subgroup_min == sim.subgroup_max || !has_subgroups(words, count))
+        return;
+    if (!size || !(stage->flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT))
+        breach("a shader counts on subgroups whose size may vary, and requires %s", size ? "no full ones" : "none");
+}
+
 /* --- everything else ---------------------------------------------------------------------------------------------------------- */
 
 void check_set_layout(const told *t, const VkDescriptorSetLayoutCreateInfo *info) {

@@ -72,6 +72,8 @@ typedef struct told { VkPhysicalDeviceLimits limits; VkPhysicalDeviceMemoryPrope
 
 /* --- check.c ------------------------------------------------------------------------------------------------------------------ */
 void check_stage(const told *t, const uint32_t *words, size_t count, const VkSpecializationInfo *specs); /* a compute shader and its constants */
+/* Where sizes vary, whether a stage that counts on its subgroups requires a size that it was told, and whole subgroups. */
+void check_subgroups(const VkPipelineShaderStageCreateInfo *stage, const uint32_t *words, size_t count);
 void check_set_layout(const told *t, const VkDescriptorSetLayoutCreateInfo *info);
 void check_range(const told *t, VkDeviceSize offset, VkDeviceSize bytes);  /* of a storage buffer */
 void check_texels(const told *t, VkDeviceSize offset, VkDeviceSize bytes); /* of RGBA32F */
