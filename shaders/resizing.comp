@@ -26,6 +26,11 @@ float position(uint o, float scale) {
     return at;
 }
 
+// mix may be a + (b - a) * part, which errs by a where b is what is left of it (SwiftShader, 2026-11-21).
+vec4 between(vec4 a, vec4 b, float part) {
+    return a * (1.0 - part) + b * part;
+}
+
 uint corner(float u, uint count) {
     precise float at = u * float(count);
     return min(uint(at), count - 1);
@@ -53,9 +58,9 @@ void main() {
         px -= 0.5;
         float fy = floor(py), fx = floor(px);
         uint y0 = uint(max(fy, 0.0)), y1 = min(uint(ceil(py)), rows - 1), x0 = uint(max(fx, 0.0)), x1 = min(uint(ceil(px)), row_length - 1);
-        vec4 upper = mix(x[first + (y0 * width + x0) * columns], x[first + (y0 * width + x1) * columns], px - fx);
-        vec4 lower = mix(x[first + (y1 * width + x0) * columns], x[first + (y1 * width + x1) * columns], px - fx);
-        v = mix(upper, lower, py - fy);
+        vec4 upper = between(x[first + (y0 * width + x0) * columns], x[first + (y0 * width + x1) * columns], px - fx);
+        vec4 lower = between(x[first + (y1 * width + x0) * columns], x[first + (y1 * width + x1) * columns], px - fx);
+        v = between(upper, lower, py - fy);
     }
     y[base[1] + i] = v;
 }

@@ -111,7 +111,7 @@ static void softmax_row_backward(const double *x, const double *dy, size_t c, do
     for (size_t i = 0; i < c; i++) {
         dx[i] = y[i] * (dy[i] - dot);
         if (e)
-            e[i] = y_e[i] * fabs(dy[i] - dot) + y[i] * (dot_e + 4 * TLVK__U * (fabs(dy[i]) + fabs(dot)));
+            e[i] = y_e[i] * fabs(dy[i] - dot) + y[i] * (dot_e + 4 * TLVK__U * (fabs(dy[i]) + fabs(dot))) + 0x1p-125; /* subnormals may become zero */
     }
 }
 
