@@ -1,6 +1,8 @@
 // gemm_core_sgb.glsl - the tile core for devices with subgroup shuffles; see gemm_tile.glsl. Measured in docs/kernels.md.
 // k runs innermost per accumulator and everything is unrolled: on lavapipe (Mesa 22.3.6) k outermost costs 20-30 %.
 vec4 acc[TM * TV];
+const int K_AT_ONCE = SPLIT == 0 ? 4 : KC;      // of which B stands in registers
+const int PARTS_OF_B = SPLIT == 0 ? 1 : SPLIT;
 
 // Element (row i, k) of A's chunk, which lane e % SG holds.
 #ifdef A_BY_ROWS_OF_K
@@ -21,41 +23,43 @@ void gemm_chunks(int chunk, int chunk_end, int col0) {
         [[unroll]] for (int q = 0; q < A_SLOTS; q++)
             ar[q] = a_load(q);
         a_next();
-        vec4 bv[KC * TV];
+        [[unroll]] for (int k0 = 0; k0 < KC; k0 += K_AT_ONCE) {
+            vec4 bv[K_AT_ONCE * TV];
 #ifdef B_BY_COLUMNS
-        [[unroll]] for (int kv = 0; kv < K_VECS; kv++) {
-            [[unroll]] for (int j = 0; j < TV; j++) {
-                int column = 4 * (col0 + j * SG + lane);
-                vec4 c0 = b_load(column), c1 = b_load(column + 1), c2 = b_load(column + 2), c3 = b_load(column + 3);
-                bv[(4 * kv + 0) * TV + j] = vec4(c0.x, c1.x, c2.x, c3.x);
-                bv[(4 * kv + 1) * TV + j] = vec4(c0.y, c1.y, c2.y, c3.y);
-                bv[(4 * kv + 2) * TV + j] = vec4(c0.z, c1.z, c2.z, c3.z);
-                bv[(4 * kv + 3) * TV + j] = vec4(c0.w, c1.w, c2.w, c3.w);
-            }
-            b_next();
-        }
-#else
-        [[unroll]] for (int k = 0; k < KC; k++)
-            [[unroll]] for (int j = 0; j < TV; j++)
-                bv[k * TV + j] = b_load(chunk * KC + k, col0 + j * SG + lane);
-#endif
-        [[unroll]] for (int part = 0; part < SPLIT; part++)
-            [[unroll]] for (int i = 0; i < TM; i++)
-                [[unroll]] for (int k = 0; k < KC; k++) {
-                    int element = A_ELEMENT(i, k);
-                    float x = subgroupShuffle(ar[element / SG][A_COMPONENT(i, k)], uint(element % SG));
-                    [[unroll]] for (int j = 0; j < TV; j++) {
-                        vec4 b = bv[k * TV + j];
-                        if (part == 0)
-                            acc[i * TV + j].x += x * b.x;
-                        if (part == SPLIT / 4)
-                            acc[i * TV + j].y += x * b.y;
-                        if (part == SPLIT / 2)
-                            acc[i * TV + j].z += x * b.z;
-                        if (part == SPLIT - 1)
-                            acc[i * TV + j].w += x * b.w;
-                    }
+            [[unroll]] for (int kv = 0; kv < K_AT_ONCE / 4; kv++) {
+                [[unroll]] for (int j = 0; j < TV; j++) {
+                    int column = 4 * (col0 + j * SG + lane);
+                    vec4 c0 = b_load(column), c1 = b_load(column + 1), c2 = b_load(column + 2), c3 = b_load(column + 3);
+                    bv[(4 * kv + 0) * TV + j] = vec4(c0.x, c1.x, c2.x, c3.x);
+                    bv[(4 * kv + 1) * TV + j] = vec4(c0.y, c1.y, c2.y, c3.y);
+                    bv[(4 * kv + 2) * TV + j] = vec4(c0.z, c1.z, c2.z, c3.z);
+                    bv[(4 * kv + 3) * TV + j] = vec4(c0.w, c1.w, c2.w, c3.w);
                 }
+                b_next();
+            }
+#else
+            [[unroll]] for (int k = 0; k < K_AT_ONCE; k++)
+                [[unroll]] for (int j = 0; j < TV; j++)
+                    bv[k * TV + j] = b_load(chunk * KC + k0 + k, col0 + j * SG + lane);
+#endif
+            [[unroll]] for (int part = 0; part < PARTS_OF_B; part++)
+                [[unroll]] for (int i = 0; i < TM; i++)
+                    [[unroll]] for (int k = 0; k < K_AT_ONCE; k++) {
+                        int element = A_ELEMENT(i, k0 + k);
+                        float x = subgroupShuffle(ar[element / SG][A_COMPONENT(i, k0 + k)], uint(element % SG));
+                        [[unroll]] for (int j = 0; j < TV; j++) {
+                            vec4 b = bv[k * TV + j];
+                            if (part == 0)
+                                acc[i * TV + j].x += x * b.x;
+                            if (part == PARTS_OF_B / 4)
+                                acc[i * TV + j].y += x * b.y;
+                            if (part == PARTS_OF_B / 2)
+                                acc[i * TV + j].z += x * b.z;
+                            if (part == PARTS_OF_B - 1)
+                                acc[i * TV + j].w += x * b.w;
+                        }
+                    }
+        }
     }
 }
 

@@ -42,7 +42,8 @@ layout(constant_id = 1) const int TM = 8;
 layout(constant_id = 2) const int SG = 8;
 layout(constant_id = 3) const int TV = 1;
 layout(constant_id = 4) const int KC = 8;
-layout(constant_id = 5) const int SPLIT = 1; // 4: a chunk's products column by column of the vec4, one B component after the other; 1: all four together
+layout(constant_id = 5) const int SPLIT = 1; // 4: a chunk's products column by column of the vec4, one B component after the other; 1: all four together;
+                                             // 0: a chunk's k in fours, which keeps the least of B in registers
 #define TILE_ROWS TM // a second name of a specialization constant would hide the first from reflection
 const int TILE_VECS = SG * TV;
 #define TILE_LANES SG

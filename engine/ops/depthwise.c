@@ -3,7 +3,7 @@
  * stride phases, the split sum of the kernel's gradient. Shaders: depthwise_slide, depthwise_conv2d, depthwise_weights, sum_parts. */
 #include "ops/depthwise.h"
 
-enum { GROUP = 64, MOST_TAPS = 49, MOST_CHOSEN_TAPS = 9, MOST_PARTS = 256, LEAST_BLOCKS = 32, STRIP_STEPS_W = 4, STRIP_STEPS_H = 16, MOST_SLIDING_STRIDE = 3, MOST_KEPT = 24, MOST_SUMS = 15 };
+enum { GROUP = 64, MOST_TAPS = 49, MOST_CHOSEN_TAPS = 9, MOST_PARTS = 256, LEAST_BLOCKS = 32, STRIP_STEPS_W = 4, STRIP_STEPS_H = 16, MOST_SLIDING_STRIDE = 3, MOST_KEPT = 22, MOST_SUMS = 9 };
 
 /* Numbers of shaders/depthwise_conv2d.comp, in its order. */
 typedef struct depthwise_push {
@@ -271,10 +271,11 @@ typedef struct weights_push {
 
 typedef struct split { int64_t outputs, blocks_w, part_blocks, parts; } split;
 
-/* From the whole batch, so that it does not depend on how that is cut into pieces. */
-static split split_of(const tlvk__depthwise_call *g, int64_t samples) {
+/* From the whole batch, so that it does not depend on how that is cut into pieces. Outputs side by side share what they read; four of them beside nine sums are
+ * more than the registers of a processor's graphics unit (ANV of Mesa 25.0.7 spilled from Skylake to Lunar Lake). */
+static split split_of(const tlvk__caps *caps, const tlvk__depthwise_call *g, int64_t samples) {
     const tlvk__tensor *y = g->call->y;
-    split s = {.outputs = g->mult > 1 || g->kernel[0] * g->kernel[1] > 25 ? 1 : 4};
+    split s = {.outputs = g->mult > 1 || g->kernel[0] * g->kernel[1] > 25 ? 1 : tlvk__on_processor(caps) ? 4 : 2};
     s.blocks_w = tlvk__div_up(y->w, s.outputs);
     int64_t blocks = y->n * y->h * s.blocks_w;
     s.part_blocks = TLVK__MAX((int64_t)LEAST_BLOCKS, tlvk__div_up(blocks, MOST_PARTS));
@@ -282,15 +283,15 @@ static split split_of(const tlvk__depthwise_call *g, int64_t samples) {
     return s;
 }
 
-static uint64_t split_bytes(const tlvk__depthwise_call *g) {
-    split s = split_of(g, g->call->y->n);
+static uint64_t split_bytes(const tlvk__caps *caps, const tlvk__depthwise_call *g) {
+    split s = split_of(caps, g, g->call->y->n);
     return (uint64_t)(s.parts * g->kernel[0] * g->kernel[1] * g->call->y->pitch) * sizeof(float);
 }
 
-tlvk_status tlvk__depthwise_needs(const tlvk__depthwise_call *g, bool want_dw, tlvk__op_needs *needs) {
+tlvk_status tlvk__depthwise_needs(const tlvk__caps *caps, const tlvk__depthwise_call *g, bool want_dw, tlvk__op_needs *needs) {
     needs->forward_scratch_bytes = g->call->epilogue.scale ? (uint64_t)g->call->y->pitch * 2 * sizeof(float) : 0;
     if (want_dw)
-        needs->backward_scratch_bytes = TLVK__MAX(split_bytes(g), tlvk__column_sums_bytes(g->call->y));
+        needs->backward_scratch_bytes = TLVK__MAX(split_bytes(caps, g), tlvk__column_sums_bytes(g->call->y));
     return TLVK_OK;
 }
 
@@ -323,7 +324,7 @@ static tlvk_status record_weights(tlvk__recorder *r, const tlvk__depthwise_call 
 static tlvk_status backward_weights(tlvk__recorder *r, const tlvk__depthwise_call *g, const tlvk__piece *p) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *dw = g->call->dw[0];
-    split s = split_of(g, p->n1 - p->n0);
+    split s = split_of(caps, g, p->n1 - p->n0);
     int64_t count = g->kernel[0] * g->kernel[1] * g->call->dy->pitch / TLVK__LANES;
     int64_t most = tlvk__on_processor(caps) ? MOST_TAPS : MOST_SUMS;
     int64_t most_x = TLVK__MIN(g->kernel[1], most), most_y = TLVK__MIN(g->kernel[0], most / most_x);

@@ -75,10 +75,9 @@ static int candidates(const tlvk__caps *caps, const tlvk__op_call *call, int pas
 }
 
 static tlvk_status needs(const tlvk__caps *caps, const tlvk__op_call *call, bool want_dx, bool want_dw, tlvk__op_needs *out) {
-    (void)caps;
     (void)want_dx;
     tlvk__depthwise_call g = depthwise_call_of(call);
-    return tlvk__depthwise_needs(&g, want_dw, out);
+    return tlvk__depthwise_needs(caps, &g, want_dw, out);
 }
 
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {

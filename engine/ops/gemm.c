@@ -4,14 +4,15 @@
 
 #include <stdio.h>
 
-/* The static table, in order of preference: subgroup size, whether for processors alone, then TM, TV, KC, SPLIT for layers of pictures. The rows for
- * processors and for 8 were measured (docs/kernels.md); the others are chosen so that a lane keeps at most 128 (32 for wide subgroups) accumulators. KC fills
- * every lane with at least one vec4 of A. Packed weights lie in panels of SG*TV vec4 and chunks of KC; a shared kernel is packed once for all calls that want
- * the same of both. */
+/* The static table, in order of preference: subgroup size, whether for processors or for all others, then TM, TV, KC, SPLIT for layers of pictures. The rows for
+ * processors of 8 and 16 were measured (docs/kernels.md). The others are by the registers that compilers say they need (docs/devices.md): a lane keeps 32
+ * accumulators, beyond which ANV spills. KC fills every lane with at least one vec4 of A. Packed weights lie in panels of SG*TV vec4 and chunks of KC; a
+ * shared kernel is packed once for all calls that want the same of both. */
 static const struct { int sg; bool processor; int tm, tv, kc, split; } sgb_tiles[] = {
-    {4, false, 8, 1, 8, 1}, {8, true, 32, 2, 4, 4}, {8, false, 32, 1, 8, 1}, {16, true, 32, 1, 8, 1}, {16, false, 16, 1, 16, 1}, {32, false, 8, 1, 16, 1}};
+    {4, true, 8, 1, 8, 1},   {8, true, 32, 2, 4, 4},   {8, true, 32, 1, 8, 1},  {16, true, 32, 1, 8, 1}, {32, true, 8, 1, 16, 1},
+    {8, false, 8, 1, 8, 1}, {16, false, 8, 1, 16, 1}, {32, false, 8, 1, 16, 1}};
 /* For layers with few rows per sample (Dense), whose cost is reading w: a small TM wastes little where the batch is small. The first row of the subgroup's
- * size that has less than twice as many columns as the layer, or the last one. */
+ * size that has less than twice as many columns as the layer, or the last one; two vec4 of columns in a lane on processors alone. */
 static const struct { int sg, tm, tv, kc; } small_tiles[] = {{4, 8, 1, 8}, {8, 8, 2, 8}, {8, 8, 1, 8}, {16, 8, 1, 16}, {32, 8, 1, 16}};
 enum { SMALL_ROWS = 8, GROUP_SUBGROUPS = 4, PORTABLE_GROUP = 64, PORTABLE_VECS = 8, PORTABLE_KC = 16 };
 
@@ -56,7 +57,7 @@ tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc, int split) {
 /* Whether a row of the table fits a product of `columns` vec4: two of them beside each other in a lane where that makes no more than a tenth more. */
 static bool suits(const tlvk__caps *caps, size_t row, int64_t columns) {
     int64_t vecs = sgb_tiles[row].sg * sgb_tiles[row].tv, narrow = sgb_tiles[row].sg;
-    if (sgb_tiles[row].sg != (int)caps->shuffle_size || (sgb_tiles[row].processor && !tlvk__on_processor(caps)))
+    if (sgb_tiles[row].sg != (int)caps->shuffle_size || sgb_tiles[row].processor != tlvk__on_processor(caps))
         return false;
     return sgb_tiles[row].tv == 1 ||
            10 * tlvk__round_up((uint64_t)columns, (uint64_t)vecs) <= 11 * tlvk__round_up((uint64_t)columns, (uint64_t)narrow);
@@ -72,7 +73,7 @@ static tlvk__tile sgb_tile(const tlvk__caps *caps, int64_t columns) {
 static tlvk__tile small_tile(const tlvk__caps *caps, int64_t columns) {
     tlvk__tile t = {0};
     for (size_t i = 0; i < TLVK__COUNT(small_tiles) && (!t.sgb || 2 * columns <= t.vecs); i++)
-        if (small_tiles[i].sg == (int)caps->shuffle_size)
+        if (small_tiles[i].sg == (int)caps->shuffle_size && (small_tiles[i].tv == 1 || tlvk__on_processor(caps)))
             t = tlvk__gemm_sgb_tile(small_tiles[i].sg, small_tiles[i].tm, small_tiles[i].tv, small_tiles[i].kc, 1);
     return t;
 }
@@ -118,7 +119,7 @@ int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char 
         d->specs[n++] = (tlvk__spec){"SG", (uint32_t)t->sg};
         d->specs[n++] = (tlvk__spec){"TV", (uint32_t)t->tv};
         d->specs[n++] = (tlvk__spec){"KC", (uint32_t)t->kc};
-        d->specs[n++] = (tlvk__spec){"SPLIT", (uint32_t)t->split};
+        d->specs[n++] = (tlvk__spec){"SPLIT", tlvk__on_processor(caps) ? (uint32_t)t->split : 0};
         d->required_subgroup_size = (uint32_t)t->sg;
     }
     return n;

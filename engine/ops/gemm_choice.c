@@ -7,8 +7,9 @@
 /* Beside the standard tile of the static table. A lane has no more than 128 accumulators (256 on a processor), and every lane at least one vec4 of A per chunk. Of the tiles of 8
  * that docs/kernels.md names, those that were never the fastest of a layer are left out: each costs time. */
 static const struct { int sg; bool processor; int tm, tv, kc, split; } more_tiles[] = {
-    {4, false, 8, 1, 8, 1}, {4, false, 16, 1, 8, 1}, {8, false, 32, 1, 8, 1}, {8, true, 32, 2, 4, 4}, {8, true, 16, 2, 8, 4}, {8, false, 8, 2, 8, 1},
-    {16, true, 32, 1, 8, 1}, {16, false, 16, 1, 16, 1}, {16, false, 8, 1, 16, 1}, {32, false, 8, 1, 16, 1}, {32, false, 16, 1, 16, 1}};
+    {4, true, 8, 1, 8, 1},    {4, true, 16, 1, 8, 1},   {8, true, 32, 1, 8, 1},  {8, true, 32, 2, 4, 4},  {8, true, 16, 2, 8, 4},  {8, true, 8, 2, 8, 1},
+    {16, true, 32, 1, 8, 1},  {16, true, 16, 1, 16, 1}, {16, true, 8, 1, 16, 1}, {8, false, 8, 1, 8, 1}, {8, false, 4, 1, 8, 1},  {16, false, 8, 1, 16, 1},
+    {16, false, 4, 1, 16, 1}, {32, false, 8, 1, 16, 1}, {32, false, 16, 1, 16, 1}};
 
 static int64_t kind_of(const tlvk__gemm_call *g, bool mixed) {
     if (g->transposed)
@@ -76,7 +77,7 @@ int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum
     if (pass == TLVK__GEMM_WEIGHTS)
         add(value_of(&standard) ^ TLVK__CHOICE_LONG_SUMS, candidates, &count);
     for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(more_tiles); i++)
-        if (more_tiles[i].sg == (int)caps->shuffle_size && (!more_tiles[i].processor || tlvk__on_processor(caps)))
+        if (more_tiles[i].sg == (int)caps->shuffle_size && more_tiles[i].processor == tlvk__on_processor(caps))
             add(sums | (more_tiles[i].split > 1 ? TLVK__CHOICE_SPLIT : 0) | tlvk__choice_of_tile(more_tiles[i].tm, more_tiles[i].tv, more_tiles[i].kc), candidates, &count);
     add(sums | value_of(&portable), candidates, &count);
     return count;

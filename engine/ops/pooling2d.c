@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { MOST_TAPS = 49, MOST_STRIDE = 4, STRIP_WIDTH = 4, STRIP_HEIGHT = 16, MOST_KEPT = 18 };
+enum { MOST_TAPS = 49, MOST_STRIDE = 4, STRIP_WIDTH = 4, STRIP_HEIGHT = 16, MOST_KEPT = 16 };
 
 /* Sizes of one call, padding resolved. */
 typedef struct geometry { int64_t n, h, w, c, oh, ow, kh, kw, sh, sw, top, left; } geometry;

@@ -115,15 +115,6 @@ static void read_matrices(const tlvk__instance *instance, tlvk__physical *p) {
     }
 }
 
-/* Of the sizes a device can be asked for, the narrowest of at least 16 lanes: what a lane keeps in registers then has the most room, and rows of 16 lanes still
- * read whole cache lines. So 16 where there are 8 to 32 (Intel), 32 where there are 32 and 64 (AMD since RDNA). */
-static uint32_t preferred_size(uint32_t least, uint32_t most) {
-    uint32_t size = least;
-    while (size < 16 && size < most)
-        size *= 2;
-    return size;
-}
-
 /* Whatever is above 1.1's floor: extensions and optional features, each only where the device says so. */
 static void read_optional(const tlvk__instance *instance, tlvk__physical *p, const VkPhysicalDeviceSubgroupProperties *subgroup) {
     extension_list list = read_extensions(instance, p);
@@ -185,8 +176,9 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
         p->full_subgroups = c->subgroup_size_control && size_features.computeFullSubgroups;
         /* Without the extension a driver may run narrower subgroups than it reports (Intel does), and a shuffle would read lanes
          * that are not there. */
-        c->shuffle_size = c->subgroup_size_control ? preferred_size(size.minSubgroupSize, size.maxSubgroupSize) : c->subgroup_size;
         bool dependable = p->full_subgroups || size.minSubgroupSize == size.maxSubgroupSize; /* a size that varies is required, and whole subgroups */
+        /* The narrowest that it can be asked for, in which a lane has the most registers: 8 or 16 on Intel, 32 on AMD since RDNA. */
+        c->shuffle_size = c->subgroup_size_control ? size.minSubgroupSize : c->subgroup_size;
         c->subgroup_shuffle = dependable && (subgroup->supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
         /* Shaders with cooperative matrices are compiled to the Vulkan memory model, and count on whole subgroups of one size. */
         if (TLVK_WITH_COOPERATIVE_MATRIX && dependable && c->fp16_arithmetic && memory_model.vulkanMemoryModel && matrix.cooperativeMatrix &&
