@@ -1,6 +1,8 @@
 /* devices.c - `tlvk devices`: which Vulkan devices there are, what each can do, which would be chosen and why. */
 #include "cli.h"
 
+#include <string.h>
+
 #define MAX_DEVICES 64
 
 static void print_json(int index, const tlvk_device_info *d) {
@@ -10,10 +12,23 @@ static void print_json(int index, const tlvk_device_info *d) {
                              d->cooperative_matrix, "chosen", d->chosen, "usable", d->usable, "reason", cli_json_text(d->reason)));
 }
 
+/* The kinds of devices as people call them. */
+static const char *kind_of(const char *type) {
+    static const char *const words[][2] = {{"discrete", "graphics card"}, {"integrated", "graphics unit beside the processor"}, {"virtual", "virtual graphics card"},
+                                           {"cpu", "driver on the processor"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(words[i][0], type) == 0) {
+            return words[i][1];
+        }
+    }
+    return type;
+}
+
 static void print_text(int index, const tlvk_device_info *d) {
     printf("%c %d  %s\n", d->chosen ? '*' : ' ', index, d->name);
-    printf("     %s, %s, Vulkan %s, %.1f GiB, subgroups of %u%s%s\n", d->type, d->driver, d->api, (double)d->memory_bytes / (1 << 30), d->subgroup_size,
-           d->fp16 ? ", fp16" : "", d->cooperative_matrix ? ", cooperative matrix" : "");
+    printf("     %s, %s, Vulkan %s, ", kind_of(d->type), d->driver, d->api);
+    d->memory_bytes ? printf("%.1f GiB of memory", (double)d->memory_bytes / (1 << 30)) : printf("no memory");
+    printf("\n     subgroups of %u%s%s\n", d->subgroup_size, d->fp16 ? ", fp16" : "", d->cooperative_matrix ? ", cooperative matrices" : "");
     if (*d->reason) {
         printf("     %s\n", d->reason);
     }

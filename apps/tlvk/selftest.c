@@ -4,8 +4,8 @@
 static void report(const tlvk_selftest_case *c, void *user) {
     const cli_common *common = user;
     if (common->json) {
-        cli_print_json(json_pack("{s:o, s:o, s:o, s:b}", "case", cli_json_text(c->name), "max_error", cli_json_number(c->max_error), "bound",
-                                 cli_json_number(c->bound), "ok", c->ok));
+        cli_print_json(json_pack("{s:o, s:o, s:o, s:b, s:o}", "case", cli_json_text(c->name), "max_error", cli_json_number(c->max_error), "bound",
+                                 cli_json_number(c->bound), "ok", c->ok, "message", cli_json_text(c->message ? c->message : "")));
     } else if (!c->ok || common->verbose) {
         printf("%-6s %-60s error %.3g, bound %.3g%s%s\n", c->ok ? "ok" : "FAILED", c->name, c->max_error, c->bound, c->message && *c->message ? ": " : "",
                c->message ? c->message : "");

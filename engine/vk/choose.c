@@ -76,6 +76,15 @@ static int pick(const tlvk__physical *devices, int count, const char *asked) {
     return best;
 }
 
+/* What a user should know of a device that was chosen because there is no better one; "" for a GPU. */
+static const char *caution(const tlvk__physical *p) {
+    if (p->memory.memoryTypeCount == 0)
+        return "; it is a driver without its card, for which shaders compile and on which nothing runs";
+    if (p->type == VK_PHYSICAL_DEVICE_TYPE_CPU)
+        return "; it is the processor itself, and slow: a graphics card is listed here once its Vulkan driver is installed";
+    return "";
+}
+
 static void write_reasons(const tlvk__physical *devices, int count, const char *asked, const char *from, int chosen,
                           tlvk_device_info *infos) {
     for (int i = 0; i < count; i++) {
@@ -90,13 +99,13 @@ static void write_reasons(const tlvk__physical *devices, int count, const char *
         else if (i == chosen && asked)
             snprintf(reason, size, "chosen: %s asks for \"%.100s\"", from, asked);
         else if (i == chosen)
-            snprintf(reason, size, "chosen: %s", count == 1 ? "the only device" : "the best kind of device here");
+            snprintf(reason, size, "chosen: %s%s", count == 1 ? "the only device" : "the best kind of device here", caution(&devices[i]));
         else if (asked)
             snprintf(reason, size, "not chosen: %s asks for \"%.100s\"", from, asked);
         else if (chosen >= 0 && rank(&devices[i]) == rank(&devices[chosen]))
             snprintf(reason, size, "not chosen: as good as device %d, which comes first", chosen);
         else
-            snprintf(reason, size, "not chosen: %s comes after %s", rank(&devices[i]) < 0 ? "a device that only compiles" : infos[i].type,
+            snprintf(reason, size, "not chosen: %s comes after %s", rank(&devices[i]) < 0 ? "a driver without its card" : infos[i].type,
                      chosen >= 0 ? devices[chosen].caps.type : "others");
     }
 }
