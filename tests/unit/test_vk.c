@@ -511,6 +511,35 @@ static void dry_list_equals_the_real_one(void **state) {
     tlvk__device_destroy(dry);
 }
 
+typedef struct told { int executables; uint32_t group; bool other; } told;
+
+static void on_executable(const tlvk__executable *e, void *user) {
+    told *t = user;
+    t->executables++;
+    t->other = t->other || strcmp(e->shader, "test_axpy") != 0 || strcmp(e->specs[0].name, "WG") != 0 || e->specs[1].name;
+    t->group = e->specs[0].value;
+    for (int i = 0; i < e->statistic_count; i++)
+        assert_true(e->statistics[i].name[0] && isfinite(e->statistics[i].value));
+}
+
+/* A device made to be inspected compiles and runs nothing; every pipeline is told, and one that is used twice once (in some drivers as several executables). */
+static void pipelines_are_told(void **state) {
+    (void)state;
+    tlvk__device *d = open_device(&(tlvk__device_desc){.inspect = true});
+    tlvk__buffer *x = make_buffer(d, BYTES), *y = make_buffer(d, BYTES);
+    told t = {0};
+    OK(tlvk__device_executables(d, on_executable, &t));
+    assert_int_equal(t.executables, 0);
+    tlvk__recording *rec = record_chain(d, x, y, NULL);
+    OK(tlvk__recording_run(rec));
+    OK(tlvk__device_executables(d, on_executable, &t));
+    assert_true(t.executables >= 1 && t.executables <= 4 && t.group > 0 && !t.other);
+    tlvk__recording_destroy(rec);
+    tlvk__buffer_destroy(x);
+    tlvk__buffer_destroy(y);
+    tlvk__device_destroy(d);
+}
+
 static void run_chain_of(void *device) { run_chain(device); }
 
 static void two_devices_at_once(void **state) {
@@ -707,7 +736,7 @@ int main(void) {
         cmocka_unit_test(idle_time_is_between_recordings),
         cmocka_unit_test(large_groups_are_folded), cmocka_unit_test(texels_are_read), cmocka_unit_test(transfers_arrive),
         cmocka_unit_test(wrong_dispatches_are_refused), cmocka_unit_test(fills_and_copies_are_checked), cmocka_unit_test(hazards_are_seen_by_byte),
-        cmocka_unit_test(too_much_memory_is_refused), cmocka_unit_test(dry_list_equals_the_real_one), cmocka_unit_test(two_devices_at_once),
+        cmocka_unit_test(too_much_memory_is_refused), cmocka_unit_test(dry_list_equals_the_real_one), cmocka_unit_test(two_devices_at_once), cmocka_unit_test(pipelines_are_told),
         cmocka_unit_test(devices_are_listed_and_chosen), cmocka_unit_test(limits_only_lower),
         cmocka_unit_test(pipelines_are_kept_on_disk), cmocka_unit_test(validator_is_silent),
         cmocka_unit_test(validator_sees_a_missing_barrier),

@@ -1,0 +1,103 @@
+# common.sh - what the lanes share; sourced by each, which has set $lane to its name. A lane prepares its driver in $home, outside the tree, runs what it can,
+# and leaves one line of JSON per device in $results, which lane.py's table reads. What it downloaded stays for the next time.
+set -eu
+tree=$(cd "$(dirname "$0")/../.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/tlvk-lanes
+home=$cache/$lane
+results=$cache/results/$lane.jsonl
+build=${TLVK_LANE_BUILD:-$tree/build/${TLVK_PRESET:-release}}
+mkdir -p "$home" "$cache/results"
+: >"$results"
+unset VK_DRIVER_FILES VK_LOADER_DRIVERS_SELECT TLVK_DEVICE
+# Kernels of one lane are not another's: each compiles its own.
+XDG_CACHE_HOME=$home/cache
+export XDG_CACHE_HOME
+
+lane_py() { python3 "$tree/tests/lanes/lane.py" "$@"; }
+
+say() { printf 'lanes: %s: %s\n' "$lane" "$*" >&2; }
+
+# absent WHY: the driver could not be had. That is said in the table; it is no pass.
+absent() {
+    say "not run: $*"
+    lane_py absent "$lane" "$*" >>"$results"
+    exit 0
+}
+
+# package NAME FOLDER: the files of a Debian package, unpacked into FOLDER, without installing it.
+package() {
+    if [ -e "$2/unpacked" ]; then return 0; fi
+    command -v apt-get >/dev/null && command -v dpkg >/dev/null || absent "needs apt-get and dpkg to fetch $1"
+    rm -rf "$2"
+    mkdir -p "$2"
+    (cd "$2" && { apt-get download "$1" || { apt-get update && apt-get download "$1"; }; } >"$2/download.log" 2>&1) || absent "the package $1 could not be downloaded"
+    dpkg -x "$2"/*.deb "$2"
+    rm -f "$2"/*.deb
+    touch "$2/unpacked"
+}
+
+# values DEVICE [OPTION...]: the self-test and the test of whole trainings on the driver of the environment, and the line of the table.
+values() {
+    device=$1
+    shift
+    began=$(date +%s)
+    "$build/apps/tlvk" devices >"$home/devices.txt" 2>&1 || absent "the driver shows no usable device: $(tail -n 1 "$home/devices.txt")"
+    status=0
+    "$build/apps/tlvk" selftest --json "$@" >"$home/selftest.jsonl" 2>"$home/selftest.log" || status=$?
+    echo "{\"exit\": $status}" >>"$home/selftest.jsonl"
+    training=FAILED
+    if TLVK_TEST_TEMP=$home "$build/tests/test_training" >"$home/training.log" 2>&1 && ! grep -q SKIPPED "$home/training.log"; then training=passed; fi
+    lane_py values "$lane" "$device" "$home/selftest.jsonl" "$home/devices.txt" "$training" $(($(date +%s) - began)) >>"$results"
+}
+
+# compiles DEVICE LIMITS [OPTION...]: every pipeline of the networks and operations, compiled by the driver of the environment, against the limits kept in the
+# tree ("-": none), and the line of the table.
+compiles() {
+    device=$1 limits=$2
+    shift 2
+    began=$(date +%s)
+    status=0
+    "$build/tests/lane_statistics" "$@" >"$home/$device.jsonl" 2>"$home/$device.log" || status=$?
+    lane_py statistics "$lane" "$device" "$home/$device.jsonl" "$home/$device.log" "$limits" "$status" $(($(date +%s) - began)) >>"$results"
+}
+
+# --- a Debian 13 with Mesa 26.1, and Mesa 25.0 beside it -----------------------------------------------------------------------------------------
+
+root=$cache/trixie-mesa
+# in_root COMMAND...: in that system, made by debian.sh when it is not there, kept for the next time; each command in a shell of its own.
+in_root() { XDG_CACHE_HOME=${cache%/tlvk-lanes} TLVK_LANE_KEEP=1 TLVK_LANE_NAME=trixie-mesa sh "$tree/tests/lanes/debian.sh" trixie "$@"; }
+
+# open_root: the system with the drivers, and the last commit of this tree built in /src/kept-build; what is unchanged is not built again.
+open_root() {
+    [ "$(id -u)" = 0 ] || absent "wants to be root, for debootstrap and chroot"
+    command -v debootstrap >/dev/null || absent "wants debootstrap"
+    if [ ! -e "$root/opt/mesa25/driver/usr" ]; then
+        in_root "echo 'deb http://deb.debian.org/debian trixie-backports main' >/etc/apt/sources.list.d/backports.list && apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -t trixie-backports mesa-vulkan-drivers &&
+            mkdir -p /opt/mesa25 && cd /opt/mesa25 && apt-get download -t trixie mesa-vulkan-drivers && dpkg -x mesa-vulkan-drivers_25*.deb driver" \
+            >"$home/root.log" 2>&1 || absent "Debian 13 with its backports could not be made: $(tail -n 1 "$home/root.log")"
+    fi
+    if [ ! -d "$root/src/kept/.git" ]; then git clone -q "$tree" "$root/src/kept"; fi
+    git -C "$root/src/kept" fetch -q "$tree" HEAD && git -C "$root/src/kept" checkout -qf FETCH_HEAD
+    mkdir -p "$root/src/out"
+    in_root "cd /src/kept && ./run setup build test && cmake -G Ninja -S . -B /src/kept-build -DCMAKE_BUILD_TYPE=Release &&
+        cmake --build /src/kept-build --target tlvk_command lane_statistics test_training test_conv test_mixed test_vk test_plan" \
+        >"$home/build.log" 2>&1 || { lane_py broken "$lane" "the build in Debian 13 failed: $home/build.log" >>"$results"; exit 1; }
+}
+
+# icd NAME: Mesa 25.0's driver of that name for the loader in the system, and its path there.
+icd() {
+    printf '{"ICD": {"api_version": "1.3.0", "library_path": "/opt/mesa25/driver/usr/lib/x86_64-linux-gnu/libvulkan_%s.so"}, "file_format_version": "1.0.0"}\n' "$1" \
+        >"$root/opt/mesa25/$1.json"
+    echo "/opt/mesa25/$1.json"
+}
+
+# compiles_in_root DEVICE LIMITS ENVIRONMENT [OPTION...]: as compiles, in that system.
+compiles_in_root() {
+    device=$1 limits=$2 environment=$3
+    shift 3
+    began=$(date +%s)
+    status=0
+    in_root "env $environment /src/kept-build/tests/lane_statistics $* >/src/out/$device.jsonl 2>/src/out/$device.log" >"$home/in-root.log" 2>&1 || status=$?
+    lane_py statistics "$lane" "$device" "$root/src/out/$device.jsonl" "$root/src/out/$device.log" "$limits" "$status" $(($(date +%s) - began)) >>"$results"
+}

@@ -1,0 +1,188 @@
+"""Results of the lanes: one line of JSON per device, and the table made of them.
+
+    lane.py values LANE DEVICE SELFTEST DEVICES TRAINING SECONDS    from `tlvk selftest --json` and `tlvk devices`
+    lane.py statistics LANE DEVICE OUTPUT LOG LIMITS STATUS SECONDS from lane_statistics; LIMITS "-": none
+    lane.py absent LANE WHY, lane.py broken LANE WHY
+    lane.py table RESULTS MARKDOWN                                  prints the table, writes it into the file, and fails where a lane failed
+
+A file of limits has a line for each device and shader: the most registers, the least waves, and the most spilled registers of all its pipelines. One
+with fewer waves or more spills fails; so does a shader that no line knows, until `--accept` has written the file anew.
+"""
+
+import json
+import os
+import sys
+
+ORDER = ["lavapipe", "swiftshader", "radv", "mesa26", "radv25", "anv"]
+# By what the drivers call them: RADV, ANV.
+REGISTERS = ["VGPRs", "Max live registers"]
+SPILLS = ["Spilled VGPRs", "Spilled SGPRs", "Spill Count"]
+SCRATCH = ["Scratch size", "Scratch Memory Size"]
+WAVES = ["Subgroups per SIMD"]
+COLUMNS = [("compiles", "compiles"), ("values", "values"), ("gradients", "gradients"), ("training", "training run"), ("mixed", "mixed precision"),
+           ("worst", "worst error/bound"), ("spills", "spills"), ("waves", "least waves"), ("seconds", "seconds")]
+BEGIN, END = "<!-- lanes: begin -->", "<!-- lanes: end -->"
+
+
+def lines_of(path):
+    rows = []
+    with open(path) as file:
+        for line in file:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:  # a driver that crashed cuts a line off
+                pass
+    return rows
+
+
+def emit(row):
+    print(json.dumps(row))
+    words = ", ".join(f"{name} {row[k]}" for k, name in COLUMNS if row.get(k) not in (None, ""))
+    print(f"lanes: {row['lane']}: {row['device']}: {words}{' ' + row['why'] if row.get('why') else ''}", file=sys.stderr)
+    for text in row.get("failures", [])[:20]:
+        print(f"lanes: {row['lane']}: FAILED: {text}", file=sys.stderr)
+
+
+def told(cases):
+    failed = sum(not c["ok"] for c in cases)
+    if not cases:
+        return ""
+    return f"{failed} of {len(cases)} FAILED" if failed else f"{len(cases)} cases"
+
+
+def values(lane, device, selftest, devices, training, seconds):
+    lines = lines_of(selftest)
+    cases = [c for c in lines if "case" in c]
+    whole = any(c.get("exit") in (0, 1) for c in lines)  # 1: cases failed
+    mixed = [c for c in cases if c["case"].endswith(", mixed precision")]
+    plain = [c for c in cases if c not in mixed]
+    # A case checks forward first, and its message begins with the pass that was wrong.
+    wrong_forward = [c for c in plain if not c["ok"] and (c.get("message") or "").startswith("forward")]
+    row = {"lane": lane, "device": device, "training": training, "mixed": told(mixed) or "not offered", "seconds": int(seconds)}
+    row["values"] = told(plain) if wrong_forward or not plain else f"{len(plain)} cases"
+    row["gradients"] = told(plain) if len([c for c in plain if not c["ok"]]) > len(wrong_forward) else f"{len(plain)} cases"
+    if not plain or not whole:
+        row["values"] = row["gradients"] = "FAILED: the self-test broke off"
+    ratios = [c["max_error"] / c["bound"] for c in cases if c["bound"] and isinstance(c["max_error"], (int, float))]
+    row["worst"] = round(max(ratios, default=0), 3)
+    row["failures"] = [f"{c['case']}: {c.get('message') or c['max_error']}" for c in cases if not c["ok"]]
+    with open(devices) as file:
+        row["driver"] = " / ".join(line.strip() for line in file if line.strip())[:400]
+    emit(row)
+
+
+def first(statistics, names):
+    return sum(int(statistics.get(name, 0)) for name in names)
+
+
+def read_limits(path):
+    limits = {}
+    if os.path.exists(path):
+        with open(path) as file:
+            for line in file:
+                words = line.split("#")[0].split()
+                if words:
+                    limits[words[0], words[1]] = tuple(int(word) for word in words[2:])
+    return limits
+
+
+def write_limits(path, device, found):
+    limits = {key: value for key, value in read_limits(path).items() if key[0] != device}
+    limits.update({(device, shader): value for shader, value in found.items()})
+    with open(path, "w") as file:
+        file.write("# device, shader: most registers, least waves per SIMD, most spilled registers, of all pipelines that lane_statistics makes of it.\n"
+                   "# Written by tests/lanes/radv.sh --accept.\n")
+        for (name, shader), value in sorted(limits.items()):
+            file.write(f"{name} {shader} {' '.join(str(v) for v in value)}\n")
+
+
+def compare(device, found, limits):
+    worse = []
+    for shader, (registers, waves, spills) in sorted(found.items()):
+        if (device, shader) not in limits:
+            worse.append(f"{shader}: no limit is known; see radv.sh --accept")
+            continue
+        most, least, most_spills = limits[device, shader]
+        if waves < least:
+            worse.append(f"{shader}: {waves} waves of {registers} registers; the limit is {least} waves, of {most} registers")
+        if spills > most_spills:
+            worse.append(f"{shader}: {spills} spilled registers; the limit is {most_spills}")
+    return worse
+
+
+def statistics(lane, device, output, log, limits, status, seconds):
+    rows = lines_of(output)
+    pipelines = [r for r in rows if "shader" in r]
+    failures = [f"{r['what']}: {r['failed']}" for r in rows if "what" in r]
+    summary = next((r for r in rows if "executables" in r), None)
+    row = {"lane": lane, "device": device, "seconds": int(seconds)}
+    if not summary:
+        with open(log) as file:
+            last = file.read().strip().splitlines()[-1:] or ["nothing"]
+        failures.append(f"broke off (status {status}) after: {last[0]}")
+    found = {}
+    for r in pipelines:
+        s = r["statistics"]
+        registers, waves, spills = first(s, REGISTERS), first(s, WAVES), first(s, SPILLS) + (1 if first(s, SCRATCH) and not first(s, SPILLS) else 0)
+        before = found.get(r["shader"], (0, 1 << 20, 0))
+        found[r["shader"]] = (max(before[0], registers), min(before[1], waves), max(before[2], spills))
+    spilling = sorted(shader for shader, f in found.items() if f[2])
+    row["compiles"] = f"{len(failures)} FAILED" if failures else f"{len(pipelines)} pipelines"
+    row["spills"] = sum(1 for r in pipelines if first(r["statistics"], SPILLS) or first(r["statistics"], SCRATCH))
+    row["waves"] = min((f[1] for f in found.values() if f[1]), default="")
+    if summary:
+        row["driver"] = f"{summary['device']}, {summary['driver']}"
+    if limits != "-" and pipelines:
+        if os.environ.get("TLVK_LANE_ACCEPT"):
+            write_limits(limits, device, found)
+        worse = compare(device, found, read_limits(limits))
+        if worse:
+            row["spills"] = f"{row['spills']}, {len(worse)} shaders FAILED their limits"
+        failures += worse
+    if spilling:
+        row["why"] = "spills: " + ", ".join(spilling)
+    row["failures"] = failures
+    emit(row)
+
+
+def absent(lane, why):
+    print(json.dumps({"lane": lane, "device": "", "why": "not run: " + why}))
+
+
+def broken(lane, why):
+    emit({"lane": lane, "device": "", "compiles": "FAILED", "why": why})
+
+
+def rows_of(folder):
+    rows = []
+    for lane in ORDER:
+        path = os.path.join(folder, lane + ".jsonl")
+        rows += (lines_of(path) if os.path.exists(path) else []) or [{"lane": lane, "device": "", "why": "not run"}]
+    return rows
+
+
+def table(folder, markdown):
+    rows = rows_of(folder)
+    lines = ["| lane | device | " + " | ".join(name for _, name in COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    failed = 0
+    for row in rows:
+        cells = [str(row.get(key, "")) for key, _ in COLUMNS]
+        failed += any("FAILED" in cell for cell in cells)
+        device = row.get("driver", row["device"]).split(" / ")[0].lstrip("* ").strip() or row.get("why", "")
+        lines.append(f"| {row['lane']} | {row['device']}{': ' if row['device'] else ''}{device} | " + " | ".join(cell or "-" for cell in cells) + " |")
+    text = "\n".join(lines)
+    print(text)
+    with open(markdown) as file:
+        before = file.read()
+    begin, end = before.index(BEGIN) + len(BEGIN), before.index(END)
+    with open(markdown, "w") as file:
+        file.write(before[:begin] + "\n" + text + "\n" + before[end:])
+    sys.exit(1 if failed else 0)
+
+
+COMMANDS = {"values": values, "statistics": statistics, "absent": absent, "broken": broken, "table": table}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
+    COMMANDS[sys.argv[1]](*sys.argv[2:])
