@@ -4,7 +4,9 @@
 #   //@ variant <suffix> -DNAME=VALUE ...
 # make it shaders <base>_<suffix> instead, each compiled with those macros. Lines of the form
 #   //@ variant-with NAME <suffix> -DNAME=VALUE ...
-# do so where TLVK_WITH_NAME is true: what not every glslang can compile.
+# do so where TLVK_WITH_NAME is true: what not every glslang can compile. Lines of the form
+#   //@ variant-and-pairs <suffix> -DNAME=VALUE ...
+# make a second shader <base>_<suffix>_pairs with -DPAIRS too, which stands for the first where caps.pair_stores says so (engine/vk/pipeline.c).
 # Names (OpName), unused specialization constants and unused bindings are kept: pipelines are specialized by name and checked by reflection.
 
 set(TLVK_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/embed_shader.cmake)
@@ -73,6 +75,12 @@ function(tlvk_embed_shaders target)
       if(TLVK_WITH_${CMAKE_MATCH_1})
         list(APPEND variants "//@ variant ${CMAKE_MATCH_2}")
       endif()
+    endforeach()
+    file(STRINGS ${source} doubled REGEX "^//@ variant-and-pairs ")
+    foreach(variant IN LISTS doubled)
+      string(REGEX REPLACE "^//@ variant-and-pairs +([a-z0-9_]+)" "//@ variant \\1" plain "${variant}")
+      string(REGEX REPLACE "^//@ variant-and-pairs +([a-z0-9_]+)" "//@ variant \\1_pairs -DPAIRS" pairs "${variant}")
+      list(APPEND variants "${plain}" "${pairs}")
     endforeach()
     if(NOT variants)
       tlvk_compile_shader(${folder} ${base} ${source})

@@ -1,6 +1,6 @@
 #version 450
 // y = f((x - mean[c]) * scale[c] + shift[c] (+ r)), with the vectors of batch_norm_finish.comp and f an activation.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -15,7 +15,7 @@ layout(constant_id = 2) const int RESIDUAL = 0; // r is added
 TLVK_READ_BUFFER_IN_PLACE(0, x);
 layout(binding = 1, std430) readonly restrict buffer Stats { vec4 stats[]; };
 TLVK_READ_BUFFER_IN_PLACE(2, r);
-layout(binding = 3, std430) writeonly buffer Y { vec4 y[]; };
+writeonly TLVK_WRITE_BUFFER(3, y);
 layout(push_constant) uniform Push { int base[4]; int items; int columns, rows, blocks, block_rows, c; float alpha, max_value, threshold; } push;
 #include "batch_norm.glsl"
 
@@ -29,7 +29,7 @@ void one(Column o, int at) {
     if (KIND != TLVK_ACT_LINEAR)
         for (int k = 0; k < 4; k++)
             z[k] = tlvk_activate(KIND, push.alpha, push.max_value, push.threshold, z[k]);
-    y[push.base[3] + at] = MASK != 0 ? tlvk_keep_channels(z, uint(o.index), uint(push.c)) : z;
+    TLVK_WRITE(y, push.base[3] + at, MASK != 0 ? tlvk_keep_channels(z, uint(o.index), uint(push.c)) : z);
 }
 
 void main() {

@@ -1,7 +1,7 @@
 #version 450
 // dx = scale * (dz - (sum dz + xhat * sum(dz * xhat)) / count), dz the gradient before the activation: the gradient through batch statistics
 // (Ioffe and Szegedy, 2015, section 3). dx may be dy where nothing is added.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -13,7 +13,7 @@ layout(constant_id = 1) const int ACCUMULATE = 0;
 TLVK_READ_BUFFER_IN_PLACE(0, dy);
 TLVK_READ_BUFFER(1, x);
 layout(binding = 2, std430) readonly restrict buffer Stats { vec4 stats[]; };
-layout(binding = 3, std430) buffer Dx { vec4 dx[]; };
+TLVK_WRITE_BUFFER(3, dx);
 layout(push_constant) uniform Push {
     int base[4]; int items; int columns, rows, blocks, block_rows; float alpha, max_value, threshold; float inverse_count;
 } push;
@@ -27,7 +27,7 @@ void one(Column c, int g_at, int x_at, int to) {
     vec4 centered = TLVK_READ(x, x_at) - c.mean;
     vec4 v = gradient_before(TLVK_READ(dy, g_at), centered, c.scale, c.shift);
     v = c.scale * (v - (c.plain + centered * c.scaled));
-    dx[to] = ACCUMULATE != 0 ? dx[to] + v : v;
+    TLVK_WRITE(dx, to, ACCUMULATE != 0 ? TLVK_READ_BACK(dx, to) + v : v);
 }
 
 void main() {

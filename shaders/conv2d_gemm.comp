@@ -4,12 +4,12 @@
 // Backward-data: C = dx of one stride phase, A = dy, B = w read with rows and columns exchanged (B_BY_COLUMNS).
 // RESIDUAL: r, of the size of C, is added to the product, before the activation where there is one; it may be C itself.
 // A tile's lanes, loops and bits: gemm_tile.glsl. Recorded by engine/ops/gemm.c, which explains the numbers.
-//@ variant sgb_texel_packed -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE
-//@ variant sgb_texel_rows -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE
-//@ variant sgb_texel_packed_residual -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE -DRESIDUAL
-//@ variant sgb_texel_rows_residual -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE -DRESIDUAL
-//@ variant sgb_texel_columns -DCORE_SGB -DTEXEL -DB_BY_COLUMNS
-//@ variant sgb_texel_columns_residual -DCORE_SGB -DTEXEL -DB_BY_COLUMNS -DRESIDUAL
+//@ variant-and-pairs sgb_texel_packed -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE
+//@ variant-and-pairs sgb_texel_rows -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE
+//@ variant-and-pairs sgb_texel_packed_residual -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE -DRESIDUAL
+//@ variant-and-pairs sgb_texel_rows_residual -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE -DRESIDUAL
+//@ variant-and-pairs sgb_texel_columns -DCORE_SGB -DTEXEL -DB_BY_COLUMNS
+//@ variant-and-pairs sgb_texel_columns_residual -DCORE_SGB -DTEXEL -DB_BY_COLUMNS -DRESIDUAL
 //@ variant sgb_packed -DCORE_SGB -DB_PACKED -DEPILOGUE
 //@ variant sgb_rows -DCORE_SGB -DB_ROWS -DEPILOGUE
 //@ variant sgb_packed_residual -DCORE_SGB -DB_PACKED -DEPILOGUE -DRESIDUAL
@@ -44,7 +44,7 @@ layout(push_constant) uniform Push {
 
 TLVK_READ_BUFFER(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) buffer C { vec4 c[]; };
+TLVK_WRITE_BUFFER(2, c);
 #ifdef EPILOGUE
 layout(binding = 3, std430) readonly restrict buffer E { vec4 e[]; };
 #include "epilogue.glsl"

@@ -2,7 +2,7 @@
 // conv2d_weights.comp - weight gradient of a convolution as a matrix product: C = dw, rows (tap, input channel), columns output channels,
 // k = output pixels in ascending order. The pixels are cut into splits of whole chunks; with several splits C is their partial sums one
 // behind the other, which sum_parts.comp adds in order.
-//@ variant sgb_texel -DCORE_SGB -DTEXEL
+//@ variant-and-pairs sgb_texel -DCORE_SGB -DTEXEL
 //@ variant sgb -DCORE_SGB
 //@ variant portable
 //@ variant-with COOPERATIVE_MATRIX coop -DCORE_COOP
@@ -25,7 +25,7 @@ layout(push_constant) uniform Push {
 
 TLVK_READ_BUFFER(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) restrict buffer C { vec4 c[]; };
+restrict TLVK_WRITE_BUFFER(2, c);
 
 #include "gemm_a_taps.glsl"
 

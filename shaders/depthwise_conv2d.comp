@@ -3,7 +3,7 @@
 // Forward: a = x, b = w. Backward-data, one stride phase: a = dy, b = w with its taps in reverse, no epilogue.
 // One invocation makes OY x OX neighbouring outputs of four channels, so that what they share of `a` is read once. All taps are unrolled; the
 // recorder cuts larger kernels. Channels run fastest over invocations.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -36,7 +36,7 @@ layout(push_constant) uniform Push {
 
 TLVK_READ_BUFFER(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) restrict buffer C { vec4 c[]; };
+restrict TLVK_WRITE_BUFFER(2, c);
 layout(binding = 3, std430) readonly restrict buffer E { vec4 e[]; };
 #include "epilogue.glsl"
 #include "depthwise.glsl"
@@ -75,8 +75,8 @@ void main() {
                 int at = push.c_base + n * push.c_n + y * push.c_y + x * push.c_x + vec;
                 vec4 v = acc[oy * OX + ox];
                 if (ACCUMULATE != 0)
-                    v = c[at] + v;
-                c[at] = epilogue_apply(s, v);
+                    v = TLVK_READ_BACK(c, at) + v;
+                TLVK_WRITE(c, at, epilogue_apply(s, v));
             }
         }
 }

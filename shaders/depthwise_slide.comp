@@ -4,7 +4,7 @@
 // read once. A step takes in IN_Y x IN_X pixels of `a` and makes OUT_Y x OUT_X of c.
 // Forward: IN is the stride, OUT 1. Backward-data (FLIP), a = dy: IN 1, OUT the stride, so that all stride phases are made together; window row v of
 // output phase r meets the tap r + OUT * (window rows - 1 - v), and the last of these taps may lie behind the kernel.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -37,7 +37,7 @@ layout(push_constant) uniform Push {
 
 TLVK_READ_BUFFER(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) restrict buffer C { vec4 c[]; };
+restrict TLVK_WRITE_BUFFER(2, c);
 layout(binding = 3, std430) readonly restrict buffer E { vec4 e[]; };
 #include "epilogue.glsl"
 
@@ -89,7 +89,7 @@ void main() {
                 int to_y = step * OUT_Y + push.c_y + oy, to_x = bx * BX * OUT_X + push.c_x + ox;
                 if (uint(to_y) < uint(push.c_h) && uint(to_x) < uint(push.c_w)) {
                     int at = push.c_base + ((n * push.c_h + to_y) * push.c_w + to_x) * push.vecs + vec;
-                    c[at] = epilogue_apply(s, ACCUMULATE != 0 ? c[at] + acc : acc);
+                    TLVK_WRITE(c, at, epilogue_apply(s, ACCUMULATE != 0 ? TLVK_READ_BACK(c, at) + acc : acc));
                 }
             }
         [[unroll]] for (int v = 0; v < KEPT; v++)

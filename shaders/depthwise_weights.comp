@@ -2,7 +2,7 @@
 // depthwise_weights.comp - weight gradient of a depthwise convolution: c[part][tap][channel] = sum over the part's outputs of a * b, a = x at the
 // tap, b = dy. One invocation walks one part for four channels and all KH x KW taps, OX outputs of a row at a time, so that what the taps share
 // of `a` is read once. sum_parts.comp adds the parts in order.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -31,7 +31,7 @@ layout(push_constant) uniform Push {
 
 TLVK_READ_BUFFER(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) writeonly restrict buffer C { vec4 c[]; };
+writeonly restrict TLVK_WRITE_BUFFER(2, c);
 #include "depthwise.glsl"
 
 void main() {
@@ -72,5 +72,5 @@ void main() {
     }
     [[unroll]] for (int ty = 0; ty < KH; ty++)
         [[unroll]] for (int tx = 0; tx < KW; tx++)
-            c[push.c_base + part * push.c_part + push.c_first + ty * push.c_tap_y + tx * push.c_vecs + vec] = acc[ty * KW + tx];
+            TLVK_WRITE(c, push.c_base + part * push.c_part + push.c_first + ty * push.c_tap_y + tx * push.c_vecs + vec, acc[ty * KW + tx]);
 }

@@ -28,7 +28,9 @@ float epilogue_activate(Epilogue s, float x) { return tlvk_activate(ACTIVATION, 
 vec4 epilogue_activate(Epilogue s, vec4 v) {
     if (ACTIVATION == 0)
         return mix(s.alpha * (v - s.threshold), min(v, s.max_value), greaterThan(v, vec4(s.threshold)));
-    return vec4(epilogue_activate(s, v.x), epilogue_activate(s, v.y), epilogue_activate(s, v.z), epilogue_activate(s, v.w));
+    for (int i = 0; i < 4; i++) // left to the driver to unroll, so that the functions stand here once
+        v[i] = epilogue_activate(s, v[i]);
+    return v;
 }
 
 // The lanes behind the last column stay zero.

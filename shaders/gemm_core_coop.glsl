@@ -116,14 +116,14 @@ void gemm_start() {
 void store_element(int row, int column, vec4 v) {
     bool inside = row >= 0 && column < push.c_vecs;
     if (ACCUMULATE != 0 && inside)
-        v = c[row + column] + v;
+        v = TLVK_READ_BACK(c, row + column) + v;
 #ifdef EPILOGUE
     v = C_EPILOGUE(epilogue_of(column, push.c_vecs), v, row + column, inside);
 #elif defined(RESIDUAL)
     v += C_RESIDUAL(row + column, inside);
 #endif
     if (inside)
-        c[row + column] = v;
+        TLVK_WRITE(c, row + column, v);
 }
 
 void gemm_store(int col0) {

@@ -74,13 +74,13 @@ void gemm_store(int col0) {
         bool inside = row >= 0 && column < push.c_vecs;
         vec4 v = acc[i];
         if (ACCUMULATE != 0 && inside)
-            v = c[row + column] + v;
+            v = TLVK_READ_BACK(c, row + column) + v;
 #ifdef EPILOGUE
         v = C_EPILOGUE(s, v, row + column, inside);
 #elif defined(RESIDUAL)
         v += C_RESIDUAL(row + column, inside);
 #endif
         if (inside)
-            c[row + column] = v;
+            TLVK_WRITE(c, row + column, v);
     }
 }

@@ -1,7 +1,7 @@
 #version 450
 // optimizer_update.comp - one optimizer step of one chunk: a workgroup per block of 1024 floats, an invocation per vec4 (or two).
 // Formulas: keras/src/optimizers/{adam,adamw,sgd,rmsprop}.py; order of clipping, decay and update: base_optimizer.py, _backend_apply_gradients.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant plain
 //@ variant few -DTEXEL -DFEW
 #extension GL_GOOGLE_include_directive : require
@@ -25,11 +25,11 @@ layout(constant_id = 7) const uint SCALED = 0;      // factors[] begins with wha
 const uint KIND_ADAM = 0, KIND_SGD = 1, KIND_RMSPROP = 2;
 const uint CLIP_NONE = 0, CLIP_VALUE = 1, CLIP_NORM = 2, CLIP_GLOBAL = 3;
 
-layout(binding = 0) buffer W { vec4 w[]; };
+TLVK_WRITE_BUFFER(0, w);
 TLVK_READ_BUFFER(1, dw);
-layout(binding = 2) buffer First { vec4 first[]; };   // Adam m, SGD momentum, RMSprop velocity
-layout(binding = 3) buffer Second { vec4 second[]; }; // Adam v, RMSprop momentum
-layout(binding = 4) buffer Third { vec4 third[]; };   // Adam largest v, RMSprop average gradient
+TLVK_WRITE_BUFFER(2, first);  // Adam m, SGD momentum, RMSprop velocity
+TLVK_WRITE_BUFFER(3, second); // Adam v, RMSprop momentum
+TLVK_WRITE_BUFFER(4, third);  // Adam largest v, RMSprop average gradient
 TLVK_READ_BUFFER(5, table); // two for each block: l1, l2, weight decay, factor of the rate; number of the variable
 #ifdef FEW // four storage buffers are left, w and the three parts
 TLVK_READ_BUFFER(6, params);
@@ -54,9 +54,9 @@ layout(push_constant) uniform Push {
 };
 
 #ifdef IN_STORAGE
-vec4 read_w(uint i) { return w[i]; }
-vec4 read_first(uint i) { return first[i]; }
-vec4 read_second(uint i) { return second[i]; }
+vec4 read_w(uint i) { return TLVK_READ_BACK(w, i); }
+vec4 read_first(uint i) { return TLVK_READ_BACK(first, i); }
+vec4 read_second(uint i) { return TLVK_READ_BACK(second, i); }
 #else
 vec4 read_w(uint i) { return TLVK_READ(w_read, int(i)); }
 vec4 read_first(uint i) { return TLVK_READ(first_read, int(i)); }
@@ -78,11 +78,11 @@ vec4 adam(vec4 g, uint i, float rate) {
     vec4 m = read_first(first_base + i), v = read_second(second_base + i);
     m += (g - m) * gain_1;
     v += (g * g - v) * gain_2;
-    first[first_base + i] = m;
-    second[second_base + i] = v;
+    TLVK_WRITE(first, first_base + i, m);
+    TLVK_WRITE(second, second_base + i, v);
     if (AMSGRAD != 0) {
-        v = max(third[third_base + i], v);
-        third[third_base + i] = v;
+        v = max(TLVK_READ_BACK(third, third_base + i), v);
+        TLVK_WRITE(third, third_base + i, v);
     }
     return -(m * rate) / (sqrt(v) + epsilon);
 }
@@ -91,23 +91,23 @@ vec4 sgd(vec4 g, uint i, float rate) {
     if (MOMENTUM == 0)
         return -(g * rate);
     vec4 m = read_first(first_base + i) * decay_1 - g * rate;
-    first[first_base + i] = m;
+    TLVK_WRITE(first, first_base + i, m);
     return NESTEROV != 0 ? m * decay_1 - g * rate : m;
 }
 
 vec4 rmsprop(vec4 g, uint i, float rate) {
     vec4 v = decay_2 * read_first(first_base + i) + gain_2 * (g * g);
-    first[first_base + i] = v;
+    TLVK_WRITE(first, first_base + i, v);
     vec4 under_root = v + epsilon;
     if (CENTERED != 0) {
-        vec4 average = decay_2 * third[third_base + i] + gain_2 * g;
-        third[third_base + i] = average;
+        vec4 average = decay_2 * TLVK_READ_BACK(third, third_base + i) + gain_2 * g;
+        TLVK_WRITE(third, third_base + i, average);
         under_root = v - average * average + epsilon;
     }
     vec4 increment = rate * g / sqrt(under_root);
     if (MOMENTUM != 0) {
         increment += decay_1 * read_second(second_base + i);
-        second[second_base + i] = increment;
+        TLVK_WRITE(second, second_base + i, increment);
     }
     return -increment;
 }
@@ -142,7 +142,7 @@ void update(uint i, BlockRow row) {
         weight += sgd(g, i, rate);
     else
         weight += rmsprop(g, i, rate);
-    w[w_base + i] = weight;
+    TLVK_WRITE(w, w_base + i, weight);
 }
 
 void main() {

@@ -1,6 +1,6 @@
 #version 450
 // y[oy][ox] = x[oy - top][ox - left] where that is inside, else 0: padding with top, left > 0, cropping with top, left < 0.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -9,7 +9,7 @@
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint ACCUMULATE = 0;
 TLVK_READ_BUFFER(0, x);
-layout(binding = 1) buffer Y { vec4 y[]; };
+TLVK_WRITE_BUFFER(1, y);
 layout(push_constant) uniform Push { uint base[2]; uint items; uint columns; uint h, w, oh, ow; int top, left; };
 
 void main() {
@@ -20,8 +20,8 @@ void main() {
     int ix = int(t % ow) - left;
     t /= ow;
     int iy = int(t % oh) - top;
-    vec4 v = ACCUMULATE != 0 ? y[base[1] + i] : vec4(0.0);
+    vec4 v = ACCUMULATE != 0 ? TLVK_READ_BACK(y, base[1] + i) : vec4(0.0);
     if (iy >= 0 && iy < int(h) && ix >= 0 && ix < int(w))
         v += TLVK_READ(x, int(base[0] + ((t / oh * h + uint(iy)) * w + uint(ix)) * columns + column));
-    y[base[1] + i] = v;
+    TLVK_WRITE(y, base[1] + i, v);
 }

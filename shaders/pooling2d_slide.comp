@@ -3,9 +3,9 @@
 // channels, BX windows wide. A row of a window is reduced once, and kept for the windows below that have it too.
 // With INDEX the maximum also leaves, for its gradient, which element of the window it was, row-major and the first of equal ones as in TensorFlow's CPU
 // kernel: one byte per channel.
-//@ variant max_texel -DMAXIMUM=1 -DTEXEL
+//@ variant-and-pairs max_texel -DMAXIMUM=1 -DTEXEL
 //@ variant max_plain -DMAXIMUM=1
-//@ variant average_texel -DMAXIMUM=0 -DTEXEL
+//@ variant-and-pairs average_texel -DMAXIMUM=0 -DTEXEL
 //@ variant average_plain -DMAXIMUM=0
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -23,7 +23,7 @@ const int KEPT = KH > SY ? KH - SY : 0;
 const float LOWEST = -3.4028234e38;
 
 TLVK_READ_BUFFER(0, x);
-layout(binding = 1, std430) writeonly restrict buffer Y { vec4 y[]; };
+writeonly restrict TLVK_WRITE_BUFFER(1, y);
 layout(binding = 2, std430) writeonly restrict buffer Index { uint index[]; };
 // Strips are strip_h windows high; index_n: uints from sample to sample.
 layout(push_constant) uniform Push { int base[3]; int items; int columns, h, w, oh, ow, top, left, blocks_h, blocks_w, strip_h, index_n; } push;
@@ -100,7 +100,7 @@ void main() {
             m /= float(tall * wide);
 #endif
             if (ox < push.ow)
-                y[push.base[1] + n * push.oh * push.ow * push.columns + at] = m;
+                TLVK_WRITE(y, push.base[1] + n * push.oh * push.ow * push.columns + at, m);
         }
         [[unroll]] for (int v = 0; v < KEPT; v++)
             [[unroll]] for (int b = 0; b < BX; b++) {

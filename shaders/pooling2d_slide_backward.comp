@@ -2,9 +2,9 @@
 // pooling2d_slide_backward.comp - gradient of pooling, gathered. One invocation goes down a strip of windows for four channels, BX wide; each step makes
 // the SY x SX pixels of dx that begin where a window does, from the windows over them: pixel r of a step meets row r + SY * i of the window i above it.
 // Maximum: the gradient of a window goes to the element that pooling2d_slide.comp has kept. Mean: an equal share to each element inside the image.
-//@ variant max_texel -DMAXIMUM=1 -DTEXEL
+//@ variant-and-pairs max_texel -DMAXIMUM=1 -DTEXEL
 //@ variant max_plain -DMAXIMUM=1
-//@ variant average_texel -DMAXIMUM=0 -DTEXEL
+//@ variant-and-pairs average_texel -DMAXIMUM=0 -DTEXEL
 //@ variant average_plain -DMAXIMUM=0
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -22,7 +22,7 @@ const int COLUMNS = BX + ACROSS - 1;
 
 TLVK_READ_BUFFER(0, dy);
 layout(binding = 1, std430) readonly restrict buffer Index { uint index[]; };
-layout(binding = 2, std430) restrict buffer Dx { vec4 dx[]; };
+restrict TLVK_WRITE_BUFFER(2, dx);
 // Step 0 is window first_y, first_x; there are steps_h of them downwards.
 layout(push_constant) uniform Push {
     int base[3]; int items; int columns, h, w, oh, ow, top, left, blocks_h, blocks_w, strip_h, index_n, steps_h, first_y, first_x;
@@ -77,7 +77,7 @@ void main() {
                 int y = (push.first_y + step) * SY - push.top + ry, x = (push.first_x + bx * BX) * SX - push.left + b;
                 if (uint(y) < uint(push.h) && uint(x) < uint(push.w)) {
                     int at = push.base[2] + ((n * push.h + y) * push.w + x) * push.columns + column;
-                    dx[at] = ACCUMULATE != 0 ? dx[at] + sum : sum;
+                    TLVK_WRITE(dx, at, ACCUMULATE != 0 ? TLVK_READ_BACK(dx, at) + sum : sum);
                 }
             }
         [[unroll]] for (int v = 0; v < ROWS - 1; v++)

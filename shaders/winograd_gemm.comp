@@ -2,7 +2,7 @@
 // winograd_gemm.comp - the 36 products M_p (tiles x columns) = V_p (tiles x k) * U_p (k x columns), one per position p. V comes from winograd_input.comp, U in
 // panels from winograd_weights.comp; a workgroup's block is p * panels + panel. A tile's lanes, loops and bits: gemm_tile.glsl. Recorded by
 // engine/ops/winograd.c.
-//@ variant sgb_texel -DCORE_SGB -DTEXEL
+//@ variant-and-pairs sgb_texel -DCORE_SGB -DTEXEL
 //@ variant sgb -DCORE_SGB
 //@ variant portable
 #extension GL_GOOGLE_include_directive : require
@@ -20,7 +20,7 @@ layout(push_constant) uniform Push {
 
 TLVK_READ_BUFFER(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) restrict buffer C { vec4 c[]; };
+restrict TLVK_WRITE_BUFFER(2, c);
 
 int first_row, block, b_at;
 int a_at[A_SLOTS];

@@ -2,7 +2,7 @@
 // winograd_gemm_weights.comp - the 36 products M_p (input channels x output channels) = V_p' (channels x tiles) * Y_p (tiles x channels), one per
 // position p: V and Y from winograd_input.comp, tiles in ascending order. A workgroup's block is p * panels + panel. A tile of C, its loops and
 // bits: gemm_tile.glsl. Recorded by engine/ops/winograd_weights.c.
-//@ variant sgb_texel -DCORE_SGB -DTEXEL
+//@ variant-and-pairs sgb_texel -DCORE_SGB -DTEXEL
 //@ variant sgb -DCORE_SGB
 //@ variant portable
 #extension GL_GOOGLE_include_directive : require
@@ -21,7 +21,7 @@ layout(push_constant) uniform Push {
 
 TLVK_READ_BUFFER(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) restrict buffer C { vec4 c[]; };
+restrict TLVK_WRITE_BUFFER(2, c);
 
 // Slots are four channels of a tile, as in gemm_a_taps.glsl. Channels behind the last are the last once more, and are not stored.
 const int GROUPS = TILE_ROWS / 4;

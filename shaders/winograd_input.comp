@@ -2,9 +2,9 @@
 // winograd_input.comp - 6 x 6 inputs of every tile of 4 x 4 outputs into B' d B: plane p, tile, channel; zeros outside the picture and from the last
 // channel to the end of the planes' rows. Variant `gradient`: the gradient of the 4 x 4 outputs into A dy A'. One invocation makes four channels of a
 // tile, or of a part of its columns. Recorded by engine/ops/winograd.c.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant storage
-//@ variant gradient_texel -DGRADIENT -DTEXEL
+//@ variant-and-pairs gradient_texel -DGRADIENT -DTEXEL
 //@ variant gradient_storage -DGRADIENT
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -26,7 +26,7 @@ layout(push_constant) uniform Push {
 } push;
 
 TLVK_READ_BUFFER(0, x);
-layout(binding = 1, std430) writeonly restrict buffer To { vec4 to[]; };
+writeonly restrict TLVK_WRITE_BUFFER(1, to);
 
 #ifdef GRADIENT
 const int SIDE = WINOGRAD_OUT;
@@ -66,6 +66,6 @@ void main() {
             d[r] = along_x[r * PART_COLUMNS + c];
         TRANSFORM(d, v);
         [[unroll]] for (int r = 0; r < WINOGRAD_IN; r++)
-            to[to_at + (r * WINOGRAD_IN + first_column + c) * push.plane] = v[r];
+            TLVK_WRITE(to, to_at + (r * WINOGRAD_IN + first_column + c) * push.plane, v[r]);
     }
 }

@@ -1,7 +1,7 @@
 #version 450
 // winograd_output.comp - the products of every tile, plane by plane, into its 4 x 4 outputs A' m A with the epilogue; what of a tile lies outside the
 // picture is left out. One invocation makes four channels of a tile. Recorded by engine/ops/winograd.c.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant storage
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -23,7 +23,7 @@ layout(push_constant) uniform Push {
 } push;
 
 TLVK_READ_BUFFER(0, m);
-layout(binding = 1, std430) writeonly buffer Y { vec4 y[]; };
+writeonly TLVK_WRITE_BUFFER(1, y);
 layout(binding = 2, std430) readonly restrict buffer E { vec4 e[]; };
 TLVK_READ_BUFFER_IN_PLACE(3, residual);
 #include "epilogue.glsl"
@@ -57,7 +57,7 @@ void main() {
             bool inside = y0 + r < push.h && x0 + c < push.w;
             vec4 z = epilogue_apply(epilogue, s[c], RESIDUAL != 0 && inside ? TLVK_READ(residual, at + push.r_from) : vec4(0.0));
             if (inside)
-                y[at] = z;
+                TLVK_WRITE(y, at, z);
         }
     }
 }

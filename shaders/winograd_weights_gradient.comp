@@ -1,7 +1,7 @@
 #version 450
 // winograd_weights_gradient.comp - the 36 products of winograd_gemm_weights.comp into the gradient of the weights, G' M G: (3, 3, input channel, output
 // channel). One invocation makes nine taps of four columns of a channel. Recorded by engine/ops/winograd_weights.c.
-//@ variant texel -DTEXEL
+//@ variant-and-pairs texel -DTEXEL
 //@ variant storage
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -18,7 +18,7 @@ layout(push_constant) uniform Push {
 } push;
 
 TLVK_READ_BUFFER(0, m);
-layout(binding = 1, std430) restrict buffer W { vec4 w[]; };
+restrict TLVK_WRITE_BUFFER(1, w);
 
 void main() {
     int i = int(tlvk_group_x()) * WG + int(gl_LocalInvocationID.x);
@@ -41,9 +41,9 @@ void main() {
         [[unroll]] for (int c = 0; c < 3; c++) {
             int at = push.w_base + (3 * r + c) * push.plane + i;
             if (ACCUMULATE != 0)
-                w[at] += g[c];
+                TLVK_WRITE(w, at, TLVK_READ_BACK(w, at) + g[c]);
             else
-                w[at] = g[c];
+                TLVK_WRITE(w, at, g[c]);
         }
     }
 }

@@ -24,7 +24,7 @@ static tlvk__hash hash_of(const void *bytes, size_t size) {
 
 /* What choices hold for: the device, its driver, and the kernels of this version; and the sizes that decide which kernels there are. */
 static tlvk__hash owner_of(const tlvk__caps *caps) {
-    const uint32_t numbers[] = {caps->vendor_id, caps->device_id, caps->driver_version, caps->subgroup_size, caps->shuffle_size, caps->subgroup_shuffle};
+    const uint32_t numbers[] = {caps->vendor_id, caps->device_id, caps->driver_version, caps->subgroup_size, caps->shuffle_size, caps->subgroup_shuffle, caps->pair_stores};
     const uint64_t sizes[] = {caps->max_binding_bytes, caps->max_texels};
     const char *version = tlvk_version();
     tlvk__hash h;

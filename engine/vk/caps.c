@@ -159,6 +159,8 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
         *next = &matrix;
     instance->GetPhysicalDeviceFeatures2(p->handle, &features);
 
+    /* lavapipe 22.3.6: shaders/buffers.glsl has the figures. */
+    c->pair_stores = p->type == VK_PHYSICAL_DEVICE_TYPE_CPU && features.features.shaderInt64;
     c->fp16_storage = storage16.storageBuffer16BitAccess;
     c->fp16_arithmetic = p->float16_extension && float16.shaderFloat16;
     p->float16_extension = c->fp16_arithmetic;
@@ -273,6 +275,7 @@ void tlvk__caps_limit(tlvk__caps *caps, const tlvk__caps *limit) {
     caps->subgroup_shuffle = caps->subgroup_shuffle && limit->subgroup_shuffle && caps->subgroup_size;
     caps->subgroup_size_control = caps->subgroup_size_control && limit->subgroup_size_control && caps->subgroup_size;
     caps->timestamps = caps->timestamps && limit->timestamps;
+    caps->pair_stores = caps->pair_stores && limit->pair_stores;
     caps->fp16_storage = caps->fp16_storage && limit->fp16_storage;
     caps->fp16_arithmetic = caps->fp16_arithmetic && limit->fp16_arithmetic;
     caps->cooperative_matrix = caps->cooperative_matrix && limit->cooperative_matrix;

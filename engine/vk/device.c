@@ -112,8 +112,9 @@ static tlvk_status open_device(tlvk__device *d, bool floor) {
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = (uint32_t)p->queue_family,
                                            .queueCount = 1, .pQueuePriorities = &priority};
+    const VkPhysicalDeviceFeatures features = {.shaderInt64 = !floor && d->caps.pair_stores};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .pNext = chain, .queueCreateInfoCount = 1,
-                                     .pQueueCreateInfos = &queue,
+                                     .pQueueCreateInfos = &queue, .pEnabledFeatures = &features,
                                      .enabledExtensionCount = count, .ppEnabledExtensionNames = extensions};
     VkResult result = d->instance.CreateDevice(p->handle, &info, NULL, &d->handle);
     if (result != VK_SUCCESS) {

@@ -52,13 +52,26 @@ static void destroy_layouts(tlvk__device *d, tlvk__shader *s) {
     s->set_layout = VK_NULL_HANDLE;
 }
 
+/* Number of a shader in tlvk__shaders; -1: there is none of this name. */
+static int find_shader(const tlvk__pipelines *p, const char *name) {
+    for (int i = 0; i < p->shader_count; i++)
+        if (strcmp(tlvk__shaders[i].name, name) == 0)
+            return i;
+    return -1;
+}
 
+/* Where the device stores by pairs, the second form of a shader that has one (cmake/shaders.cmake) stands for it: same bindings, constants and bits. */
 static tlvk_status get_shader(tlvk__device *d, const char *name, int *index) {
     tlvk__pipelines *p = &d->pipelines;
-    int i = 0;
-    while (i < p->shader_count && strcmp(tlvk__shaders[i].name, name) != 0)
-        i++;
-    if (i == p->shader_count)
+    char pairs[64];
+    int i = -1;
+    if (d->caps.pair_stores) {
+        snprintf(pairs, sizeof pairs, "%s_pairs", name);
+        i = find_shader(p, pairs);
+    }
+    if (i < 0)
+        i = find_shader(p, name);
+    if (i < 0)
         return tlvk__fail(TLVK_ERROR_INTERNAL, "there is no shader \"%s\"", name);
     tlvk__shader *s = &p->shaders[i];
     if (!s->ready) {

@@ -30,6 +30,7 @@ typedef struct tlvk__caps {
     uint32_t shuffle_size;           /* the size that kernels with shuffles are made for and ask for; subgroup_size where there is no choice */
     bool timestamps; double timestamp_ns;
     bool unified;                    /* device-local memory is host-visible */
+    bool pair_stores;                /* shaders store vec4 as pairs of 64-bit integers, which this device enables: where measured faster, on a processor */
     bool fp16_storage, fp16_arithmetic; /* enabled where the device has them */
     bool cooperative_matrix;         /* the device offers VK_KHR_cooperative_matrix */
     uint32_t matrix_m, matrix_n, matrix_k; /* of one that multiplies fp16 by fp16 and sums in fp32, for the core of gemm_core_coop.glsl; 0: none

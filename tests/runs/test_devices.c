@@ -99,6 +99,23 @@ static void assert_same_training(const training *a, const training *b) {
     assert_memory_equal(&la, &lb, sizeof la);
 }
 
+/* How a processor's shaders store changes no bit. */
+static void test_pair_stores_agree(void **state) {
+    (void)state;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk__caps limit = *tlvk__device_caps(net_device(ctx));
+    tlvk_context_destroy(ctx);
+    if (!limit.pair_stores)
+        skip();
+    limit.pair_stores = false;
+    training pairs = { .seed = 3, .optimizer = sgd }, vectors = { .device = { .limit = &limit }, .seed = 3, .optimizer = sgd };
+    train(&pairs);
+    train(&vectors);
+    assert_same_training(&pairs, &vectors);
+    end(&pairs);
+    end(&vectors);
+}
+
 /* Both at once, each as it is alone. */
 static void two_at_once(training first, training second) {
     training a = first, b = second;
@@ -152,7 +169,7 @@ static void test_two_drivers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_floor_agrees), cmocka_unit_test(test_two_contexts_at_once), cmocka_unit_test(test_two_drivers),
+        cmocka_unit_test(test_floor_agrees), cmocka_unit_test(test_pair_stores_agree), cmocka_unit_test(test_two_contexts_at_once), cmocka_unit_test(test_two_drivers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,7 +109,7 @@ static void floor_device_works(void **state) {
     (void)state;
     tlvk__device *d = open_device(&(tlvk__device_desc){.floor = true});
     const tlvk__caps *c = tlvk__device_caps(d);
-    assert_true(!c->subgroup_size && !c->subgroup_shuffle && !c->max_texels && !c->timestamps && !c->fp16_storage && !c->fp16_arithmetic);
+    assert_true(!c->subgroup_size && !c->subgroup_shuffle && !c->max_texels && !c->timestamps && !c->fp16_storage && !c->fp16_arithmetic && !c->pair_stores);
     run_chain(d);
     tlvk__device_destroy(d);
 }
@@ -602,7 +602,7 @@ static void limits_only_lower(void **state) {
     larger.max_binding_bytes *= 2;
     larger.memory_bytes *= 2;
     larger.storage_align = 4;
-    larger.subgroup_shuffle = larger.timestamps = larger.fp16_arithmetic = true;
+    larger.subgroup_shuffle = larger.timestamps = larger.fp16_arithmetic = larger.pair_stores = true;
     tlvk__caps same = caps;
     tlvk__caps_limit(&same, &larger);
     assert_memory_equal(&same, &caps, sizeof caps);
