@@ -1,6 +1,7 @@
 #version 450
 // pooling2d_slide.comp - maximum or mean over windows; elements outside the image do not count. One invocation goes down a strip of the image for four
 // channels, BX windows wide. A row of a window is reduced once, and kept for the windows below that have it too.
+// With ZEROS what lies outside are zeros that count, of a maximum whose windows reach no further than the zeros around the image do.
 // With INDEX the maximum also leaves, for its gradient, which element of the window it was, row-major and the first of equal ones as in TensorFlow's CPU
 // kernel: one byte per channel.
 //@ variant-and-pairs max_texel -DMAXIMUM=1 -DTEXEL
@@ -18,6 +19,7 @@ layout(constant_id = 2) const int SY = 2;
 layout(constant_id = 3) const int SX = 2;
 layout(constant_id = 4) const int BX = 4;
 layout(constant_id = 5) const int INDEX = 0;
+layout(constant_id = 6) const int ZEROS = 0;
 const int COLUMNS = (BX - 1) * SX + KW;
 const int KEPT = KH > SY ? KH - SY : 0;
 const float LOWEST = -3.4028234e38;
@@ -32,7 +34,7 @@ vec4 value[KH * BX]; // of the window's rows: maximum or sum
 ivec4 place[KH * BX]; // and in which column the maximum is
 int at_x[COLUMNS];
 bool inside_x[COLUMNS];
-int first_x[BX]; // first column of a window inside the image
+int first_x[BX]; // first column of a window that counts
 
 void load_row(int v, int row, int picture) {
     bool inside = uint(row) < uint(push.h);
@@ -40,7 +42,7 @@ void load_row(int v, int row, int picture) {
     vec4 cell[COLUMNS];
     [[unroll]] for (int j = 0; j < COLUMNS; j++) {
         vec4 t = TLVK_READ(x, at + at_x[j]);
-        cell[j] = inside && inside_x[j] ? t : vec4(MAXIMUM != 0 ? LOWEST : 0.0);
+        cell[j] = inside && inside_x[j] ? t : vec4(MAXIMUM != 0 && ZEROS == 0 ? LOWEST : 0.0);
     }
     [[unroll]] for (int b = 0; b < BX; b++) {
         vec4 m = cell[b * SX];
@@ -73,7 +75,7 @@ void main() {
         at_x[j] = clamp(x0 + j, 0, push.w - 1) * push.columns + column;
     }
     [[unroll]] for (int b = 0; b < BX; b++)
-        first_x[b] = max(-(x0 + b * SX), 0);
+        first_x[b] = ZEROS != 0 ? 0 : max(-(x0 + b * SX), 0);
     int picture = push.base[0] + n * push.h * push.w * push.columns;
     int oy = by * push.strip_h, end = min(oy + push.strip_h, push.oh), row = oy * SY - push.top;
     [[unroll]] for (int v = 0; v < KEPT; v++)
@@ -85,7 +87,7 @@ void main() {
             int ox = bx * BX + b, at = (oy * push.ow + ox) * push.columns + column;
             vec4 m = value[b];
 #if MAXIMUM
-            ivec4 first = ivec4(max(-row, 0) * KW) + place[b];
+            ivec4 first = ivec4(ZEROS != 0 ? 0 : max(-row, 0) * KW) + place[b];
             [[unroll]] for (int v = 1; v < KH; v++) {
                 bvec4 more = greaterThan(value[v * BX + b], m);
                 m = mix(m, value[v * BX + b], more);

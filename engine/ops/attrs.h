@@ -60,7 +60,12 @@ typedef struct tlvk__layer_normalization_attrs {
     tlvk__initializer beta_initializer, gamma_initializer;
     tlvk_regularizer beta_regularizer, gamma_regularizer;
 } tlvk__layer_normalization_attrs;
-typedef struct tlvk__pooling2d_attrs { int pool_size[2], strides[2]; tlvk_padding padding; } tlvk__pooling2d_attrs;
+typedef struct tlvk__pooling2d_attrs {
+    int pool_size[2], strides[2];
+    tlvk_padding padding;
+    int zero_padding[4];           /* as in tlvk__conv2d_attrs, where tlvk__pooling2d_pads says so: zeros around the image that count like its elements */
+} tlvk__pooling2d_attrs;
+bool tlvk__pooling2d_pads(const tlvk__pooling2d_attrs *a); /* a MaxPooling2D of these attributes can have zero_padding */
 typedef struct tlvk__upsampling2d_attrs { int size[2], interpolation; /* 0 nearest, 1 bilinear */ } tlvk__upsampling2d_attrs;
 typedef struct tlvk__global_pooling2d_attrs { bool keepdims; } tlvk__global_pooling2d_attrs;
 typedef struct tlvk__padding2d_attrs { int padding[4]; /* top, bottom, left, right */ } tlvk__padding2d_attrs; /* ZeroPadding2D, Cropping2D */

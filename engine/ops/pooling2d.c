@@ -11,7 +11,7 @@
 enum { MOST_TAPS = 49, MOST_STRIDE = 4, STRIP_WIDTH = 4, STRIP_HEIGHT = 16, MOST_KEPT = 16 };
 
 /* Sizes of one call, padding resolved. */
-typedef struct geometry { int64_t n, h, w, c, oh, ow, kh, kw, sh, sw, top, left; } geometry;
+typedef struct geometry { int64_t n, h, w, c, oh, ow, kh, kw, sh, sw, top, left; bool zeros; /* elements outside are zeros that count */ } geometry;
 
 static int64_t stride_of(const tlvk__pooling2d_attrs *a, int axis) {
     return a->strides[axis] > 0 ? a->strides[axis] : a->pool_size[axis];
@@ -21,17 +21,21 @@ static int64_t output_size(const tlvk__pooling2d_attrs *a, int axis, int64_t in)
     int64_t stride = stride_of(a, axis);
     if (in < 0)
         return -1;
+    in += (int64_t)a->zero_padding[2 * axis] + a->zero_padding[2 * axis + 1];
     return a->padding == TLVK_SAME ? tlvk__div_up(in, stride) : in < a->pool_size[axis] ? 0 : (in - a->pool_size[axis]) / stride + 1;
 }
 
 static int64_t padding_before(const tlvk__pooling2d_attrs *a, int axis, int64_t in, int64_t out) {
+    if (a->padding == TLVK_VALID)
+        return a->zero_padding[2 * axis];
     int64_t total = (out - 1) * stride_of(a, axis) + a->pool_size[axis] - in;
-    return a->padding == TLVK_SAME && total > 0 ? total / 2 : 0;
+    return total > 0 ? total / 2 : 0;
 }
 
 static geometry geometry_of(const tlvk__pooling2d_attrs *a, int64_t n, int64_t h, int64_t w, int64_t c) {
     geometry g = {.n = n, .h = h, .w = w, .c = c, .oh = output_size(a, 0, h), .ow = output_size(a, 1, w), .kh = a->pool_size[0],
                   .kw = a->pool_size[1], .sh = stride_of(a, 0), .sw = stride_of(a, 1)};
+    g.zeros = a->zero_padding[0] || a->zero_padding[1] || a->zero_padding[2] || a->zero_padding[3];
     g.top = padding_before(a, 0, h, g.oh);
     g.left = padding_before(a, 1, w, g.ow);
     return g;
@@ -99,6 +103,8 @@ static bool slides(const tlvk__pooling2d_attrs *a) {
     return (int64_t)a->pool_size[0] * a->pool_size[1] <= MOST_TAPS && stride_of(a, 0) <= MOST_STRIDE && stride_of(a, 1) <= MOST_STRIDE;
 }
 
+bool tlvk__pooling2d_pads(const tlvk__pooling2d_attrs *a) { return slides(a) && a->padding == TLVK_VALID; }
+
 /* Which element each maximum was: a byte per channel, a word per vec4 of y; samples begin at whole vec4. */
 static int64_t index_floats(const tlvk__tensor *y) { return (int64_t)tlvk__round_up((uint64_t)(y->rows * (y->pitch / TLVK__LANES)), TLVK__LANES); }
 
@@ -151,6 +157,7 @@ static tlvk_status slide_forward(tlvk__recorder *r, const tlvk__op_call *call, b
         .operands = {{x, TLVK__READ, false}, {y, TLVK__WRITE, false}, {keep ? &index : NULL, TLVK__WRITE, false}}, .operand_count = 3,
         .n = x->n, .flops = flops(call)};
     slide_words(&g, y, g.oh, g.ow, strip_width(tlvk__device_caps(tlvk__recorder_device(r)), &g, maximum, false), keep, "INDEX", &walk);
+    walk.specs[6] = (tlvk__spec){"ZEROS", g.zeros};
     return tlvk__record_walk(r, &walk);
 }
 
@@ -200,6 +207,8 @@ static unsigned max_reads(const void *attrs, bool training, bool want_dx, bool w
 typedef struct window { int64_t y0, y1, x0, x1; } window;
 
 static window window_at(const geometry *g, int64_t oy, int64_t ox) {
+    if (g->zeros)
+        return (window){oy * g->sh - g->top, oy * g->sh - g->top + g->kh, ox * g->sw - g->left, ox * g->sw - g->left + g->kw};
     return (window){TLVK__MAX(oy * g->sh - g->top, 0), TLVK__MIN(oy * g->sh - g->top + g->kh, g->h),
                     TLVK__MAX(ox * g->sw - g->left, 0), TLVK__MIN(ox * g->sw - g->left + g->kw, g->w)};
 }
@@ -208,12 +217,21 @@ static int64_t at(const geometry *g, int64_t n, int64_t y, int64_t x, int64_t c)
     return ((n * g->h + y) * g->w + x) * g->c + c;
 }
 
+/* Where the first maximum of a window is; -1: it is a zero around the image. */
 static int64_t first_maximum(const geometry *g, const double *x, window w, int64_t n, int64_t c) {
-    int64_t best = at(g, n, w.y0, w.x0, c);
+    int64_t best = -1;
+    double most = 0;
+    bool begun = false;
     for (int64_t iy = w.y0; iy < w.y1; iy++)
-        for (int64_t ix = w.x0; ix < w.x1; ix++)
-            if (x[at(g, n, iy, ix, c)] > x[best])
-                best = at(g, n, iy, ix, c);
+        for (int64_t ix = w.x0; ix < w.x1; ix++) {
+            bool inside = iy >= 0 && iy < g->h && ix >= 0 && ix < g->w;
+            double value = inside ? x[at(g, n, iy, ix, c)] : 0;
+            if (!begun || value > most) {
+                begun = true;
+                most = value;
+                best = inside ? at(g, n, iy, ix, c) : -1;
+            }
+        }
     return best;
 }
 
@@ -240,7 +258,8 @@ static void for_each(const geometry *g, const tlvk__ref_call *call, each_fn one)
 }
 
 static void max_one(const geometry *g, const tlvk__ref_call *call, window w, int64_t n, int64_t c, size_t out) {
-    call->y->v[out] = call->x[0]->v[first_maximum(g, call->x[0]->v, w, n, c)];
+    int64_t best = first_maximum(g, call->x[0]->v, w, n, c);
+    call->y->v[out] = best < 0 ? 0 : call->x[0]->v[best];
     if (call->y->e)
         call->y->e[out] = 0;
 }
@@ -258,6 +277,8 @@ static double overlap(const geometry *g) {
 
 static void max_back_one(const geometry *g, const tlvk__ref_call *call, window w, int64_t n, int64_t c, size_t out) {
     int64_t best = first_maximum(g, call->x[0]->v, w, n, c);
+    if (best < 0)
+        return;
     call->dx[0]->v[best] += call->dy->v[out];
     if (call->dx[0]->e)
         call->dx[0]->e[best] += overlap(g) > 1 ? overlap(g) * TLVK__U * fabs(call->dy->v[out]) : 0;
@@ -308,38 +329,51 @@ static tlvk_status average_reference_backward(const tlvk__ref_call *call) {
 
 /* --- cases ------------------------------------------------------------------------------------------------------------------------------ */
 
-static bool test_case(int index, tlvk__op_case *c) {
+/* The last PADDED cases are with zeros around the image. */
+enum { PADDED = 4 };
+
+static bool case_of(int index, int left_out, tlvk__op_case *c) {
     static const struct { tlvk__pooling2d_attrs a; tlvk__shape x; } cases[] = {
-        {{{2, 2}, {0, 0}, TLVK_VALID}, {4, {2, 6, 4, 8}}},
-        {{{2, 2}, {2, 2}, TLVK_VALID}, {4, {3, 7, 5, 5}}},
-        {{{3, 3}, {2, 2}, TLVK_SAME}, {4, {2, 7, 8, 6}}},
-        {{{3, 3}, {1, 1}, TLVK_SAME}, {4, {2, 5, 4, 3}}},
-        {{{3, 2}, {1, 3}, TLVK_SAME}, {4, {3, 6, 8, 7}}},
-        {{{2, 3}, {3, 1}, TLVK_VALID}, {4, {2, 9, 5, 1}}},
-        {{{1, 1}, {2, 2}, TLVK_VALID}, {4, {2, 5, 5, 4}}},
-        {{{5, 5}, {2, 2}, TLVK_SAME}, {4, {1, 3, 2, 4}}},
-        {{{3, 3}, {2, 2}, TLVK_SAME}, {4, {2, 6, 6, 4}}},
-        {{{3, 3}, {2, 2}, TLVK_VALID}, {4, {2, 37, 36, 12}}},
-        {{{9, 8}, {2, 3}, TLVK_SAME}, {4, {2, 11, 10, 5}}},
-        {{{2, 2}, {5, 6}, TLVK_VALID}, {4, {2, 13, 14, 6}}},
-        {{{7, 7}, {1, 4}, TLVK_SAME}, {4, {2, 9, 12, 5}}},
-        {{{2, 2}, {2, 2}, TLVK_VALID}, {4, {2, 56, 56, 128}}},
-        {{{3, 3}, {2, 2}, TLVK_SAME}, {4, {1, 112, 112, 64}}},
-        {{{3, 3}, {1, 1}, TLVK_SAME}, {4, {1, 35, 35, 192}}},
+        {{{2, 2}, {0, 0}, TLVK_VALID, {0}}, {4, {2, 6, 4, 8}}},
+        {{{2, 2}, {2, 2}, TLVK_VALID, {0}}, {4, {3, 7, 5, 5}}},
+        {{{3, 3}, {2, 2}, TLVK_SAME, {0}}, {4, {2, 7, 8, 6}}},
+        {{{3, 3}, {1, 1}, TLVK_SAME, {0}}, {4, {2, 5, 4, 3}}},
+        {{{3, 2}, {1, 3}, TLVK_SAME, {0}}, {4, {3, 6, 8, 7}}},
+        {{{2, 3}, {3, 1}, TLVK_VALID, {0}}, {4, {2, 9, 5, 1}}},
+        {{{1, 1}, {2, 2}, TLVK_VALID, {0}}, {4, {2, 5, 5, 4}}},
+        {{{5, 5}, {2, 2}, TLVK_SAME, {0}}, {4, {1, 3, 2, 4}}},
+        {{{3, 3}, {2, 2}, TLVK_SAME, {0}}, {4, {2, 6, 6, 4}}},
+        {{{3, 3}, {2, 2}, TLVK_VALID, {0}}, {4, {2, 37, 36, 12}}},
+        {{{9, 8}, {2, 3}, TLVK_SAME, {0}}, {4, {2, 11, 10, 5}}},
+        {{{2, 2}, {5, 6}, TLVK_VALID, {0}}, {4, {2, 13, 14, 6}}},
+        {{{7, 7}, {1, 4}, TLVK_SAME, {0}}, {4, {2, 9, 12, 5}}},
+        {{{2, 2}, {2, 2}, TLVK_VALID, {0}}, {4, {2, 56, 56, 128}}},
+        {{{3, 3}, {2, 2}, TLVK_SAME, {0}}, {4, {1, 112, 112, 64}}},
+        {{{3, 3}, {1, 1}, TLVK_SAME, {0}}, {4, {1, 35, 35, 192}}},
+        {{{3, 3}, {2, 2}, TLVK_VALID, {1, 1, 1, 1}}, {4, {2, 10, 8, 6}}},
+        {{{3, 3}, {2, 2}, TLVK_VALID, {1, 1, 1, 1}}, {4, {2, 10, 11, 8}}},
+        {{{3, 2}, {1, 3}, TLVK_VALID, {0, 4, 3, 1}}, {4, {2, 6, 9, 5}}},
+        {{{2, 3}, {3, 1}, TLVK_VALID, {2, 0, 0, 2}}, {4, {3, 38, 5, 4}}},
     };
-    if (index >= (int)TLVK__COUNT(cases))
+    if (index >= (int)TLVK__COUNT(cases) - left_out)
         return false;
     const tlvk__pooling2d_attrs *a = &cases[index].a;
     memcpy(c->attrs.bytes, a, sizeof *a);
     c->inputs = 1;
     c->x[0] = cases[index].x;
-    c->coarse = index == 8;
+    c->coarse = index == 8 || index == 17 || index == 19;
     c->distinct = !c->coarse;
-    c->real_size = index >= 13;
+    c->real_size = index >= 13 && index < 16;
     snprintf(c->name, sizeof c->name, "%s %dx%d s%dx%d %s", a->padding == TLVK_SAME ? "same" : "valid", a->pool_size[0], a->pool_size[1],
              (int)stride_of(a, 0), (int)stride_of(a, 1), tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
+    if (index >= 16)
+        snprintf(c->name + strlen(c->name), sizeof c->name - strlen(c->name), ", zeros %d %d %d %d", a->zero_padding[0], a->zero_padding[1], a->zero_padding[2],
+                 a->zero_padding[3]);
     return true;
 }
+
+static bool max_case(int index, tlvk__op_case *c) { return case_of(index, 0, c); }
+static bool average_case(int index, tlvk__op_case *c) { return case_of(index, PADDED, c); }
 
 static const tlvk__field fields[] = {
     {.key = "pool_size", .type = TLVK__FIELD_PAIR, .offset = offsetof(tlvk__pooling2d_attrs, pool_size)},
@@ -353,12 +387,12 @@ const tlvk__op tlvk__op_max_pooling2d = {
     .class_name = "MaxPooling2D", .snake_name = "max_pooling2d", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__pooling2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = flops,
     .backward_reads = max_reads, .needs = max_needs, .forward = max_forward, .backward = max_backward,
-    .reference_forward = max_reference, .reference_backward = max_reference_backward, .test_case = test_case,
+    .reference_forward = max_reference, .reference_backward = max_reference_backward, .test_case = max_case,
 };
 
 const tlvk__op tlvk__op_average_pooling2d = {
     .class_name = "AveragePooling2D", .snake_name = "average_pooling2d", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__pooling2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = flops,
     .forward = average_forward, .backward = average_backward,
-    .reference_forward = average_reference, .reference_backward = average_reference_backward, .test_case = test_case,
+    .reference_forward = average_reference, .reference_backward = average_reference_backward, .test_case = average_case,
 };

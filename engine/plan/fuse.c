@@ -1,6 +1,6 @@
 /* fuse.c - what is folded into the operation before it, so that no tensor is written only to be read again: a ZeroPadding2D becomes the padding of the
- * convolution behind it, a BatchNormalization in inference mode scale and shift of the convolution before it (made once where it is frozen, in every
- * step where it is trained), the Add of a residual connection and an activation what stands behind them. */
+ * convolution or maximum behind it, a BatchNormalization in inference mode scale and shift of the convolution before it (made once where it is frozen,
+ * in every step where it is trained), the Add of a residual connection and an activation what stands behind them. */
 #include "plan/program.h"
 
 #include <string.h>
@@ -25,7 +25,17 @@ static void take_output(tlvk__plan *plan, plan_step *p, plan_step *s) {
     plan->tensors[p->output].producer = (int)(p - plan->steps);
 }
 
-/* A ZeroPadding2D whose only reader is a "valid" convolution becomes that convolution's own padding. */
+/* Where an operation keeps the zeros around its image, "valid" as it is; NULL: it can have none. */
+static int *zero_padding_of(const tlvk__op *op, void *attrs) {
+    tlvk__conv2d_attrs *conv = attrs;
+    tlvk__depthwise_conv2d_attrs *depthwise = attrs;
+    tlvk__pooling2d_attrs *pooling = attrs;
+    if (op == &tlvk__op_conv2d) return conv->padding == TLVK_VALID ? conv->zero_padding : NULL;
+    if (op == &tlvk__op_depthwise_conv2d) return depthwise->padding == TLVK_VALID ? depthwise->zero_padding : NULL;
+    return op == &tlvk__op_max_pooling2d && tlvk__pooling2d_pads(pooling) ? pooling->zero_padding : NULL;
+}
+
+/* A ZeroPadding2D whose only reader is a "valid" convolution or maximum becomes its own padding. */
 static void fold_padding(tlvk__plan *plan, plan_step *s) {
     const plan_tensor *x = &plan->tensors[s->inputs[0]];
     if (x->producer == NO_STEP || x->consumers != 1) return;
@@ -33,11 +43,9 @@ static void fold_padding(tlvk__plan *plan, plan_step *s) {
     if (p->removed || p->op != &tlvk__op_zero_padding2d) return;
     const int *around = ((const tlvk__padding2d_attrs *)p->attrs)->padding;
     memcpy(s->own_attrs.bytes, s->attrs, s->op->attr_bytes);
-    bool depthwise = s->op == &tlvk__op_depthwise_conv2d;
-    tlvk__conv2d_attrs *conv = (void *)s->own_attrs.bytes;
-    tlvk__depthwise_conv2d_attrs *dw = (void *)s->own_attrs.bytes;
-    if ((depthwise ? dw->padding : conv->padding) != TLVK_VALID) return;
-    memcpy(depthwise ? dw->zero_padding : conv->zero_padding, around, sizeof conv->zero_padding);
+    int *zero_padding = zero_padding_of(s->op, s->own_attrs.bytes);
+    if (!zero_padding) return;
+    memcpy(zero_padding, around, 4 * sizeof *around);
     s->attrs = s->own_attrs.bytes;
     s->inputs[0] = p->inputs[0];
     p->removed = true;
@@ -46,7 +54,8 @@ static void fold_padding(tlvk__plan *plan, plan_step *s) {
 void tlvk__plan_fold_paddings(tlvk__plan *plan) {
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];
-        if (!s->removed && (s->op == &tlvk__op_conv2d || s->op == &tlvk__op_depthwise_conv2d)) fold_padding(plan, s);
+        bool takes = s->op == &tlvk__op_conv2d || s->op == &tlvk__op_depthwise_conv2d || s->op == &tlvk__op_max_pooling2d;
+        if (!s->removed && takes) fold_padding(plan, s);
     }
 }
 

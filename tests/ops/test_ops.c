@@ -108,7 +108,8 @@ static tlvk__ref_tensor new_tensor(const tlvk__shape *shape) {
 static void randomize(tlvk__ref_tensor *t, tlvk__rng *rng, double low, double high, bool distinct) {
     size_t count = tlvk__ref_count(t);
     for (size_t i = 0; i < count; i++)
-        t->v[i] = distinct ? (double)(i * 7919 % count) / (double)count : low + (high - low) * tlvk__rng_uniform(rng);
+        t->v[i] = distinct ? ((double)(i * 7919 % count) + 0.5) / (double)count - 0.31831 : /* both signs, and no zero */
+                              low + (high - low) * tlvk__rng_uniform(rng);
 }
 
 static double loss_at(const tlvk__op *op, const tlvk__ref_call *call, const tlvk__ref_tensor *dy) {

@@ -27,7 +27,7 @@ static tlvk_tensor sum(const builder *b, tlvk_tensor x, tlvk_tensor y, int64_t s
 }
 
 /* Residual blocks as in ResNet, MobileNetV2 and Xception: the sum's second operand made last, first, and by something that adds nothing; an activation
- * whose slope cannot be told from its output; a gate; sums of sums; a residual that is the operation's own input. */
+ * whose slope cannot be told from its output; a maximum with zeros around its image; a gate; sums of sums; a residual that is the operation's own input. */
 static tlvk_model *network(const builder *b) {
     const int s = NET_SIDE, h = NET_SIDE / 2;
     tlvk_set_random_seed(b->ctx, 11);
@@ -42,7 +42,9 @@ static tlvk_model *network(const builder *b) {
     y = norm(b, conv(x, 12, 1, false, "conv5"), s, 12, "norm5");
     z = tlvk_depthwise_conv2d(x, &(tlvk_depthwise_conv2d_desc){ .kernel_size = { 3 }, .padding = TLVK_SAME, .no_bias = true, .name = "depthwise" });
     z = act(b, norm(b, z, s, 12, "norm6"), s, 12, TLVK_SWISH);
-    x = cut(b, sum(b, tlvk_max_pooling2d(z, NULL), tlvk_max_pooling2d(y, NULL), h, 12), h, 12);
+    z = cut(b, tlvk_zero_padding2d(z, &(tlvk_padding2d_desc){ .top = 1, .bottom = 1, .left = 1, .right = 1 }), s + 2, 12);
+    z = tlvk_max_pooling2d(z, &(tlvk_pooling2d_desc){ .pool_size = { 3 }, .strides = { 2 } });
+    x = cut(b, sum(b, z, tlvk_max_pooling2d(y, NULL), h, 12), h, 12);
     y = tlvk_dense(tlvk_global_average_pooling2d(x, NULL), &(tlvk_dense_desc){ .units = 12, .activation = TLVK_SIGMOID, .name = "gate" });
     x = cut(b, tlvk_multiply((tlvk_tensor[]){ x, tlvk_reshape(y, (int64_t[]){ 1, 1, 12 }, 3, NULL) }, 2, NULL), h, 12);
     x = act(b, norm(b, x, h, 12, "norm7"), h, 12, TLVK_SIGMOID);
