@@ -15,7 +15,7 @@ TLVK_READ_BUFFER(1, x);
 layout(binding = 2, std430) readonly restrict buffer Stats { vec4 stats[]; };
 TLVK_WRITE_BUFFER(3, dx);
 layout(push_constant) uniform Push {
-    int base[4]; int items; int columns, rows, blocks, block_rows; float alpha, max_value, threshold; float inverse_count;
+    int base[4]; int items; int columns, rows, blocks, block_rows, g_apart, x_apart, to_apart; float alpha, max_value, threshold; float inverse_count;
 } push;
 #include "batch_norm.glsl"
 #include "batch_norm_backward.glsl"
@@ -35,7 +35,9 @@ void main() {
     if (i >= push.items)
         return;
     Block b = block_of(i);
-    int s = push.base[2] + b.column, g_at = push.base[0] + b.at, x_at = push.base[1] + b.at, to = push.base[3] + b.at, k = 0;
+    int s = push.base[2] + b.column, k = 0;
+    int g_at = push.base[0] + b.row * push.g_apart + b.column, x_at = push.base[1] + b.row * push.x_apart + b.column;
+    int to = push.base[3] + b.row * push.to_apart + b.column;
     Column c;
     c.mean = stats[s];
     c.scale = stats[s + 2 * push.columns];
@@ -44,11 +46,11 @@ void main() {
     c.scaled = stats[s + 5 * push.columns] * stats[s + push.columns] * push.inverse_count;
     for (; k + 4 <= b.count; k += 4) {
         [[unroll]] for (int j = 0; j < 4; j++)
-            one(c, g_at + j * push.columns, x_at + j * push.columns, to + j * push.columns);
-        g_at += 4 * push.columns;
-        x_at += 4 * push.columns;
-        to += 4 * push.columns;
+            one(c, g_at + j * push.g_apart, x_at + j * push.x_apart, to + j * push.to_apart);
+        g_at += 4 * push.g_apart;
+        x_at += 4 * push.x_apart;
+        to += 4 * push.to_apart;
     }
-    for (; k < b.count; k++, g_at += push.columns, x_at += push.columns, to += push.columns)
+    for (; k < b.count; k++, g_at += push.g_apart, x_at += push.x_apart, to += push.to_apart)
         one(c, g_at, x_at, to);
 }

@@ -11,7 +11,7 @@
 layout(local_size_x = 64) in;
 TLVK_READ_BUFFER(0, x);
 layout(binding = 1, std430) writeonly restrict buffer Part { vec4 part[]; };
-layout(push_constant) uniform Push { int base[2]; int items; int columns, rows, blocks, block_rows; } push;
+layout(push_constant) uniform Push { int base[2]; int items; int columns, rows, blocks, block_rows, x_apart; } push;
 #include "batch_norm.glsl"
 
 void main() {
@@ -19,19 +19,19 @@ void main() {
     if (i >= push.items)
         return;
     Block b = block_of(i);
-    int at = push.base[0] + b.at, k = 0;
+    int at = push.base[0] + b.row * push.x_apart + b.column, k = 0;
     vec4 near = vec4(0.0), sum = vec4(0.0), squares = vec4(0.0);
     [[unroll]] for (int j = 1; j < 8; j += 2)
-        near += 0.25 * TLVK_READ(x, at + j * b.count / 8 * push.columns);
+        near += 0.25 * TLVK_READ(x, at + j * b.count / 8 * push.x_apart);
     for (; k + 8 <= b.count; k += 8) {
         [[unroll]] for (int j = 0; j < 8; j++) {
-            vec4 d = TLVK_READ(x, at + j * push.columns) - near;
+            vec4 d = TLVK_READ(x, at + j * push.x_apart) - near;
             sum += d;
             squares += d * d;
         }
-        at += 8 * push.columns;
+        at += 8 * push.x_apart;
     }
-    for (; k < b.count; k++, at += push.columns) {
+    for (; k < b.count; k++, at += push.x_apart) {
         vec4 d = TLVK_READ(x, at) - near;
         sum += d;
         squares += d * d;

@@ -12,7 +12,7 @@ layout(constant_id = 0) const int WG = 64;
 
 layout(push_constant) uniform Push {
     int from_base, to_base; // vec4
-    int rows, part_rows, parts, c_vecs;
+    int rows, part_rows, parts, c_vecs, apart; // apart: vec4 from row to row
 } push;
 TLVK_READ_BUFFER(0, from);
 layout(binding = 1, std430) writeonly restrict buffer To { vec4 to[]; };
@@ -25,6 +25,6 @@ void main() {
     int row = part * push.part_rows, end = min(row + push.part_rows, push.rows);
     vec4 sum = vec4(0.0);
     for (; row < end; row++)
-        sum += TLVK_READ(from, push.from_base + row * push.c_vecs + column);
+        sum += TLVK_READ(from, push.from_base + row * push.apart + column);
     to[push.to_base + i] = sum;
 }

@@ -19,7 +19,7 @@ layout(push_constant) uniform Push {
     int pixels, grid_h, grid_w;              // output pixels: all, and per picture
     int h, w, a_pitch, k_vecs, taps_w;
     int stride_y, stride_x, offset_y, offset_x, tap_y, tap_x;
-    int c_vecs;                              // columns in vec4: of dy and of dw
+    int b_pitch, c_vecs;                     // vec4 from row to row of dy; columns of dy and of dw in vec4
     int panels, split_chunks, c_split;       // column tiles; chunks per split; vec4 from one split's C to the next
 } push;
 
@@ -30,7 +30,7 @@ restrict TLVK_WRITE_BUFFER(2, c);
 #include "gemm_a_taps.glsl"
 
 vec4 b_load(int k, int column) {
-    return TLVK_READ(b, push.b_base + min(k, push.pixels - 1) * push.c_vecs + min(column, push.c_vecs - 1));
+    return TLVK_READ(b, push.b_base + min(k, push.pixels - 1) * push.b_pitch + min(column, push.c_vecs - 1));
 }
 
 int first_row, c_first;

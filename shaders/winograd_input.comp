@@ -18,7 +18,7 @@ const int PART_COLUMNS = WINOGRAD_IN / PARTS;
 
 layout(push_constant) uniform Push {
     int x_base, to_base;             // vec4
-    int h, w, x_pitch;               // of the picture; vec4 per pixel
+    int h, w, x_vecs, x_pitch;       // of the picture; vec4 per pixel, and from pixel to pixel
     int tiles_y, tiles_x;            // per picture
     int offset_y, offset_x;          // picture position that output 0 meets through tap 0
     int tile_first, tile_count;
@@ -44,7 +44,7 @@ void main() {
         return;
     int tile = push.tile_first + row, line = tile / push.tiles_x, n = line / push.tiles_y;
     int y0 = (line - n * push.tiles_y) * WINOGRAD_OUT + push.offset_y, x0 = (tile - line * push.tiles_x) * WINOGRAD_OUT + push.offset_x;
-    bool filled = k < push.x_pitch;
+    bool filled = k < push.x_vecs;
     int at = push.x_base + ((n * push.h + y0) * push.w + x0) * push.x_pitch + k;
     vec4 along_x[SIDE * PART_COLUMNS];
     [[unroll]] for (int r = 0; r < SIDE; r++) {

@@ -14,7 +14,7 @@ layout(constant_id = 11) const int RESIDUAL = 0; // 1: r is added before the act
 
 layout(push_constant) uniform Push {
     int m_base, y_base;              // vec4
-    int h, w, c_vecs;                // of y
+    int h, w, c_vecs, y_pitch;       // of y; vec4 per pixel, and from pixel to pixel
     int tiles_y, tiles_x;            // per picture
     int tile_first, tile_count, plane;
     int e_base, scaled, columns;
@@ -46,14 +46,14 @@ void main() {
             along_y[r * WINOGRAD_IN + c] = s[r];
     }
     Epilogue epilogue = epilogue_of(column, push.c_vecs);
-    int to = push.y_base + ((n * push.h + y0) * push.w + x0) * push.c_vecs + column;
+    int to = push.y_base + ((n * push.h + y0) * push.w + x0) * push.y_pitch + column;
     [[unroll]] for (int r = 0; r < WINOGRAD_OUT; r++) {
         vec4 v[WINOGRAD_IN], s[WINOGRAD_OUT];
         [[unroll]] for (int c = 0; c < WINOGRAD_IN; c++)
             v[c] = along_y[r * WINOGRAD_IN + c];
         winograd_output(v, s);
         [[unroll]] for (int c = 0; c < WINOGRAD_OUT; c++) {
-            int at = to + (r * push.w + c) * push.c_vecs;
+            int at = to + (r * push.w + c) * push.y_pitch;
             bool inside = y0 + r < push.h && x0 + c < push.w;
             vec4 z = epilogue_apply(epilogue, s[c], RESIDUAL != 0 && inside ? TLVK_READ(residual, at + push.r_from) : vec4(0.0));
             if (inside)

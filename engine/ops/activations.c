@@ -206,14 +206,17 @@ tlvk_status tlvk__record_activation(tlvk__recorder *r, const tlvk__activation *a
 
 tlvk_status tlvk__record_activation_slope(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *t, bool from_x, const tlvk__tensor *dy,
                                           const tlvk__tensor *scale, const tlvk__tensor *dz, bool accumulate, const char *layer) {
+    const tlvk__tensor *told = a->kind == TLVK_LINEAR ? dy : t;
+    int64_t columns = dy->pitch / TLVK__LANES;
+    bool sliced = tlvk__row_vecs(told) != columns || tlvk__row_vecs(dy) != columns || tlvk__row_vecs(dz) != columns;
     return tlvk__record_walk(r, &(tlvk__walk){
         .shader = "activation_backward", .texel = true, .operation = "activation_backward", .layer = layer,
-        .specs = {{"KIND", (uint32_t)a->kind}, {"FROM_X", from_x}, {"SCALED", scale != NULL}, {"ACCUMULATE", accumulate}},
+        .specs = {{"KIND", (uint32_t)a->kind}, {"FROM_X", from_x}, {"SCALED", scale != NULL}, {"ACCUMULATE", accumulate}, {"SLICED", sliced}},
         .operands = {{a->kind == TLVK_LINEAR ? NULL : t, TLVK__READ, false}, {dy, TLVK__READ, false}, {scale, TLVK__READ, true},
                      {dz, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 4,
         .n = dy->n, .items = tlvk__sample_vec4s(dy), .flops = 8.0 * (double)dy->n * (double)tlvk__sample_floats(dy),
-        .words = {(uint32_t)(dy->pitch / TLVK__LANES), tlvk__float_bits(a->alpha), tlvk__float_bits(a->max_value), tlvk__float_bits(a->threshold)},
-        .word_count = 4});
+        .words = {(uint32_t)columns, tlvk__float_bits(a->alpha), tlvk__float_bits(a->max_value), tlvk__float_bits(a->threshold),
+                  (uint32_t)tlvk__row_vecs(told), (uint32_t)tlvk__row_vecs(dy), (uint32_t)tlvk__row_vecs(dz)}, .word_count = 7});
 }
 
 tlvk_status tlvk__record_activation_backward(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *y, const tlvk__tensor *dy,

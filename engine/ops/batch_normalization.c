@@ -134,6 +134,8 @@ static void block_words(const tlvk__tensor *x, uint32_t block_rows, tlvk__walk *
     walk->items = (uint64_t)blocks * columns;
 }
 
+static void apart_word(const tlvk__tensor *t, tlvk__walk *walk) { walk->words[walk->word_count++] = (uint32_t)tlvk__row_vecs(t); }
+
 static void activation_words(const tlvk__activation *a, tlvk__walk *walk) {
     walk->words[walk->word_count++] = tlvk__float_bits(a->alpha);
     walk->words[walk->word_count++] = tlvk__float_bits(a->max_value);
@@ -162,6 +164,7 @@ static tlvk_status record_statistics(tlvk__recorder *r, const tlvk__op_call *cal
         .shader = "batch_norm_statistics", .texel = true, .operation = "batch_norm_statistics", .layer = call->layer,
         .operands = {{x, TLVK__READ, false}, {&part, TLVK__WRITE, false}}, .operand_count = 2, .flops = 6 * tlvk__elementwise_flops(call)};
     block_words(x, BLOCK_ROWS, &walk);
+    apart_word(x, &walk);
     tlvk_status s = tlvk__record_walk(r, &walk);
     if (s)
         return s;
@@ -198,12 +201,20 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
         .operands = {{x, TLVK__READ, false}, {&vector, TLVK__READ, true}, {added, TLVK__READ, false}, {call->y, TLVK__WRITE, false}}, .operand_count = 4,
         .flops = 2 * tlvk__elementwise_flops(call)};
     block_words(x, APPLY_ROWS, &walk);
+    apart_word(x, &walk);
+    apart_word(added ? added : x, &walk);
+    apart_word(call->y, &walk);
     walk.words[walk.word_count++] = (uint32_t)x->c;
     activation_words(f, &walk);
     return tlvk__record_walk(r, &walk);
 }
 
 /* --- backward --------------------------------------------------------------------------------------------------------------------------- */
+
+static unsigned slices(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps, (void)call;
+    return TLVK__SLICED_X | TLVK__SLICED_Y | TLVK__SLICED_DX | TLVK__SLICED_DY;
+}
 
 static unsigned backward_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
     (void)attrs, (void)want_dx;
@@ -221,6 +232,8 @@ static tlvk_status record_sums(tlvk__recorder *r, const tlvk__op_call *call, con
         .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&held, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
         .operand_count = 4, .flops = 4 * tlvk__elementwise_flops(call)};
     block_words(dy, BLOCK_ROWS, &walk);
+    apart_word(dy, &walk);
+    apart_word(call->x[0], &walk);
     activation_words(f, &walk);
     tlvk_status s = tlvk__record_walk(r, &walk);
     if (s)
@@ -252,6 +265,9 @@ static tlvk_status record_dx(tlvk__recorder *r, const tlvk__op_call *call, tlvk_
                      {&held, TLVK__READ, true}, {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}},
         .operand_count = 4, .flops = 6 * tlvk__elementwise_flops(call)};
     block_words(dx, APPLY_ROWS, &walk);
+    apart_word(call->dy, &walk);
+    apart_word(call->x[0], &walk);
+    apart_word(dx, &walk);
     activation_words(f, &walk);
     walk.words[walk.word_count++] = tlvk__float_bits((float)(1.0 / ((double)dx->n * (double)dx->rows)));
     return tlvk__record_walk(r, &walk);
@@ -468,6 +484,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_batch_normalization = {
     .class_name = "BatchNormalization", .snake_name = "batch_normalization", .flags = TLVK__OP_STATE | TLVK__OP_ACTIVATES | TLVK__OP_SLOPE, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__batch_normalization_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables,
-    .residual = residual, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
+    .residual = residual, .slices = slices, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

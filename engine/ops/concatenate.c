@@ -50,7 +50,8 @@ static tlvk_status record_copy(tlvk__recorder *r, const tlvk__tensor *from, int6
         .specs = {{"ACCUMULATE", accumulate}},
         .operands = {{from, TLVK__READ, false}, {to, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 2,
         .n = to->n, .items = (uint64_t)(to->rows * row_items),
-        .words = {(uint32_t)row_items, (uint32_t)(from->pitch / unit), (uint32_t)(from_at / unit), (uint32_t)(to->pitch / unit), (uint32_t)(to_at / unit),
+        .words = {(uint32_t)row_items, (uint32_t)(tlvk__row_vecs(from) * TLVK__LANES / unit), (uint32_t)(from_at / unit),
+                  (uint32_t)(tlvk__row_vecs(to) * TLVK__LANES / unit), (uint32_t)(to_at / unit),
                   (uint32_t)c}, .word_count = 6});
 }
 
@@ -77,6 +78,11 @@ static bool by_channels(const tlvk__op_call *call) {
     return axis_of(call->attrs, rank) == rank - 1;
 }
 
+static unsigned slices(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps;
+    return by_channels(call) ? TLVK__SLICED_X | TLVK__SLICED_Y | TLVK__SLICED_DX | TLVK__SLICED_DY : 0;
+}
+
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk_status s = TLVK_OK;
     bool channels = by_channels(call);
@@ -85,8 +91,9 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     for (int i = 0; !s && i < call->inputs; i++) {
         const tlvk__tensor *x = call->x[i];
         int64_t vecs = inner_vecs(x, axis);
-        s = channels ? record_copy(r, x, 0, call->y, at, x->c, i == call->inputs - 1, false, call->layer)
-                     : record_block(r, x, 0, vecs, call->y, at, pitch, vecs, false, call->layer);
+        if (!call->in_place[i])
+            s = channels ? record_copy(r, x, 0, call->y, at, x->c, i == call->inputs - 1, false, call->layer)
+                         : record_block(r, x, 0, vecs, call->y, at, pitch, vecs, false, call->layer);
         at += channels ? x->c : vecs;
     }
     return s;
@@ -178,6 +185,6 @@ static const tlvk__field fields[] = {
 
 const tlvk__op tlvk__op_concatenate = {
     .class_name = "Concatenate", .snake_name = "concatenate", .min_inputs = 1, .max_inputs = TLVK__MAX_INPUTS,
-    .attr_bytes = sizeof(tlvk__concatenate_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = tlvk__elementwise_flops,
+    .attr_bytes = sizeof(tlvk__concatenate_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = tlvk__elementwise_flops, .slices = slices,
     .forward = forward, .backward = backward, .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

@@ -225,12 +225,14 @@ tlvk_status tlvk__gemm_pack(tlvk__recorder *r, const tlvk__gemm_call *g) {
 /* --- forward ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* A picture of `samples` samples seen by the forward pass, taps and channels of all of w. */
-static tlvk__gemm_push forward_push(const tlvk__conv_shape *s, int64_t samples) {
+static tlvk__gemm_push forward_push(const tlvk__gemm_call *g, int64_t samples) {
+    const tlvk__conv_shape *s = &g->shape;
+    int64_t apart = tlvk__row_vecs(g->call->y);
     tlvk__gemm_push p = {.rows = (int32_t)(samples * s->oh * s->ow), .grid_h = (int32_t)s->oh, .grid_w = (int32_t)s->ow, .h = (int32_t)s->h, .w = (int32_t)s->w,
-                   .a_pitch = (int32_t)s->cin_vecs, .k_vecs = (int32_t)s->cin_vecs, .taps_h = (int32_t)s->kh, .taps_w = (int32_t)s->kw,
+                   .a_pitch = (int32_t)tlvk__row_vecs(g->call->x[0]), .k_vecs = (int32_t)s->cin_vecs, .taps_h = (int32_t)s->kh, .taps_w = (int32_t)s->kw,
                    .stride_y = (int32_t)s->stride[0], .stride_x = (int32_t)s->stride[1], .offset_y = (int32_t)-s->pad[0], .offset_x = (int32_t)-s->pad[1],
-                   .tap_y = (int32_t)s->dilation[0], .tap_x = (int32_t)s->dilation[1], .c_n = (int32_t)(s->oh * s->ow * s->cout_vecs),
-                   .c_y = (int32_t)(s->ow * s->cout_vecs), .c_x = (int32_t)s->cout_vecs, .c_vecs = (int32_t)s->cout_vecs, .b_pitch = (int32_t)s->cout_vecs};
+                   .tap_y = (int32_t)s->dilation[0], .tap_x = (int32_t)s->dilation[1], .c_n = (int32_t)(s->oh * s->ow * apart),
+                   .c_y = (int32_t)(s->ow * apart), .c_x = (int32_t)apart, .c_vecs = (int32_t)s->cout_vecs, .b_pitch = (int32_t)s->cout_vecs};
     tlvk__epilogue_none(s->cout, &p.epilogue);
     return p;
 }
@@ -265,7 +267,7 @@ static tlvk_status forward_dispatch(tlvk__recorder *r, const forward_state *f, c
     const tlvk__tensor *residual = last ? call->epilogue.residual : NULL;
     char name[64], form[24];
     bool first = part->row0 == 0 && !f->g->accumulate, packed = f->g->packs && f->tile.sgb;
-    tlvk__gemm_push push = forward_push(s, f->piece.n1 - f->piece.n0);
+    tlvk__gemm_push push = forward_push(f->g, f->piece.n1 - f->piece.n0);
     tlvk__dispatch d = {.bindings = {{.access = 0}, b, {.access = 0}, f->vectors}, .binding_count = 4, .push = &push, .push_bytes = sizeof push,
                         .operation = f->g->operation, .layer = call->layer};
     snprintf(form, sizeof form, "%s%s", packed ? "packed" : "rows", residual ? "_residual" : "");

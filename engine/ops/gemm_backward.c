@@ -46,12 +46,12 @@ static tlvk_status data_dispatch(tlvk__recorder *r, const data_state *f, const t
     bool none = y->taps == 0 || x->taps == 0;
     if (y->count == 0 || x->count == 0 || (none && accumulate))
         return TLVK_OK;
-    int64_t samples = f->piece.n1 - f->piece.n0, tap_vecs = s->cin_vecs * TLVK__LANES * s->cout_vecs;
+    int64_t samples = f->piece.n1 - f->piece.n0, tap_vecs = s->cin_vecs * TLVK__LANES * s->cout_vecs, apart = tlvk__row_vecs(call->dx[0]);
     tlvk__gemm_push push = {
         .rows = (int32_t)(samples * y->count * x->count), .grid_h = (int32_t)y->count, .grid_w = (int32_t)x->count, .h = (int32_t)s->oh, .w = (int32_t)s->ow,
-        .a_pitch = (int32_t)s->cout_vecs, .k_vecs = (int32_t)s->cout_vecs, .taps_h = none ? 0 : (int32_t)y->taps, .taps_w = none ? 1 : (int32_t)x->taps,
+        .a_pitch = (int32_t)tlvk__row_vecs(call->dy), .k_vecs = (int32_t)s->cout_vecs, .taps_h = none ? 0 : (int32_t)y->taps, .taps_w = none ? 1 : (int32_t)x->taps,
         .stride_y = 1, .stride_x = 1, .offset_y = (int32_t)y->offset, .offset_x = (int32_t)x->offset, .tap_y = (int32_t)y->step, .tap_x = (int32_t)x->step,
-        .c_n = (int32_t)(s->h * s->w * s->cin_vecs), .c_y = (int32_t)(s->stride[0] * s->w * s->cin_vecs), .c_x = (int32_t)(s->stride[1] * s->cin_vecs),
+        .c_n = (int32_t)(s->h * s->w * apart), .c_y = (int32_t)(s->stride[0] * s->w * apart), .c_x = (int32_t)(s->stride[1] * apart),
         .c_vecs = (int32_t)(c1 - c0), .b_pitch = (int32_t)s->cout_vecs, .b_tap_y = (int32_t)(y->w_step * s->kw * tap_vecs), .b_tap_x = (int32_t)(x->w_step * tap_vecs)};
     tlvk__epilogue_none(4 * (c1 - c0), &push.epilogue);
     char name[64];
@@ -65,7 +65,7 @@ static tlvk_status data_dispatch(tlvk__recorder *r, const data_state *f, const t
         d.bindings[d.binding_count++].access = TLVK__READ;
     }
     push.b_base = b_base + (uint32_t)((y->w_first * s->kw + x->w_first) * tap_vecs);
-    push.c_base += (uint32_t)((y->first * s->w + x->first) * s->cin_vecs + c0);
+    push.c_base += (uint32_t)((y->first * s->w + x->first) * apart + c0);
     d.groups[0] = (uint64_t)tlvk__div_up(push.rows, f->tile.rows_per_group);
     d.groups[1] = (uint64_t)tlvk__div_up(push.c_vecs, f->tile.vecs);
     double m = push.rows, k = (double)push.taps_h * push.taps_w * push.k_vecs, columns = push.c_vecs;
@@ -149,7 +149,7 @@ static tlvk_status backward_data(tlvk__recorder *r, const tlvk__gemm_call *g) {
 /* Numbers of shaders/conv2d_weights.comp, in its order. */
 typedef struct weights_push {
     uint32_t a_base, b_base, c_base;
-    int32_t rows, row_first, pixels, grid_h, grid_w, h, w, a_pitch, k_vecs, taps_w, stride_y, stride_x, offset_y, offset_x, tap_y, tap_x, c_vecs;
+    int32_t rows, row_first, pixels, grid_h, grid_w, h, w, a_pitch, k_vecs, taps_w, stride_y, stride_x, offset_y, offset_x, tap_y, tap_x, b_pitch, c_vecs;
     int32_t panels, split_chunks, c_split;
 } weights_push;
 
@@ -199,9 +199,9 @@ static tlvk_status weights_dispatch(tlvk__recorder *r, const weights_state *f, i
     const tlvk__op_call *call = f->g->call;
     int64_t pixels = (f->piece.n1 - f->piece.n0) * s->oh * s->ow, splits = tlvk__div_up(tlvk__div_up(pixels, f->tile.kc), f->plan.split_chunks);
     weights_push push = {.rows = (int32_t)(row1 - row0), .row_first = (int32_t)row0, .pixels = (int32_t)pixels, .grid_h = (int32_t)s->oh, .grid_w = (int32_t)s->ow,
-                         .h = (int32_t)s->h, .w = (int32_t)s->w, .a_pitch = (int32_t)s->cin_vecs, .k_vecs = (int32_t)s->cin_vecs, .taps_w = (int32_t)s->kw,
+                         .h = (int32_t)s->h, .w = (int32_t)s->w, .a_pitch = (int32_t)tlvk__row_vecs(call->x[0]), .k_vecs = (int32_t)s->cin_vecs, .taps_w = (int32_t)s->kw,
                          .stride_y = (int32_t)s->stride[0], .stride_x = (int32_t)s->stride[1], .offset_y = (int32_t)-s->pad[0], .offset_x = (int32_t)-s->pad[1],
-                         .tap_y = (int32_t)s->dilation[0], .tap_x = (int32_t)s->dilation[1], .c_vecs = (int32_t)s->cout_vecs,
+                         .tap_y = (int32_t)s->dilation[0], .tap_x = (int32_t)s->dilation[1], .b_pitch = (int32_t)tlvk__row_vecs(call->dy), .c_vecs = (int32_t)s->cout_vecs,
                          .panels = (int32_t)f->plan.panels, .split_chunks = (int32_t)f->plan.split_chunks, .c_split = (int32_t)((row1 - row0) * s->cout_vecs)};
     char name[64];
     uint32_t to_base;

@@ -106,6 +106,7 @@ typedef struct tlvk__op_call {
     int inputs;
     const tlvk__tensor *x[TLVK__MAX_INPUTS];
     const tlvk__tensor *y;
+    bool in_place[TLVK__MAX_INPUTS]; /* Concatenate: x[i] is a slice of y and lies where it belongs */
     const tlvk__tensor *w[TLVK__MAX_VARIABLES];
     tlvk__epilogue epilogue;
     tlvk__span aux[TLVK__MAX_AUX]; /* kept from forward to backward */
@@ -127,6 +128,7 @@ typedef struct tlvk__op_needs {    /* bytes, asked before anything is allocated;
 } tlvk__op_needs;
 
 enum { TLVK__READS_X = 1, TLVK__READS_Y = 2 };
+enum { TLVK__SLICED_X = 1, TLVK__SLICED_Y = 2, TLVK__SLICED_DX = 4, TLVK__SLICED_DY = 8 };
 enum {
     TLVK__OP_EPILOGUE = 1,  /* forward applies call->epilogue */
     TLVK__OP_RANDOM = 2,    /* uses random numbers when training (Dropout) */
@@ -192,6 +194,7 @@ struct tlvk__op {
     int (*parts)(const void *attrs, tlvk__op_part parts[4]); /* composite operations (SeparableConv2D): a chain of others; NULL: not composite */
     bool (*residual)(const tlvk__caps *caps, const tlvk__op_call *call); /* forward can add call->epilogue.residual; NULL: never */
     bool (*view)(const void *attrs, bool training, const tlvk__tensor *x, const tlvk__tensor *y); /* y is x's memory as it stands: nothing recorded */
+    unsigned (*slices)(const tlvk__caps *caps, const tlvk__op_call *call); /* TLVK__SLICED_*: which tensors may be slices, every x alike; NULL: none */
     unsigned (*backward_reads)(const void *attrs, bool training, bool want_dx, bool want_dw); /* TLVK__READS_*; w is always there */
     double (*flops)(const tlvk__op_call *call); /* of forward; each backward half counts the same */
     /* What forward (pass 0), the gradient of the input (1) and of the variables (2) may run as, the standard first; returns the count, 0: there is nothing

@@ -37,7 +37,8 @@ tlvk_status tlvk__record_column_sums(tlvk__recorder *r, const tlvk__tensor *dy, 
         if (s || !more)
             return s;
         int64_t rows = (p.n1 - p.n0) * dy->rows, parts = tlvk__div_up(rows, part_rows);
-        struct { uint32_t from_base, to_base, rows, part_rows, parts, vecs; } push = {0, 0, (uint32_t)rows, (uint32_t)part_rows, (uint32_t)parts, (uint32_t)vecs};
+        struct { uint32_t from_base, to_base, rows, part_rows, parts, vecs, apart; } push = {
+            0, 0, (uint32_t)rows, (uint32_t)part_rows, (uint32_t)parts, (uint32_t)vecs, (uint32_t)tlvk__row_vecs(dy)};
         tlvk__span to = {scratch.buffer, scratch.offset, (uint64_t)(parts * vecs) * 16};
         tlvk__dispatch d = {.shader = tlvk__texel_operands(caps) ? "column_sums_texel" : "column_sums_plain", .specs = {{"WG", SUM_GROUP}}, .binding_count = 2,
                             .push = &push, .push_bytes = sizeof push, .groups = {(uint64_t)tlvk__div_up(parts * vecs, SUM_GROUP)},

@@ -17,8 +17,9 @@ bool tlvk__few_buffers(const tlvk__caps *caps, uint32_t wanted) { return caps->m
 
 uint32_t tlvk__large_group(const tlvk__caps *caps) { return caps->max_invocations >= 256 && caps->max_group_size[0] >= 256 ? 256 : 128; }
 
+/* From sample to sample. */
 static uint64_t sample_bytes(const tlvk__tensor *t) {
-    return (uint64_t)tlvk__sample_floats(t) * sizeof(float);
+    return (uint64_t)(t->rows * tlvk__row_vecs(t) * TLVK__LANES) * sizeof(float);
 }
 
 tlvk_status tlvk__tensor_from_shape(const tlvk__shape *shape, tlvk__tensor *t) {
@@ -92,7 +93,8 @@ tlvk__binding tlvk__span_window(const tlvk__caps *caps, tlvk__span span, tlvk__a
 tlvk__binding tlvk__tensor_window(const tlvk__caps *caps, const tlvk__tensor *t, int64_t n0, int64_t n1, tlvk__access access, uint32_t *base) {
     int64_t segment;
     uint64_t offset = sample_offset(t, n0, &segment);
-    return tlvk__span_window(caps, (tlvk__span){t->segments[segment].buffer, offset, (uint64_t)(n1 - n0) * sample_bytes(t)}, access, base);
+    uint64_t behind = (uint64_t)(tlvk__row_vecs(t) * TLVK__LANES - t->pitch) * sizeof(float); /* the last row of a slice: another's, or nothing */
+    return tlvk__span_window(caps, (tlvk__span){t->segments[segment].buffer, offset, (uint64_t)(n1 - n0) * sample_bytes(t) - behind}, access, base);
 }
 
 /* --- variables ------------------------------------------------------------------------------------------------------------------------ */

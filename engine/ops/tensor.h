@@ -2,6 +2,7 @@
  *
  * Layout: channels last (NHWC). A tensor is n samples x rows x pitch floats; rows = h*w for images (1 for vectors), pitch = c rounded
  * up to 4. The lanes from c to pitch are ZERO in every activation, gradient and variable: each operation keeps them so.
+ * A slice is some channels of a larger tensor as a tensor of its own: its rows are `stride` floats apart, and what stands between them is another's.
  * Variables use the same struct with n = their rows, rows = 1 (see tlvk__variable_layout).
  * A tensor may be larger than one binding, one allocation or 65,535 workgroups: it lies in segments of segment_n samples, each segment
  * inside one buffer; tlvk__next_piece walks all operands of an operation together in ranges of samples that fit. */
@@ -16,16 +17,19 @@ typedef struct tlvk__tensor {
     int64_t n, rows, c, pitch;
     int64_t h, w;                  /* rows = h*w where the tensor is an image (rank 4); else h = rows, w = 1 */
     tlvk__shape shape;             /* what tlvk__tensor_from_shape was given, for operations that see more axes than these; rank 0 elsewhere */
+    int64_t stride;                /* of a slice: floats from row to row, a multiple of 4; 0: pitch. Only where an operation says that it takes slices */
     int64_t segment_n;             /* samples per segment; n where there is one segment */
     int segment_count;
-    const tlvk__span *segments;    /* borrowed; each offset a multiple of 256 bytes */
+    const tlvk__span *segments;    /* borrowed; each offset a multiple of 256 bytes, of a slice of 16 */
 } tlvk__tensor;
 
 static inline int64_t tlvk__pitch(int64_t c) { return (c + TLVK__LANES - 1) / TLVK__LANES * TLVK__LANES; }
 static inline int64_t tlvk__sample_floats(const tlvk__tensor *t) { return t->rows * t->pitch; }
+/* From row to row in vec4. */
+static inline int64_t tlvk__row_vecs(const tlvk__tensor *t) { return (t->stride ? t->stride : t->pitch) / TLVK__LANES; }
 /* Fills n, rows, c, pitch, h, w from a shape whose dim[0] is the (known) batch; storage left empty. */
 tlvk_status tlvk__tensor_from_shape(const tlvk__shape *shape, tlvk__tensor *t);
-/* Bytes of `n` samples; false on overflow. */
+/* Bytes of `n` samples, of a slice without what is between its rows; false on overflow. */
 bool tlvk__tensor_bytes(const tlvk__tensor *t, uint64_t *bytes);
 
 /* Walks samples [0, n) in ranges [p->n0, p->n1): each range lies within one segment of every tensor in `t` (entries may be NULL) and

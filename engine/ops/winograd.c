@@ -164,8 +164,8 @@ typedef struct part {
 
 tlvk_status tlvk__winograd_transform(tlvk__recorder *r, const tlvk__winograd_tiles *t, tlvk__span to) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
-    struct { uint32_t x_base, to_base; int32_t h, w, x_pitch, tiles_y, tiles_x, offset_y, offset_x, tile_first, tile_count, k_vecs, plane; } push = {
-        0, 0, (int32_t)t->h, (int32_t)t->w, (int32_t)t->vecs, (int32_t)t->tiles_y, (int32_t)t->tiles_x, (int32_t)t->offset[0], (int32_t)t->offset[1],
+    struct { uint32_t x_base, to_base; int32_t h, w, x_vecs, x_pitch, tiles_y, tiles_x, offset_y, offset_x, tile_first, tile_count, k_vecs, plane; } push = {
+        0, 0, (int32_t)t->h, (int32_t)t->w, (int32_t)t->vecs, (int32_t)tlvk__row_vecs(t->from), (int32_t)t->tiles_y, (int32_t)t->tiles_x, (int32_t)t->offset[0], (int32_t)t->offset[1],
         (int32_t)t->first, (int32_t)t->count, (int32_t)t->k_vecs, (int32_t)(t->count * t->k_vecs)};
     /* A processor's registers overflow into its cache; elsewhere an invocation that keeps half of the transform leaves room for others (RADV of Mesa 22.3.6
      * made 180 registers of the whole, and spilled on an RX 7900). */
@@ -210,8 +210,8 @@ typedef struct behind { tlvk__binding vectors; tlvk__epilogue_push push; uint32_
 
 static tlvk_status transform_outputs(tlvk__recorder *r, const pass *p, const part *at, const behind *b) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
-    struct { uint32_t m_base, y_base; int32_t h, w, c_vecs, tiles_y, tiles_x, tile_first, tile_count, plane; tlvk__epilogue_push epilogue; int32_t r_from; } push = {
-        0, 0, (int32_t)p->oh, (int32_t)p->ow, (int32_t)p->out_vecs, (int32_t)p->tiles_y, (int32_t)p->tiles_x, (int32_t)at->first, (int32_t)at->count,
+    struct { uint32_t m_base, y_base; int32_t h, w, c_vecs, y_pitch, tiles_y, tiles_x, tile_first, tile_count, plane; tlvk__epilogue_push epilogue; int32_t r_from; } push = {
+        0, 0, (int32_t)p->oh, (int32_t)p->ow, (int32_t)p->out_vecs, (int32_t)tlvk__row_vecs(p->out), (int32_t)p->tiles_y, (int32_t)p->tiles_x, (int32_t)at->first, (int32_t)at->count,
         (int32_t)(at->count * p->out_vecs), b->push, 0};
     int64_t items = at->count * p->out_vecs;
     tlvk__dispatch d = {.shader = tlvk__texel_operands(caps) ? "winograd_output_texel" : "winograd_output_storage",

@@ -53,7 +53,10 @@ static void mark_shared_variables(tlvk__plan *plan) {
 }
 
 tlvk_status tlvk__plan_mark(tlvk__plan *plan) {
-    if (plan->desc.mode != TLVK__PLAN_TRAIN) return TLVK_OK;
+    if (plan->desc.mode != TLVK__PLAN_TRAIN) {
+        tlvk__plan_slice(plan);
+        return TLVK_OK;
+    }
     bool *written = tlvk__calloc((size_t)plan->tensor_count, sizeof *written);
     if (!written) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
     for (int i = 0; i < plan->output_count; i++) {
@@ -67,5 +70,6 @@ tlvk_status tlvk__plan_mark(tlvk__plan *plan) {
     for (int i = plan->step_count - 1; i >= 0; i--) mark_step(plan, i, written);
     mark_shared_variables(plan);
     free(written);
+    tlvk__plan_slice(plan);
     return tlvk__plan_share(plan);
 }

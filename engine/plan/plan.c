@@ -127,6 +127,7 @@ void tlvk__plan_destroy(tlvk__plan *plan) {
         free(plan->tensors[i].storage.segments);
         free(plan->tensors[i].grad_storage.segments);
         free(plan->tensors[i].again_storage.segments);
+        for (int k = 0; k < 3; k++) free(plan->tensors[i].sliced[k]);
     }
     for (int i = 0; i < TLVK_MAX_IO; i++) free(plan->losses[i].dy_storage.segments);
     free(plan->loss_scratch.segments);
@@ -225,6 +226,21 @@ static void bind_tensor(tlvk__tensor *t, const plan_storage *storage) {
     t->segment_n = storage->segment_n;
 }
 
+/* A slice from channel `at` of what lies in `storage`. */
+static tlvk_status bind_slice(tlvk__tensor *t, const plan_storage *storage, int64_t at, tlvk__span **segments) {
+    bind_tensor(t, storage);
+    if (at == 0 || storage->item_count == 0) return TLVK_OK;
+    if (!*segments) *segments = tlvk__calloc((size_t)storage->item_count, sizeof **segments);
+    if (!*segments) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
+    uint64_t before = (uint64_t)at * sizeof(float);
+    for (int i = 0; i < storage->item_count; i++) {
+        const tlvk__span *whole = &storage->segments[i];
+        (*segments)[i] = (tlvk__span){ .buffer = whole->buffer, .offset = whole->offset + before, .bytes = whole->bytes - before };
+    }
+    t->segments = *segments;
+    return TLVK_OK;
+}
+
 static tlvk_status bind_step_variables(plan_step *s, const tlvk__plan_memory *memory) {
     tlvk_status st = TLVK_OK;
     for (int k = 0; !st && k < s->variable_count; k++) {
@@ -275,9 +291,9 @@ tlvk_status tlvk__plan_bind(tlvk__plan *plan, const tlvk__plan_memory *memory) {
     }
     for (int i = 0; !st && i < plan->tensor_count; i++) {
         plan_tensor *t = &plan->tensors[i];
-        bind_tensor(&t->t, &plan->tensors[t->root].storage);
-        bind_tensor(&t->grad, &plan->tensors[t->grad_root].grad_storage);
-        bind_tensor(&t->again, &plan->tensors[t->root].again_storage);
+        st = bind_slice(&t->t, &plan->tensors[t->root].storage, t->at, &t->sliced[0]);
+        if (!st) st = bind_slice(&t->grad, &plan->tensors[t->grad_root].grad_storage, t->grad_at, &t->sliced[1]);
+        if (!st) st = bind_slice(&t->again, &plan->tensors[t->root].again_storage, t->at, &t->sliced[2]);
     }
     for (int i = 0; !st && i < plan->output_count; i++) {
         plan_loss *l = &plan->losses[i];

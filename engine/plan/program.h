@@ -23,8 +23,10 @@ typedef struct plan_tensor {
     tlvk__tensor t, grad;
     int producer;                  /* step; NO_STEP for inputs */
     int consumers;                 /* steps that read it, outputs of the program counted once more */
-    int root;                      /* tensor whose memory this is (itself, or what a view looks at) */
+    int root;                      /* tensor whose memory this is (itself, what a view looks at, or the whole that it is a slice of) */
     int grad_root;
+    int64_t at, grad_at;           /* of a slice: its first channel in the whole's rows */
+    int64_t grad_stride;           /* of a slice: tlvk__tensor.stride of `grad` */
     bool active;                   /* a trained variable stands before it: has a gradient */
     bool grad_wanted;
     int first, last;               /* positions, on roots */
@@ -34,6 +36,7 @@ typedef struct plan_tensor {
     int again_first, again_last;   /* positions of what was made again, on roots */
     tlvk__tensor again;
     plan_storage storage, grad_storage, again_storage;
+    tlvk__span *sliced[3];         /* bound segments of t, grad and again where they begin at a channel of their own */
 } plan_tensor;
 
 typedef struct plan_step {
@@ -53,6 +56,7 @@ typedef struct plan_step {
     bool norm_trained[2];          /* gamma, beta */
     bool removed, view;
     bool constant;                 /* none of its variables is trained: weights are packed once */
+    bool in_place[TLVK__MAX_INPUTS]; /* of a Concatenate: inputs that are slices of the output */
     bool backward; bool want_dx, want_dw;
     bool dx_accumulate[TLVK__MAX_INPUTS], dx_skip[TLVK__MAX_INPUTS]; /* skip: not wanted, or memory shared with dy */
     bool residual_accumulate, residual_skip; /* the same of the residual's gradient, which is dy before the activation */
@@ -107,6 +111,10 @@ void tlvk__plan_fold_paddings(tlvk__plan *plan);
 void tlvk__plan_fuse(tlvk__plan *plan);
 /* gradient.c: marks what the backward pass needs. */
 tlvk_status tlvk__plan_mark(tlvk__plan *plan);
+/* slice.c: lets what a Concatenate puts together lie in its output, and what it passes back in the gradient of that. */
+void tlvk__plan_slice(tlvk__plan *plan);
+/* A step reads a part of this memory and makes what another part is made from: it cannot be made again as a whole. */
+bool tlvk__plan_read_unfinished(const tlvk__plan *plan, int root);
 /* share.c: lets gradients that are equal lie in the same memory. */
 tlvk_status tlvk__plan_share(tlvk__plan *plan);
 /* The operation's own backward takes the slope of its activation (TLVK__OP_SLOPE); with a residual, whose gradient has the slope in it, it is taken before. */

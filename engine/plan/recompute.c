@@ -144,6 +144,9 @@ static void begin(fitting *f) {
             if (!repeatable(plan, s)) y->kept = true;
         }
     }
+    for (int i = 0; i < plan->tensor_count; i++) {
+        if (plan->tensors[i].root == i && tlvk__plan_read_unfinished(plan, i)) plan->tensors[i].kept = true;
+    }
     for (int i = 0; i < plan->tensor_count; i++) f->movable[i] = plan->tensors[i].root == i && !plan->tensors[i].kept;
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];

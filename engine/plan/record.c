@@ -30,7 +30,10 @@ void tlvk__plan_call(const tlvk__plan *plan, const plan_step *s, plan_stage stag
         call->epilogue.scale = &s->scale;
         call->epilogue.shift = &s->shift;
     }
-    for (int k = 0; k < s->input_count; k++) call->x[k] = tensor_at(plan, s->inputs[k], stage);
+    for (int k = 0; k < s->input_count; k++) {
+        call->x[k] = tensor_at(plan, s->inputs[k], stage);
+        call->in_place[k] = s->in_place[k];
+    }
     for (int k = 0; k < s->variable_count; k++) call->w[k] = s->w[k];
     for (int k = 0; k < TLVK__MAX_AUX; k++) call->aux[k] = region(&s->aux[k]);
     call->scratch = region(stage == PLAN_FORWARD ? &s->forward_scratch : stage == PLAN_AGAIN ? &s->again_scratch : &s->backward_scratch);

@@ -56,6 +56,10 @@ static bool holds(const tlvk__plan *plan, int root, int *room) {
 static void try_share(tlvk__plan *plan, int tensor, int from, bool *shared, int *room) {
     int root = plan->tensors[from].grad_root, own = plan->tensors[tensor].grad_root;
     if (root == own) return;
+    for (int i = 0; i < plan->tensor_count; i++) {
+        const plan_tensor *t = &plan->tensors[i];
+        if (t->grad_stride && (t->grad_root == root || t->grad_root == own)) return; /* a slice is changed without its whole's knowing */
+    }
     int *before = room + plan->tensor_count;
     for (int i = 0; i < plan->tensor_count; i++) {
         before[i] = plan->tensors[i].grad_root;
