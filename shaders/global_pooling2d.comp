@@ -1,13 +1,16 @@
 #version 450
 // Maximum or mean over all pixels. A workgroup takes 8 vec4 columns of one sample; 8 invocations share a column's rows, and their results
 // join in a fixed tree: how a sample is summed depends on its shape alone.
-//@ variant max -DMAXIMUM=1
-//@ variant average -DMAXIMUM=0
+//@ variant max_texel -DMAXIMUM=1 -DTEXEL
+//@ variant max_plain -DMAXIMUM=1
+//@ variant average_texel -DMAXIMUM=0 -DTEXEL
+//@ variant average_plain -DMAXIMUM=0
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "buffers.glsl"
 
 layout(local_size_x = 64) in;
-layout(binding = 0) readonly buffer X { vec4 x[]; };
+TLVK_READ_BUFFER(0, x);
 layout(binding = 1) writeonly buffer Y { vec4 y[]; };
 layout(push_constant) uniform Push { uint base[2]; uint items; uint columns; uint rows; };
 
@@ -21,7 +24,7 @@ void main() {
     vec4 v = vec4(MAXIMUM != 0 ? -3.4028234e38 : 0.0);
     if (column < columns)
         for (uint row = lane / 8; row < rows; row += 8) {
-            vec4 s = x[base[0] + (n * rows + row) * columns + column];
+            vec4 s = TLVK_READ(x, int(base[0] + (n * rows + row) * columns + column));
             v = MAXIMUM != 0 ? max(v, s) : v + s;
         }
     part[lane] = v;

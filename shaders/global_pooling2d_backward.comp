@@ -1,8 +1,6 @@
 #version 450
-// Gradient of pooling over all pixels: each gets an equal share of the mean's gradient; all pixels that are the maximum share its
-// gradient equally, as TensorFlow's reduce_max does. Work is divided as in global_pooling2d.comp.
-//@ variant max -DMAXIMUM=1
-//@ variant average -DMAXIMUM=0
+// Gradient of the maximum over all pixels: all pixels that are it share its gradient equally, as TensorFlow's reduce_max does. Work is divided as in
+// global_pooling2d.comp.
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 
@@ -24,7 +22,6 @@ void main() {
     bool inside = column < columns;
     uint first = n * rows * columns + column;
     vec4 share = inside ? dy[base[2] + n * columns + column] : vec4(0.0);
-#if MAXIMUM
     vec4 top = inside ? y[base[1] + n * columns + column] : vec4(0.0), count = vec4(0.0);
     if (inside)
         for (uint row = lane / 8; row < rows; row += 8)
@@ -37,16 +34,11 @@ void main() {
     }
     barrier();
     share /= part[lane % 8];
-#else
-    share /= float(rows);
-#endif
     if (inside)
         for (uint row = lane / 8; row < rows; row += 8) {
             uint at = first + row * columns;
             vec4 v = share;
-#if MAXIMUM
             v *= vec4(equal(x[base[0] + at], top));
-#endif
             if (ACCUMULATE != 0)
                 v += dx[base[3] + at];
             dx[base[3] + at] = v;

@@ -8,6 +8,7 @@
 #include "buffers.glsl"
 #include "activation.glsl"
 #include "lanes.glsl"
+#include "merge.glsl"
 
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint KIND = 0;
@@ -19,17 +20,6 @@ TLVK_READ_BUFFER_IN_PLACE(1, b);
 layout(binding = 2) buffer Out { vec4 result[]; };
 // Strides in vec4 units of (sample, row, pixel, column); 0 where an operand has size 1. Column stride 0: its only channel goes to every lane.
 layout(push_constant) uniform Push { uint base[3]; uint items; uint columns, w, h, c; uint a_stride[4]; uint b_stride[4]; float factor, alpha, max_value, threshold; };
-
-vec4 merged(vec4 p, vec4 q) {
-    switch (KIND) {
-    case 1: return p * q;
-    case 2: return p - q;
-    case 3: return max(p, q);
-    case 4: return min(p, q);
-    case 5: return p;
-    default: return p + q;
-    }
-}
 
 void main() {
     uint i = tlvk_group_x() * 64 + gl_LocalInvocationID.x;
@@ -50,7 +40,7 @@ void main() {
         p = TLVK_READ(a, int(base[0] + i));
         q = TLVK_READ(b, int(base[1] + i));
     }
-    vec4 v = merged(p, q) * factor;
+    vec4 v = tlvk_merged(KIND, p, q) * factor;
     for (int lane = 0; lane < 4; lane++)
         v[lane] = tlvk_activate(ACTIVATION, alpha, max_value, threshold, v[lane]);
     if (BROADCAST != 0)

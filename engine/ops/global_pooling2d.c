@@ -23,6 +23,9 @@ static double flops(const tlvk__op_call *call) {
     return tlvk__elementwise_flops(call) * (double)(call->x[0] ? call->x[0]->rows : 1);
 }
 
+/* Rows that one invocation takes of a column (shaders/row_blocks.glsl). */
+enum { BLOCK_ROWS = 32 };
+
 static uint64_t workgroups(const tlvk__tensor *x) {
     return (uint64_t)tlvk__div_up(x->pitch / TLVK__LANES, 8);
 }
@@ -30,35 +33,41 @@ static uint64_t workgroups(const tlvk__tensor *x) {
 static tlvk_status record_forward(tlvk__recorder *r, const tlvk__op_call *call, const char *shader) {
     const tlvk__tensor *x = call->x[0];
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = shader, .operation = shader, .layer = call->layer,
+        .shader = shader, .texel = true, .operation = shader, .layer = call->layer,
         .operands = {{x, TLVK__READ, false}, {call->y, TLVK__WRITE, false}}, .operand_count = 2,
         .n = x->n, .items = workgroups(x), .group_items = 1, .flops = flops(call),
         .words = {(uint32_t)(x->pitch / TLVK__LANES), (uint32_t)x->rows}, .word_count = 2});
-}
-
-static tlvk_status record_backward(tlvk__recorder *r, const tlvk__op_call *call, const char *shader, bool maximum) {
-    const tlvk__tensor *dx = call->dx[0];
-    if (!dx)
-        return TLVK_OK;
-    return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = shader, .operation = shader, .layer = call->layer, .specs = {{"ACCUMULATE", call->dx_accumulate[0]}},
-        .operands = {{maximum ? call->x[0] : NULL, TLVK__READ, false}, {maximum ? call->y : NULL, TLVK__READ, false}, {call->dy, TLVK__READ, false},
-                     {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 4,
-        .n = dx->n, .items = workgroups(dx), .group_items = 1, .flops = (double)dx->n * (double)tlvk__sample_floats(dx),
-        .words = {(uint32_t)(dx->pitch / TLVK__LANES), (uint32_t)dx->rows}, .word_count = 2});
 }
 
 static tlvk_status max_forward(tlvk__recorder *r, const tlvk__op_call *call) {
     return record_forward(r, call, "global_pooling2d_max");
 }
 static tlvk_status max_backward(tlvk__recorder *r, const tlvk__op_call *call) {
-    return record_backward(r, call, "global_pooling2d_backward_max", true);
+    const tlvk__tensor *dx = call->dx[0];
+    if (!dx)
+        return TLVK_OK;
+    return tlvk__record_walk(r, &(tlvk__walk){
+        .shader = "global_pooling2d_backward", .operation = "global_pooling2d_backward_max", .layer = call->layer,
+        .specs = {{"ACCUMULATE", call->dx_accumulate[0]}},
+        .operands = {{call->x[0], TLVK__READ, false}, {call->y, TLVK__READ, false}, {call->dy, TLVK__READ, false},
+                     {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 4,
+        .n = dx->n, .items = workgroups(dx), .group_items = 1, .flops = (double)dx->n * (double)tlvk__sample_floats(dx),
+        .words = {(uint32_t)(dx->pitch / TLVK__LANES), (uint32_t)dx->rows}, .word_count = 2});
 }
 static tlvk_status average_forward(tlvk__recorder *r, const tlvk__op_call *call) {
     return record_forward(r, call, "global_pooling2d_average");
 }
 static tlvk_status average_backward(tlvk__recorder *r, const tlvk__op_call *call) {
-    return record_backward(r, call, "global_pooling2d_backward_average", false);
+    const tlvk__tensor *dx = call->dx[0];
+    if (!dx)
+        return TLVK_OK;
+    uint32_t columns = (uint32_t)(dx->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(dx->rows, BLOCK_ROWS);
+    return tlvk__record_walk(r, &(tlvk__walk){
+        .shader = "global_pooling2d_spread", .texel = true, .operation = "global_pooling2d_backward_average", .layer = call->layer,
+        .specs = {{"ACCUMULATE", call->dx_accumulate[0]}},
+        .operands = {{call->dy, TLVK__READ, false}, {call->dx_accumulate[0] ? dx : NULL, TLVK__READ, false}, {dx, TLVK__WRITE, false}}, .operand_count = 3,
+        .n = dx->n, .items = (uint64_t)blocks * columns, .flops = (double)dx->n * (double)tlvk__sample_floats(dx),
+        .words = {columns, (uint32_t)dx->rows, blocks, BLOCK_ROWS}, .word_count = 4});
 }
 static unsigned max_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
     (void)attrs, (void)training, (void)want_dx, (void)want_dw;

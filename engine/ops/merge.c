@@ -68,10 +68,36 @@ void tlvk__merge_strides(const tlvk__tensor *t, const tlvk__tensor *y, uint32_t 
     out[3] = t->c == 1 && y->c > 1 ? 0 : 1;
 }
 
+/* t has one number for each sample and channel of y, which has several rows. */
+static bool per_channel(const tlvk__tensor *t, const tlvk__tensor *y) {
+    return t->rows == 1 && y->rows > 1 && t->c == y->c && t->n == y->n;
+}
+
+/* Rows that one invocation takes of a column (shaders/row_blocks.glsl). */
+enum { BLOCK_ROWS = 32 };
+
 static const char *const kind_names[] = {"add", "multiply", "subtract", "maximum", "minimum", "merge_first"};
+
+static tlvk_status record_channels(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
+                                   bool accumulate, const tlvk__activation *act, const char *layer) {
+    uint32_t columns = (uint32_t)(out->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(out->rows, BLOCK_ROWS);
+    return tlvk__record_walk(r, &(tlvk__walk){
+        .shader = "merge_channels", .texel = true, .operation = kind_names[kind], .layer = layer,
+        .specs = {{"KIND", (uint32_t)kind}, {"ACCUMULATE", accumulate}, {"MASK", act->kind != TLVK_LINEAR && out->c % TLVK__LANES != 0},
+                  {"ACTIVATION", (uint32_t)act->kind}},
+        .operands = {{a, TLVK__READ, false}, {b, TLVK__READ, false}, {out, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,
+        .n = out->n, .items = (uint64_t)blocks * columns, .flops = (double)out->n * (double)tlvk__sample_floats(out),
+        .words = {columns, (uint32_t)out->rows, blocks, BLOCK_ROWS, (uint32_t)out->c, tlvk__float_bits(factor), tlvk__float_bits(act->alpha),
+                  tlvk__float_bits(act->max_value), tlvk__float_bits(act->threshold)}, .word_count = 9});
+}
 
 static tlvk_status record(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
                           bool accumulate, const tlvk__activation *act, const char *layer) {
+    bool either = kind == TLVK__MERGE_ADD || kind == TLVK__MERGE_MULTIPLY;
+    if (same_size(a, out) && per_channel(b, out))
+        return record_channels(r, kind, factor, a, b, out, accumulate, act, layer);
+    if (either && same_size(b, out) && per_channel(a, out))
+        return record_channels(r, kind, factor, b, a, out, accumulate, act, layer);
     tlvk__walk walk = {
         .shader = "merge", .texel = true, .operation = kind_names[kind], .layer = layer,
         .specs = {{"KIND", (uint32_t)kind}, {"ACCUMULATE", accumulate}, {"ACTIVATION", (uint32_t)act->kind},
@@ -112,6 +138,14 @@ tlvk_status tlvk__record_merge_gradient(tlvk__recorder *r, float factor, const t
         return tlvk__record_activation_slope(r, &linear, NULL, false, dy, NULL, dx, accumulate, layer);
     if (same_size(dx, dy))
         return tlvk__record_merge(r, other ? TLVK__MERGE_MULTIPLY : TLVK__MERGE_FIRST, factor, dy, other ? other : dy, dx, accumulate, layer);
+    if (per_channel(dx, dy) && (!other || same_size(other, dy)))
+        return tlvk__record_walk(r, &(tlvk__walk){
+            .shader = "merge_channel_sums", .texel = true, .operation = "merge_reduce", .layer = layer,
+            .specs = {{"ACCUMULATE", accumulate}, {"MULTIPLY", other != NULL}},
+            .operands = {{dy, TLVK__READ, false}, {other, TLVK__READ, false}, {dx, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,
+            .n = dx->n, .items = (uint64_t)tlvk__div_up(dx->pitch / TLVK__LANES, 8), .group_items = 1,
+            .flops = 2.0 * (double)dy->n * (double)tlvk__sample_floats(dy),
+            .words = {(uint32_t)(dx->pitch / TLVK__LANES), (uint32_t)dy->rows, tlvk__float_bits(factor)}, .word_count = 3});
     tlvk__walk walk = {
         .shader = "merge_reduce", .operation = "merge_reduce", .layer = layer,
         .specs = {{"ACCUMULATE", accumulate}, {"MULTIPLY", other != NULL}},

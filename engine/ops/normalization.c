@@ -72,7 +72,7 @@ static tlvk_status record(tlvk__recorder *r, const tlvk__op_call *call, const tl
         return tlvk__record_affine(r, &f, x, y, accumulate);
     }
     return tlvk__record_walk(r, &(tlvk__walk){
-        .shader = "normalization", .operation = "normalization", .layer = call->layer,
+        .shader = "normalization", .texel = true, .operation = "normalization", .layer = call->layer,
         .specs = {{"ACCUMULATE", accumulate}, {"INVERT", a->invert}, {"BACKWARD", backward}},
         .operands = {{x, TLVK__READ, false}, {call->w[0], TLVK__READ, true}, {call->w[1], TLVK__READ, true},
                      {y, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 4,

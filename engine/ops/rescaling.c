@@ -35,7 +35,7 @@ static tlvk_status shape(const void *attrs, int inputs, const tlvk__shape *x, tl
 tlvk_status tlvk__record_affine(tlvk__recorder *r, const tlvk__affine *a, const tlvk__tensor *x, const tlvk__tensor *y, bool accumulate) {
     bool channels = a->scale.count > 1 || a->offset.count > 1;
     tlvk__walk walk = {
-        .shader = "rescaling", .operation = a->operation, .layer = a->layer,
+        .shader = "rescaling", .texel = true, .operation = a->operation, .layer = a->layer,
         .specs = {{"ACCUMULATE", accumulate}, {"MASK", !channels && x->c % TLVK__LANES != 0}, {"CHANNELS", channels}},
         .operands = {{x, TLVK__READ, false}, {y, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 2,
         .n = x->n, .items = tlvk__sample_vec4s(x), .flops = 2.0 * (double)x->n * (double)tlvk__sample_floats(x),
