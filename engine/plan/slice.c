@@ -4,7 +4,7 @@
  * A part that can be written as a slice by the step that makes it, and read as one by all that read it, becomes a slice of the Concatenate's output: the
  * output owns the memory and lives as long as any of its slices is written or read. Where that output is a part itself, its slices are slices of the larger
  * one: all of a dense block lies in its last output. Every part of a Concatenate begins at a multiple of four channels then, so that vec4 stay whole and no
- * part's lanes of zeros lie over another's numbers. Gradients are slices by the same rules where the Concatenate is the first to write the part's gradient;
+ * part's lanes of zeros lie over another's numbers. Only Concatenates that grow in this way are written in place; docs/memory.md says why. Gradients are slices by the same rules where the Concatenate is the first to write the part's gradient;
  * the others add to it where it lies. */
 #include "plan/program.h"
 
@@ -19,6 +19,16 @@ static unsigned takes(const tlvk__plan *plan, const plan_step *s) {
 
 static bool by_channels(const tlvk__plan *plan, const plan_step *s) {
     return s->op == &tlvk__op_concatenate && (takes(plan, s) & TLVK__SLICED_X);
+}
+
+/* It puts something behind what a Concatenate put together, or a Concatenate puts something behind its output. */
+static bool grows(const tlvk__plan *plan, const plan_step *s) {
+    int before = plan->tensors[s->inputs[0]].producer;
+    if (before != NO_STEP && by_channels(plan, &plan->steps[before])) return true;
+    for (int i = 0; i < plan->step_count; i++) {
+        if (plan->steps[i].inputs[0] == s->output && by_channels(plan, &plan->steps[i])) return true;
+    }
+    return false;
 }
 
 static bool is_output(const tlvk__plan *plan, int tensor) {
@@ -96,7 +106,7 @@ static void slice_backward(tlvk__plan *plan, plan_step *s) {
 void tlvk__plan_slice(tlvk__plan *plan) {
     for (int i = plan->step_count - 1; i >= 0; i--) {
         plan_step *s = &plan->steps[i];
-        if (!by_channels(plan, s)) continue;
+        if (!by_channels(plan, s) || !grows(plan, s)) continue;
         slice_forward(plan, s);
         slice_backward(plan, s);
     }

@@ -24,6 +24,11 @@ static tlvk_tensor together(const builder *b, const tlvk_tensor *parts, int coun
     return tlvk_concatenate(copied, count, NULL);
 }
 
+/* Eight channels behind those of x. */
+static tlvk_tensor grown(const builder *b, tlvk_tensor x, const char *name) {
+    return together(b, (tlvk_tensor[]){ x, conv(x, 8, 1, true, TLVK_RELU, name) }, 2);
+}
+
 /* Branches of convolutions, of BatchNormalizations and of a pooling, the last of channels that are no multiple of four; a block in which each layer's
  * channels are put behind all that came before; a part that others read before and behind its Concatenate; parts that cannot lie in place; a sum that takes
  * in a part; a Concatenate of Concatenates. */
@@ -35,7 +40,7 @@ static tlvk_model *network(const builder *b) {
     parts[1] = conv(conv(x, 8, 1, true, TLVK_RELU, "conv2"), 36, 3, true, TLVK_RELU, "conv3");
     parts[2] = tlvk_average_pooling2d(x, &(tlvk_pooling2d_desc){ .pool_size = { 3 }, .strides = { 1 }, .padding = TLVK_SAME });
     parts[3] = norm(conv(x, 6, 1, false, TLVK_LINEAR, "conv4"), TLVK_SWISH, "norm4");
-    x = together(b, parts, 4);
+    x = grown(b, together(b, parts, 4), "conv16");
     x = norm(conv(x, 16, 1, false, TLVK_LINEAR, "conv5"), TLVK_RELU, "norm5");
     for (int i = 0; i < 3; i++) {
         char names[4][16];
@@ -51,7 +56,7 @@ static tlvk_model *network(const builder *b) {
     tlvk_tensor late = parts[2] = conv(x, 8, 1, true, TLVK_LINEAR, "conv9");
     parts[3] = conv(x, 5, 1, true, TLVK_LINEAR, "conv10");
     parts[4] = conv(x, 8, 3, true, TLVK_LINEAR, "conv11");
-    x = together(b, parts, 5);
+    x = grown(b, together(b, parts, 5), "conv17");
     parts[0] = norm(tlvk_add((tlvk_tensor[]){ conv(x, 8, 1, true, TLVK_LINEAR, "conv12"), late }, 2, NULL), TLVK_LINEAR, "norm12");
     parts[1] = norm(conv(in_half, 8, 1, false, TLVK_LINEAR, "conv13"), TLVK_TANH, "norm13");
     parts[0] = together(b, parts, 2);
