@@ -364,6 +364,7 @@ static bool case_of(int index, int left_out, tlvk__op_case *c) {
     c->coarse = index == 8 || index == 17 || index == 19;
     c->distinct = !c->coarse;
     c->real_size = index >= 13 && index < 16;
+    c->planner_only = index >= 16;
     snprintf(c->name, sizeof c->name, "%s %dx%d s%dx%d %s", a->padding == TLVK_SAME ? "same" : "valid", a->pool_size[0], a->pool_size[1],
              (int)stride_of(a, 0), (int)stride_of(a, 1), tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
     if (index >= 16)
