@@ -219,7 +219,7 @@ static void keep_crossing(fitting *f, int segments) {
     }
     for (int i = 0, cut = 1; i < plan->step_count; i++) {
         const plan_tensor *y = &plan->tensors[plan->steps[i].output];
-        if (!plan->steps[i].view) at += (double)(y->t.n * tlvk__sample_floats(&y->t));
+        if (f->movable[plan->steps[i].output]) at += (double)(y->t.n * tlvk__sample_floats(&y->t));
         if (cut >= segments || at < all * cut / segments) continue;
         cut++;
         for (int k = i + 1; k < plan->step_count; k++) {
