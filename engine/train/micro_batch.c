@@ -247,7 +247,7 @@ int64_t tlvk__session_part_samples(const tlvk__session *s, int64_t batch) {
     const tlvk__parts *best = NULL;
     for (int i = 0; i < s->runner_count; i++) {
         const tlvk__runner *r = s->runners[i];
-        if (r->mode != TLVK__PLAN_TRAIN || !r->fitted || r->parts.batch > batch) continue;
+        if (r->fit != s->fits || r->mode != TLVK__PLAN_TRAIN || !r->fitted || r->parts.batch > batch) continue;
         if (!best || r->parts.batch > best->batch) best = &r->parts;
     }
     return best ? best->size : 0;
@@ -258,16 +258,20 @@ static tlvk_status divide_alike(tlvk__runner *r) {
     tlvk__parts p;
     bool fits = false;
     const char *path, *why;
-    int64_t size = r->session->part_limit;
-    if (r->mode != TLVK__PLAN_TRAIN) return TLVK_OK;
-    for (int i = 0; i < r->session->runner_count; i++) {
-        const tlvk__runner *other = r->session->runners[i];
-        bool larger = other->mode == TLVK__PLAN_TRAIN && other->fitted && other->parts.batch > r->parts.batch;
+    const tlvk__session *s = r->session;
+    int64_t size = s->part_limit;
+    if (r->mode != TLVK__PLAN_TRAIN || s->fits == 0 || r->fit != s->fits) return TLVK_OK;
+    for (int i = 0; i < s->runner_count; i++) {
+        const tlvk__runner *other = s->runners[i];
+        bool larger = other->mode == TLVK__PLAN_TRAIN && other->fit == s->fits && other->fitted && other->parts.batch > r->parts.batch;
         if (larger && (!size || other->parts.size < size)) size = other->parts.size;
     }
     if (!size || r->parts.size <= size || !tlvk__plan_divisible(r->parts.plan, &path, &why)) return TLVK_OK;
     tlvk_status st = plan_parts(r, tlvk__div_up(r->parts.batch, tlvk__div_up(r->parts.batch, size)), (arena_limit){ UINT64_MAX, .alone = true }, &p, &fits);
-    if (!st && fits) take_parts(r, &p);
+    if (!st && fits) {
+        take_parts(r, &p);
+        r->alike = true;
+    }
     return st;
 }
 
@@ -318,13 +322,17 @@ tlvk_status tlvk__session_fit(tlvk__session *s) {
     for (int i = 0; i < s->runner_count; i++) {
         tlvk__runner *r = s->runners[i];
         if (r->fitted) continue;
+        uint64_t staging = staging_bytes(s, r), more;
         st = divide_alike(r); /* the first of them may have been cut by now */
-        if (!st && arena_with(s, r, &r->parts) > budget) st = fit_runner(r, fixed, budget, available);
+        if (!st && arena_with(s, r, &r->parts) + staging_bytes(s, r) - staging > budget) st = fit_runner(r, fixed, budget, available);
         if (st) {
             drop_unused(s);
             return st;
         }
         r->fitted = true;
+        more = staging_bytes(s, r) - staging; /* parts only ever get more */
+        fixed += more;
+        if (!s->budget_bytes) budget -= TLVK__MIN(more, budget);
     }
     prepared_bytes(s, &missing);
     s->prepared_pool.expected = missing;

@@ -200,7 +200,7 @@ tlvk_status tlvk__runner_plan_anew(tlvk__runner *r) {
     free_slots(r);
     tlvk__parts_free(&r->parts);
     r->parts = (tlvk__parts){ .batch = r->inputs[0].dim[0], .size = r->inputs[0].dim[0], .count = 1, .plan = plan };
-    r->fitted = false;
+    r->fitted = r->alike = false;
     return TLVK_OK;
 }
 
@@ -228,13 +228,19 @@ static tlvk_status make_runner(tlvk__session *s, tlvk__network network, tlvk__pl
 
 tlvk_status tlvk__session_expect(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs) {
     tlvk__runner *r;
-    return make_runner(s, network, mode, inputs, &r);
+    tlvk_status st = make_runner(s, network, mode, inputs, &r);
+    if (!st) r->fit = s->fits + 1;
+    return st;
 }
 
+/* What an earlier fit cut for its own sake is planned as if that had never been. */
 tlvk_status tlvk__session_plan_memory(tlvk__session *s) {
+    tlvk_status st = TLVK_OK;
     tlvk__device_memory_restart(s->device);
+    s->fits++;
     s->part_limit = 0;
-    return tlvk__session_fit(s);
+    for (int i = 0; !st && i < s->runner_count; i++) st = s->runners[i]->alike ? tlvk__runner_plan_anew(s->runners[i]) : TLVK_OK;
+    return st ? st : tlvk__session_fit(s);
 }
 
 tlvk_status tlvk__session_runner(tlvk__session *s, tlvk__network network, tlvk__plan_mode mode, const tlvk__shape *inputs, tlvk__runner **out) {

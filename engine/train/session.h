@@ -57,7 +57,8 @@ tlvk_status tlvk__session_read_scaling(tlvk__session *s, tlvk__loss_scaling *sca
 tlvk_status tlvk__session_write_scaling(tlvk__session *s, const tlvk__loss_scaling *scaling);
 /* The measured choices that the session goes by, of what its plans can choose; NULL: the static tables alone. */
 const tlvk__choices *tlvk__session_choices(const tlvk__session *s);
-/* Samples in the parts in which training steps of `batch` samples, or of the most below it, are done: the whole where they are not divided. 0: none is planned. */
+/* Samples in the parts in which the last planned fit does training steps of `batch` samples, or of the most below it: the whole where they are not divided.
+ * 0: it has none. */
 int64_t tlvk__session_part_samples(const tlvk__session *s, int64_t batch);
 /* From here on the session goes by these choices, an empty table being the static ones, and this fit's training steps by parts no larger than that, 0 leaving
  * it to the device's memory: what it had planned and recorded is planned anew, and shares the device's memory anew. The choices are taken, whatever comes back. */

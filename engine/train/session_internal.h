@@ -28,7 +28,8 @@ struct tlvk__session {
     tlvk__prepared_region *prepared; size_t prepared_count, prepared_capacity;
     tlvk__update_call update;
     tlvk__runner **runners; int runner_count; size_t runner_capacity;
-    int64_t part_limit;             /* training steps are done in parts no larger than this; 0: as the device's memory has it */
+    unsigned fits;                  /* how many have planned their memory here */
+    int64_t part_limit;             /* the last one's training steps are done in parts no larger than this; 0: as the device's memory has it */
     uint64_t others_bytes;          /* of the device's memory, in use by others when the runners were last fitted */
 };
 
@@ -44,7 +45,9 @@ struct tlvk__runner {
     tlvk__plan_mode mode;
     tlvk__shape inputs[TLVK_MAX_IO]; int input_count;
     tlvk__parts parts;
+    unsigned fit;                   /* the last of the session's fits that expects this runner; 0: none */
     bool fitted;                    /* to the device's memory */
+    bool alike;                     /* cut as that fit's other steps are, not by itself */
     bool bound;
     struct tlvk__runner_slot *slots;/* TLVK__SLOTS; NULL until the runner is asked for */
 };

@@ -323,6 +323,46 @@ static void test_blocks_together(void **state) {
     tlvk_context_destroy(ctx);
 }
 
+static int64_t planned_part(tlvk__session *s, int64_t batch) {
+    tlvk__shape input = { .rank = 4, .dim = { batch, NET_SIDE, NET_SIDE, 3 } };
+    assert_int_equal(tlvk__session_expect(s, TLVK__WHOLE, TLVK__PLAN_TRAIN, &input), TLVK_OK);
+    if (tlvk__session_plan_memory(s)) fail_msg("%s", tlvk__fail_text());
+    return tlvk__session_part_samples(s, batch);
+}
+
+/* How a fit's batches are cut does not depend on the fits that were before it in the session, nor on what one of them was resumed from. */
+static void test_fits_apart(void **state) {
+    (void)state;
+    tlvk_context *ctx = net_context(NULL);
+    tlvk_model *model = small_network(ctx, 3);
+    tlvk__session *s = open_session(model, 0);
+    tlvk_memory memory;
+    planned_part(s, BATCH);
+    tlvk__session_memory(s, &memory);
+    uint64_t budget = memory.activations_bytes * 60 / 100;
+    tlvk__session_destroy(s);
+    int64_t fresh[BATCH + 1], smaller = 0;
+    for (int64_t n = 1; n <= BATCH; n++) {
+        s = open_session(model, budget);
+        fresh[n] = planned_part(s, n);
+        tlvk__session_destroy(s);
+    }
+    s = open_session(model, budget);
+    for (int64_t n = BATCH; n > 0; n--) {
+        assert_int_equal(planned_part(s, n), fresh[n]);
+        smaller += fresh[n] > fresh[BATCH];
+    }
+    print_message("parts of %d for %d, %d smaller batches in larger parts by themselves\n", (int)fresh[BATCH], BATCH, (int)smaller);
+    assert_true(fresh[BATCH] < BATCH && smaller > 0); /* there is a batch that was cut smaller as a tail than by itself */
+    assert_int_equal(planned_part(s, BATCH), fresh[BATCH]);
+    if (tlvk__session_go_on(s, NULL, 1)) fail_msg("%s", tlvk__fail_text());
+    assert_int_equal(tlvk__session_part_samples(s, BATCH), 1);
+    assert_int_equal(planned_part(s, BATCH), fresh[BATCH]);
+    tlvk__session_destroy(s);
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+}
+
 /* A forward pass in parts has the bits of the whole. */
 static void test_predictions_in_parts(void **state) {
     (void)state;
@@ -577,7 +617,7 @@ static void test_refused_then_frozen(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recomputed_steps_have_the_same_bits), cmocka_unit_test(test_gradients_of_parts), cmocka_unit_test(test_fits_in_parts),
-        cmocka_unit_test(test_last_part_is_larger), cmocka_unit_test(test_blocks_together), cmocka_unit_test(test_predictions_in_parts), cmocka_unit_test(test_foretold),
+        cmocka_unit_test(test_last_part_is_larger), cmocka_unit_test(test_blocks_together), cmocka_unit_test(test_fits_apart), cmocka_unit_test(test_predictions_in_parts), cmocka_unit_test(test_foretold),
         cmocka_unit_test(test_allocations_that_fail), cmocka_unit_test(test_residents_that_fail), cmocka_unit_test(test_refused_between_fits), cmocka_unit_test(test_refused_then_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
