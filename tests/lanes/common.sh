@@ -1,14 +1,20 @@
 # common.sh - what the lanes share; sourced by each, which has set $lane to its name. A lane prepares its driver in $home, outside the tree, runs what it can,
-# and leaves one line of JSON per device in $results, which lane.py's table reads. What it downloaded stays for the next time.
+# and leaves one line of JSON per device in $results, which lane.py's table reads. What it downloaded stays for the next time. A lane ends by `finish`.
 set -eu
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tlvk-lanes
 home=$cache/$lane
 results=$cache/results/$lane.jsonl
 build=${TLVK_LANE_BUILD:-$tree/build/${TLVK_PRESET:-release}}
+for program in apps/tlvk tests/lane_statistics tests/test_training; do
+    [ -x "$build/$program" ] || { echo "lanes: $build/$program is not there; './run lanes $lane' builds it" >&2; exit 1; }
+done
 mkdir -p "$home" "$cache/results"
 : >"$results"
-unset VK_DRIVER_FILES VK_LOADER_DRIVERS_SELECT TLVK_DEVICE
+unset VK_DRIVER_FILES VK_ADD_DRIVER_FILES VK_LOADER_DRIVERS_SELECT VK_INSTANCE_LAYERS TLVK_DEVICE TLVK_CACHE_DIR TLVK_FORCE_CHOICE
+TLVK_LANE_COMMIT=$(git -C "$tree" rev-parse --short HEAD 2>/dev/null || echo '?')
+export TLVK_LANE_COMMIT
+wrong=0
 # Kernels of one lane are not another's: each compiles its own.
 XDG_CACHE_HOME=$home/cache
 export XDG_CACHE_HOME
@@ -24,6 +30,11 @@ absent() {
     exit 0
 }
 
+# broken DEVICE WHY: a failure before anything could be compared.
+broken() { lane_py broken "$lane" "$1" "$2" >>"$results" || wrong=1; }
+
+finish() { exit "$wrong"; }
+
 # package NAME FOLDER: the files of a Debian package, unpacked into FOLDER, without installing it.
 package() {
     if [ -e "$2/unpacked" ]; then return 0; fi
@@ -36,29 +47,39 @@ package() {
     touch "$2/unpacked"
 }
 
+# shows_device WHAT: whether the driver of the environment shows a device; ends the lane where it does anything else than say that there is none.
+shows_device() {
+    status=0
+    "$build/apps/tlvk" devices >"$home/devices.txt" 2>&1 || status=$?
+    case $status in
+    0) return 0 ;;
+    3) return 1 ;;
+    esac
+    broken "$1" "tlvk devices ended with status $status: $(tail -n 1 "$home/devices.txt")"
+    finish
+}
+
 # values DEVICE [OPTION...]: the self-test and the test of whole trainings on the driver of the environment, and the line of the table.
 values() {
     device=$1
     shift
     began=$(date +%s)
-    "$build/apps/tlvk" devices >"$home/devices.txt" 2>&1 || absent "the driver shows no usable device: $(tail -n 1 "$home/devices.txt")"
+    shows_device "$device" || absent "the driver shows no usable device: $(tail -n 1 "$home/devices.txt")"
     status=0
     "$build/apps/tlvk" selftest --json "$@" >"$home/selftest.jsonl" 2>"$home/selftest.log" || status=$?
     echo "{\"exit\": $status}" >>"$home/selftest.jsonl"
     training=FAILED
     if TLVK_TEST_TEMP=$home "$build/tests/test_training" >"$home/training.log" 2>&1 && ! grep -q SKIPPED "$home/training.log"; then training=passed; fi
-    lane_py values "$lane" "$device" "$home/selftest.jsonl" "$home/devices.txt" "$training" $(($(date +%s) - began)) >>"$results"
+    lane_py values "$lane" "$device" "$home/selftest.jsonl" "$home/devices.txt" "$training" $(($(date +%s) - began)) >>"$results" || wrong=1
 }
 
-# compiles DEVICE LIMITS [OPTION...]: every pipeline of the networks and operations, compiled by the driver of the environment, against the limits kept in the
-# tree ("-": none), and the line of the table.
+# compiles DEVICE LIMITS: every pipeline of the networks and operations, compiled by the driver of the environment, against the limits kept in the tree, and the
+# line of the table.
 compiles() {
-    device=$1 limits=$2
-    shift 2
     began=$(date +%s)
     status=0
-    "$build/tests/lane_statistics" "$@" >"$home/$device.jsonl" 2>"$home/$device.log" || status=$?
-    lane_py statistics "$lane" "$device" "$home/$device.jsonl" "$home/$device.log" "$limits" "$status" $(($(date +%s) - began)) >>"$results"
+    "$build/tests/lane_statistics" >"$home/$1.jsonl" 2>"$home/$1.log" || status=$?
+    lane_py statistics "$lane" "$1" "$home/$1.jsonl" "$home/$1.log" "$2" "$status" $(($(date +%s) - began)) >>"$results" || wrong=1
 }
 
 # --- a Debian 13 with Mesa 26.1, and Mesa 25.0 beside it -----------------------------------------------------------------------------------------
@@ -70,6 +91,7 @@ in_root() { XDG_CACHE_HOME=${cache%/tlvk-lanes} TLVK_LANE_KEEP=1 TLVK_LANE_NAME=
 # open_root: the system with the drivers, and the last commit of this tree built in /src/kept-build; what is unchanged is not built again.
 open_root() {
     [ "$(id -u)" = 0 ] || absent "wants to be root, for debootstrap and chroot"
+    [ "$(uname -m)" = x86_64 ] || absent "its packages are those of x86-64"
     command -v debootstrap >/dev/null || absent "wants debootstrap"
     if [ ! -e "$root/opt/mesa25/driver/usr" ]; then
         in_root "echo 'deb http://deb.debian.org/debian trixie-backports main' >/etc/apt/sources.list.d/backports.list && apt-get update -qq &&
@@ -78,11 +100,14 @@ open_root() {
             >"$home/root.log" 2>&1 || absent "Debian 13 with its backports could not be made: $(tail -n 1 "$home/root.log")"
     fi
     if [ ! -d "$root/src/kept/.git" ]; then git clone -q "$tree" "$root/src/kept"; fi
-    git -C "$root/src/kept" fetch -q "$tree" HEAD && git -C "$root/src/kept" checkout -qf FETCH_HEAD
+    git -C "$root/src/kept" fetch -q "$tree" HEAD
+    git -C "$root/src/kept" checkout -qf FETCH_HEAD
+    rm -rf "$root/src/out"
     mkdir -p "$root/src/out"
-    in_root "cd /src/kept && ./run setup build test && cmake -G Ninja -S . -B /src/kept-build -DCMAKE_BUILD_TYPE=Release &&
-        cmake --build /src/kept-build --target tlvk_command lane_statistics test_training test_conv test_mixed test_vk test_plan" \
-        >"$home/build.log" 2>&1 || { lane_py broken "$lane" "the build in Debian 13 failed: $home/build.log" >>"$results"; exit 1; }
+    in_root "cd /src/kept && ./run setup build test" >"$home/setup.log" 2>&1 || absent "the packages could not be installed in Debian 13: $home/setup.log"
+    in_root "cmake -G Ninja -S /src/kept -B /src/kept-build -DCMAKE_BUILD_TYPE=Release &&
+        cmake --build /src/kept-build --target tlvk_command lane_statistics test_training test_conv test_mixed test_choices test_vk test_plan" \
+        >"$home/build.log" 2>&1 || { broken '' "the build in Debian 13 failed: $home/build.log"; finish; }
 }
 
 # icd NAME: Mesa 25.0's driver of that name for the loader in the system, and its path there.
@@ -98,6 +123,7 @@ compiles_in_root() {
     shift 3
     began=$(date +%s)
     status=0
+    touch "$root/src/out/$device.jsonl" "$root/src/out/$device.log"
     in_root "env $environment /src/kept-build/tests/lane_statistics $* >/src/out/$device.jsonl 2>/src/out/$device.log" >"$home/in-root.log" 2>&1 || status=$?
-    lane_py statistics "$lane" "$device" "$root/src/out/$device.jsonl" "$root/src/out/$device.log" "$limits" "$status" $(($(date +%s) - began)) >>"$results"
+    lane_py statistics "$lane" "$device" "$root/src/out/$device.jsonl" "$root/src/out/$device.log" "$limits" "$status" $(($(date +%s) - began)) >>"$results" || wrong=1
 }

@@ -1,17 +1,21 @@
 """Results of the lanes: one line of JSON per device, and the table made of them.
 
     lane.py values LANE DEVICE SELFTEST DEVICES TRAINING SECONDS    from `tlvk selftest --json` and `tlvk devices`
-    lane.py statistics LANE DEVICE OUTPUT LOG LIMITS STATUS SECONDS from lane_statistics; LIMITS "-": none
-    lane.py absent LANE WHY, lane.py broken LANE WHY
-    lane.py table RESULTS MARKDOWN                                  prints the table, writes it into the file, and fails where a lane failed
+    lane.py statistics LANE DEVICE OUTPUT LOG LIMITS STATUS SECONDS from lane_statistics
+    lane.py absent LANE WHY, lane.py broken LANE DEVICE WHY
+    lane.py table RESULTS MARKDOWN                                  prints the table and writes it into the file
 
-A file of limits has a line for each device and shader: the most registers, the least waves, and the most spilled registers of all its pipelines. One
-with fewer waves or more spills fails; so does a shader that no line knows, until `--accept` has written the file anew.
+Each ends with status 1 where something failed. $TLVK_LANE_COMMIT is the commit that ran. A lane that was not run keeps the rows that the table has of it.
+
+A file of limits has a line for each device and shader: the most registers, the least waves, and the most spilled registers of all its pipelines. One with fewer
+waves, more spills, or, of a driver that tells no waves, more registers fails; so does a shader that no line knows, until `./run lanes --accept NAME` has
+written the lines of that lane anew.
 """
 
 import json
 import os
 import sys
+import time
 
 ORDER = ["lavapipe", "swiftshader", "radv", "mesa26", "radv25", "anv"]
 # By what the drivers call them: RADV, ANV.
@@ -20,7 +24,7 @@ SPILLS = ["Spilled VGPRs", "Spilled SGPRs", "Spill Count"]
 SCRATCH = ["Scratch size", "Scratch Memory Size"]
 WAVES = ["Subgroups per SIMD"]
 COLUMNS = [("compiles", "compiles"), ("values", "values"), ("gradients", "gradients"), ("training", "training run"), ("mixed", "mixed precision"),
-           ("worst", "worst error/bound"), ("spills", "spills"), ("waves", "least waves"), ("seconds", "seconds")]
+           ("worst", "worst error/bound"), ("spills", "spills"), ("waves", "least waves"), ("seconds", "seconds"), ("when", "day, commit")]
 BEGIN, END = "<!-- lanes: begin -->", "<!-- lanes: end -->"
 
 
@@ -35,12 +39,19 @@ def lines_of(path):
     return rows
 
 
+def failed(row):
+    return bool(row.get("failures")) or any("FAILED" in str(row.get(key, "")) for key, _ in COLUMNS)
+
+
 def emit(row):
+    row["when"] = f"{time.strftime('%Y-%m-%d')}, {os.environ.get('TLVK_LANE_COMMIT', '?')}"
     print(json.dumps(row))
     words = ", ".join(f"{name} {row[k]}" for k, name in COLUMNS if row.get(k) not in (None, ""))
     print(f"lanes: {row['lane']}: {row['device']}: {words}{' ' + row['why'] if row.get('why') else ''}", file=sys.stderr)
     for text in row.get("failures", [])[:20]:
         print(f"lanes: {row['lane']}: FAILED: {text}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.exit(1 if failed(row) else 0)
 
 
 def told(cases):
@@ -53,7 +64,8 @@ def told(cases):
 def values(lane, device, selftest, devices, training, seconds):
     lines = lines_of(selftest)
     cases = [c for c in lines if "case" in c]
-    whole = any(c.get("exit") in (0, 1) for c in lines)  # 1: cases failed
+    ended = next((c["exit"] for c in lines if "exit" in c), None)
+    whole = ended == 0 or (ended == 1 and any(not c["ok"] for c in cases))
     mixed = [c for c in cases if c["case"].endswith(", mixed precision")]
     plain = [c for c in cases if c not in mixed]
     # A case checks forward first, and its message begins with the pass that was wrong.
@@ -64,14 +76,14 @@ def values(lane, device, selftest, devices, training, seconds):
     if not plain or not whole:
         row["values"] = row["gradients"] = "FAILED: the self-test broke off"
     ratios = [c["max_error"] / c["bound"] for c in cases if c["bound"] and isinstance(c["max_error"], (int, float))]
-    row["worst"] = round(max(ratios, default=0), 3)
+    row["worst"] = f"{max(ratios, default=0):.3f}"
     row["failures"] = [f"{c['case']}: {c.get('message') or c['max_error']}" for c in cases if not c["ok"]]
     with open(devices) as file:
         row["driver"] = " / ".join(line.strip() for line in file if line.strip())[:400]
     emit(row)
 
 
-def first(statistics, names):
+def total(statistics, names):
     return sum(int(statistics.get(name, 0)) for name in names)
 
 
@@ -91,7 +103,7 @@ def write_limits(path, device, found):
     limits.update({(device, shader): value for shader, value in found.items()})
     with open(path, "w") as file:
         file.write("# device, shader: most registers, least waves per SIMD, most spilled registers, of all pipelines that lane_statistics makes of it.\n"
-                   "# Written by tests/lanes/radv.sh --accept.\n")
+                   "# Written by ./run lanes --accept NAME.\n")
         for (name, shader), value in sorted(limits.items()):
             file.write(f"{name} {shader} {' '.join(str(v) for v in value)}\n")
 
@@ -100,11 +112,13 @@ def compare(device, found, limits):
     worse = []
     for shader, (registers, waves, spills) in sorted(found.items()):
         if (device, shader) not in limits:
-            worse.append(f"{shader}: no limit is known; see radv.sh --accept")
+            worse.append(f"{shader}: no limit is known; see ./run lanes --accept")
             continue
         most, least, most_spills = limits[device, shader]
         if waves < least:
             worse.append(f"{shader}: {waves} waves of {registers} registers; the limit is {least} waves, of {most} registers")
+        if waves == 0 and registers > most:
+            worse.append(f"{shader}: {registers} registers; the limit is {most}")
         if spills > most_spills:
             worse.append(f"{shader}: {spills} spilled registers; the limit is {most_spills}")
     return worse
@@ -120,19 +134,24 @@ def statistics(lane, device, output, log, limits, status, seconds):
         with open(log) as file:
             last = file.read().strip().splitlines()[-1:] or ["nothing"]
         failures.append(f"broke off (status {status}) after: {last[0]}")
+    elif status != "0" and not failures:
+        failures.append(f"ended with status {status}")
+    for kind in (REGISTERS, SPILLS) if pipelines else ():
+        if not any(name in r["statistics"] for r in pipelines for name in kind):
+            failures.append(f"the driver tells none of {', '.join(kind)}")
     found = {}
     for r in pipelines:
         s = r["statistics"]
-        registers, waves, spills = first(s, REGISTERS), first(s, WAVES), first(s, SPILLS) + (1 if first(s, SCRATCH) and not first(s, SPILLS) else 0)
+        registers, waves, spills = total(s, REGISTERS), total(s, WAVES), total(s, SPILLS) + (1 if total(s, SCRATCH) and not total(s, SPILLS) else 0)
         before = found.get(r["shader"], (0, 1 << 20, 0))
         found[r["shader"]] = (max(before[0], registers), min(before[1], waves), max(before[2], spills))
     spilling = sorted(shader for shader, f in found.items() if f[2])
     row["compiles"] = f"{len(failures)} FAILED" if failures else f"{len(pipelines)} pipelines"
-    row["spills"] = sum(1 for r in pipelines if first(r["statistics"], SPILLS) or first(r["statistics"], SCRATCH))
+    row["spills"] = sum(1 for r in pipelines if total(r["statistics"], SPILLS) or total(r["statistics"], SCRATCH))
     row["waves"] = min((f[1] for f in found.values() if f[1]), default="")
     if summary:
         row["driver"] = f"{summary['device']}, {summary['driver']}"
-    if limits != "-" and pipelines:
+    if pipelines:
         if os.environ.get("TLVK_LANE_ACCEPT"):
             write_limits(limits, device, found)
         worse = compare(device, found, read_limits(limits))
@@ -149,35 +168,40 @@ def absent(lane, why):
     print(json.dumps({"lane": lane, "device": "", "why": "not run: " + why}))
 
 
-def broken(lane, why):
-    emit({"lane": lane, "device": "", "compiles": "FAILED", "why": why})
+def broken(lane, device, why):
+    emit({"lane": lane, "device": device, "compiles": "FAILED", "why": why})
 
 
-def rows_of(folder):
-    rows = []
-    for lane in ORDER:
-        path = os.path.join(folder, lane + ".jsonl")
-        rows += (lines_of(path) if os.path.exists(path) else []) or [{"lane": lane, "device": "", "why": "not run"}]
-    return rows
+def line_of(row):
+    cells = [str(row.get(key, "")) for key, _ in COLUMNS]
+    device = row.get("driver", row["device"]).split(" / ")[0].lstrip("* ").strip() or row.get("why", "")
+    return f"| {row['lane']} | {row['device']}{': ' if row['device'] else ''}{device} | " + " | ".join(cell or "-" for cell in cells) + " |"
+
+
+def lines_of_lane(folder, lane, before):
+    """Of the run, or, where there was none, of the table as it is."""
+    path = os.path.join(folder, lane + ".jsonl")
+    rows = (lines_of(path) if os.path.exists(path) else []) or [{"lane": lane, "device": "", "why": "not run"}]
+    kept = [line for line in before.splitlines() if line.startswith(f"| {lane} | ") and "| not run" not in line]
+    if rows[0].get("why", "").startswith("not run") and kept:
+        return kept, False
+    return [line_of(row) for row in rows], any(failed(row) for row in rows)
 
 
 def table(folder, markdown):
-    rows = rows_of(folder)
-    lines = ["| lane | device | " + " | ".join(name for _, name in COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
-    failed = 0
-    for row in rows:
-        cells = [str(row.get(key, "")) for key, _ in COLUMNS]
-        failed += any("FAILED" in cell for cell in cells)
-        device = row.get("driver", row["device"]).split(" / ")[0].lstrip("* ").strip() or row.get("why", "")
-        lines.append(f"| {row['lane']} | {row['device']}{': ' if row['device'] else ''}{device} | " + " | ".join(cell or "-" for cell in cells) + " |")
-    text = "\n".join(lines)
-    print(text)
     with open(markdown) as file:
         before = file.read()
     begin, end = before.index(BEGIN) + len(BEGIN), before.index(END)
+    lines, wrong = ["| lane | device | " + " | ".join(name for _, name in COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"], False
+    for lane in ORDER:
+        found, bad = lines_of_lane(folder, lane, before[begin:end])
+        lines += found
+        wrong = wrong or bad
+    text = "\n".join(lines)
+    print(text)
     with open(markdown, "w") as file:
         file.write(before[:begin] + "\n" + text + "\n" + before[end:])
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if wrong else 0)
 
 
 COMMANDS = {"values": values, "statistics": statistics, "absent": absent, "broken": broken, "table": table}

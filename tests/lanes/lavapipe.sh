@@ -7,3 +7,4 @@ for icd in /usr/share/vulkan/icd.d/lvp_icd*.json; do
     export VK_ICD_FILENAMES="$icd"
 done
 values lavapipe ${TLVK_LANE_FULL:+--full}
+finish

@@ -6,3 +6,4 @@ package chromium-common "$home/driver"
 export VK_ICD_FILENAMES="$home/driver/usr/lib/chromium/vk_swiftshader_icd.json"
 [ -e "$VK_ICD_FILENAMES" ] || absent "Debian's chromium-common has no SwiftShader any more"
 values SwiftShader
+finish
