@@ -1,6 +1,6 @@
 /* gemm_choice.c - what a product may run as: tiles of the shuffle core, the portable core, and Winograd where that is possible; in mixed precision tiles of
- * cooperative matrices, and fp32 where these do not pay. Hides: which tiles are worth trying on which subgroup size. Whatever is chosen, every element stays
- * one ascending chain over k. */
+ * cooperative matrices, and fp32 where these do not pay. Hides: which tiles are worth trying on which subgroup size. Whatever tile is chosen,
+ * every element stays one ascending chain over k. */
 #include "ops/gemm.h"
 #include "ops/winograd.h"
 

@@ -3,8 +3,10 @@
  *
  * A part that can be written as a slice by the step that makes it, and read as one by all that read it, becomes a slice of the Concatenate's output: the
  * output owns the memory and lives as long as any of its slices is written or read. Where that output is a part itself, its slices are slices of the larger
- * one: all of a dense block lies in its last output. Every part of a Concatenate begins at a multiple of four channels then, so that vec4 stay whole and no
- * part's lanes of zeros lie over another's numbers. Only Concatenates that grow in this way are written in place; docs/memory.md says why. Gradients are slices by the same rules where the Concatenate is the first to write the part's gradient;
+ * one: all of a dense block lies in its last output. A part that does not begin at a multiple of four channels is copied, so that vec4 stay whole and no
+ * part's lanes of zeros lie over another's numbers. Only Concatenates that grow, putting channels behind the output of the one before, are written in place:
+ * others copy once, which costs less than rows that lie apart (docs/memory.md).
+ * Gradients are slices by the same rules where the Concatenate is the first to write the part's gradient;
  * the others add to it where it lies. */
 #include "plan/program.h"
 
