@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #define BLOCK_ROWS 256 /* rows summed by one invocation */
-#define APPLY_ROWS 32  /* rows one invocation writes */
 #define FINISH_COLUMNS 8 /* vec4 columns to a workgroup of the kernels that join partial sums */
 #define ROOM_ALIGN 256
 
@@ -124,16 +123,7 @@ static double flops(const tlvk__op_call *call) {
     return 8 * tlvk__elementwise_flops(call);
 }
 
-/* Words of shaders/batch_norm.glsl; the walk's items are the blocks of `block_rows` rows times the columns. */
-static void block_words(const tlvk__tensor *x, uint32_t block_rows, tlvk__walk *walk) {
-    uint32_t columns = (uint32_t)(x->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(x->rows, (int64_t)block_rows);
-    const uint32_t words[] = {columns, (uint32_t)x->rows, blocks, block_rows};
-    memcpy(walk->words, words, sizeof words);
-    walk->word_count = (int)TLVK__COUNT(words);
-    walk->n = x->n;
-    walk->items = (uint64_t)blocks * columns;
-}
-
+/* Of shaders/batch_norm.glsl, behind those of row_blocks.glsl. */
 static void apart_word(const tlvk__tensor *t, tlvk__walk *walk) { walk->words[walk->word_count++] = (uint32_t)tlvk__row_vecs(t); }
 
 static void activation_words(const tlvk__activation *a, tlvk__walk *walk) {
@@ -163,7 +153,7 @@ static tlvk_status record_statistics(tlvk__recorder *r, const tlvk__op_call *cal
     tlvk__walk walk = {
         .shader = "batch_norm_statistics", .texel = true, .operation = "batch_norm_statistics", .layer = call->layer,
         .operands = {{x, TLVK__READ, false}, {&part, TLVK__WRITE, false}}, .operand_count = 2, .flops = 6 * tlvk__elementwise_flops(call)};
-    block_words(x, BLOCK_ROWS, &walk);
+    tlvk__walk_row_blocks(&walk, x, BLOCK_ROWS);
     apart_word(x, &walk);
     tlvk_status s = tlvk__record_walk(r, &walk);
     if (s)
@@ -200,7 +190,7 @@ static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
         .shader = "batch_norm_apply", .texel = true, .operation = "batch_norm_apply", .layer = call->layer, .specs = {{"KIND", (uint32_t)f->kind}, {"MASK", mask}, {"RESIDUAL", added != NULL}},
         .operands = {{x, TLVK__READ, false}, {&vector, TLVK__READ, true}, {added, TLVK__READ, false}, {call->y, TLVK__WRITE, false}}, .operand_count = 4,
         .flops = 2 * tlvk__elementwise_flops(call)};
-    block_words(x, APPLY_ROWS, &walk);
+    tlvk__walk_row_blocks(&walk, x, TLVK__WRITTEN_ROWS);
     apart_word(x, &walk);
     apart_word(added ? added : x, &walk);
     apart_word(call->y, &walk);
@@ -231,7 +221,7 @@ static tlvk_status record_sums(tlvk__recorder *r, const tlvk__op_call *call, con
         .shader = "batch_norm_backward_sums", .texel = true, .operation = "batch_norm_backward_sums", .layer = call->layer, .specs = {{"KIND", (uint32_t)f->kind}},
         .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&held, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
         .operand_count = 4, .flops = 4 * tlvk__elementwise_flops(call)};
-    block_words(dy, BLOCK_ROWS, &walk);
+    tlvk__walk_row_blocks(&walk, dy, BLOCK_ROWS);
     apart_word(dy, &walk);
     apart_word(call->x[0], &walk);
     activation_words(f, &walk);
@@ -264,7 +254,7 @@ static tlvk_status record_dx(tlvk__recorder *r, const tlvk__op_call *call, tlvk_
         .operands = {{call->dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false},
                      {&held, TLVK__READ, true}, {dx, call->dx_accumulate[0] ? TLVK__READ_WRITE : TLVK__WRITE, false}},
         .operand_count = 4, .flops = 6 * tlvk__elementwise_flops(call)};
-    block_words(dx, APPLY_ROWS, &walk);
+    tlvk__walk_row_blocks(&walk, dx, TLVK__WRITTEN_ROWS);
     apart_word(call->dy, &walk);
     apart_word(call->x[0], &walk);
     apart_word(dx, &walk);

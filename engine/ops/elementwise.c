@@ -50,6 +50,15 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
     return tlvk__record_dispatch(r, &d);
 }
 
+void tlvk__walk_row_blocks(tlvk__walk *walk, const tlvk__tensor *t, uint32_t block_rows) {
+    uint32_t columns = (uint32_t)(t->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(t->rows, (int64_t)block_rows);
+    const uint32_t words[] = {columns, (uint32_t)t->rows, blocks, block_rows};
+    memcpy(walk->words, words, sizeof words);
+    walk->word_count = (int)TLVK__COUNT(words);
+    walk->n = t->n;
+    walk->items = (uint64_t)blocks * columns;
+}
+
 tlvk_status tlvk__record_walk(tlvk__recorder *r, const tlvk__walk *walk) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *walked[TLVK__WALK_OPERANDS];

@@ -37,6 +37,10 @@ typedef struct tlvk__walk {
 } tlvk__walk;
 tlvk_status tlvk__record_walk(tlvk__recorder *r, const tlvk__walk *walk);
 
+enum { TLVK__WRITTEN_ROWS = 32 };                   /* of a column, that one invocation of a kernel by row_blocks.glsl writes */
+/* The first words of shaders/row_blocks.glsl, samples and items of a walk over t: an invocation takes `block_rows` rows of one column. */
+void tlvk__walk_row_blocks(tlvk__walk *walk, const tlvk__tensor *t, uint32_t block_rows);
+
 static inline uint32_t tlvk__float_bits(float f) {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);

@@ -23,9 +23,6 @@ static double flops(const tlvk__op_call *call) {
     return tlvk__elementwise_flops(call) * (double)(call->x[0] ? call->x[0]->rows : 1);
 }
 
-/* Rows that one invocation takes of a column (shaders/row_blocks.glsl). */
-enum { BLOCK_ROWS = 32 };
-
 static uint64_t workgroups(const tlvk__tensor *x) {
     return (uint64_t)tlvk__div_up(x->pitch / TLVK__LANES, 8);
 }
@@ -61,13 +58,13 @@ static tlvk_status average_backward(tlvk__recorder *r, const tlvk__op_call *call
     const tlvk__tensor *dx = call->dx[0];
     if (!dx)
         return TLVK_OK;
-    uint32_t columns = (uint32_t)(dx->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(dx->rows, BLOCK_ROWS);
-    return tlvk__record_walk(r, &(tlvk__walk){
+    tlvk__walk walk = {
         .shader = "global_pooling2d_spread", .texel = true, .operation = "global_pooling2d_backward_average", .layer = call->layer,
         .specs = {{"ACCUMULATE", call->dx_accumulate[0]}},
         .operands = {{call->dy, TLVK__READ, false}, {call->dx_accumulate[0] ? dx : NULL, TLVK__READ, false}, {dx, TLVK__WRITE, false}}, .operand_count = 3,
-        .n = dx->n, .items = (uint64_t)blocks * columns, .flops = (double)dx->n * (double)tlvk__sample_floats(dx),
-        .words = {columns, (uint32_t)dx->rows, blocks, BLOCK_ROWS}, .word_count = 4});
+        .flops = (double)dx->n * (double)tlvk__sample_floats(dx)};
+    tlvk__walk_row_blocks(&walk, dx, TLVK__WRITTEN_ROWS);
+    return tlvk__record_walk(r, &walk);
 }
 static unsigned max_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
     (void)attrs, (void)training, (void)want_dx, (void)want_dw;

@@ -82,12 +82,15 @@ static tlvk_status record_gamma(tlvk__recorder *r, const tlvk__op_call *call) {
     s = tlvk__record_fill(r, tlvk__span_part(stats, 0, vector), 0);
     if (!s)
         s = tlvk__record_fill(r, tlvk__span_part(stats, vector, vector), tlvk__float_bits(1));
+    tlvk__walk sums = {
+        .shader = "batch_norm_backward_sums", .texel = true, .operation = "layer_scale_sums", .layer = call->layer,
+        .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&held, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
+        .operand_count = 4, .flops = 2 * tlvk__elementwise_flops(call)};
+    tlvk__walk_row_blocks(&sums, dy, BLOCK_ROWS);
+    sums.words[4] = sums.words[5] = columns; /* neither is a slice; then three numbers of an activation that is linear */
+    sums.word_count = 9;
     if (!s)
-        s = tlvk__record_walk(r, &(tlvk__walk){
-            .shader = "batch_norm_backward_sums", .texel = true, .operation = "layer_scale_sums", .layer = call->layer,
-            .operands = {{dy, TLVK__READ, false}, {call->x[0], TLVK__READ, false}, {&held, TLVK__READ, true}, {&part, TLVK__WRITE, false}},
-            .operand_count = 4, .n = dy->n, .items = (uint64_t)m.blocks * columns, .flops = 2 * tlvk__elementwise_flops(call),
-            .words = {columns, (uint32_t)dy->rows, (uint32_t)m.blocks, BLOCK_ROWS, columns, columns}, .word_count = 9});
+        s = tlvk__record_walk(r, &sums);
     if (!s)
         s = tlvk__record_walk(r, &(tlvk__walk){
             .shader = "batch_norm_backward_finish", .operation = "layer_scale_finish", .layer = call->layer,

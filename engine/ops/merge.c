@@ -73,22 +73,21 @@ static bool per_channel(const tlvk__tensor *t, const tlvk__tensor *y) {
     return t->rows == 1 && y->rows > 1 && t->c == y->c && t->n == y->n;
 }
 
-/* Rows that one invocation takes of a column (shaders/row_blocks.glsl). */
-enum { BLOCK_ROWS = 32 };
-
 static const char *const kind_names[] = {"add", "multiply", "subtract", "maximum", "minimum", "merge_first"};
 
 static tlvk_status record_channels(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
                                    bool accumulate, const tlvk__activation *act, const char *layer) {
-    uint32_t columns = (uint32_t)(out->pitch / TLVK__LANES), blocks = (uint32_t)tlvk__div_up(out->rows, BLOCK_ROWS);
-    return tlvk__record_walk(r, &(tlvk__walk){
+    tlvk__walk walk = {
         .shader = "merge_channels", .texel = true, .operation = kind_names[kind], .layer = layer,
         .specs = {{"KIND", (uint32_t)kind}, {"ACCUMULATE", accumulate}, {"MASK", act->kind != TLVK_LINEAR && out->c % TLVK__LANES != 0},
                   {"ACTIVATION", (uint32_t)act->kind}},
         .operands = {{a, TLVK__READ, false}, {b, TLVK__READ, false}, {out, accumulate ? TLVK__READ_WRITE : TLVK__WRITE, false}}, .operand_count = 3,
-        .n = out->n, .items = (uint64_t)blocks * columns, .flops = (double)out->n * (double)tlvk__sample_floats(out),
-        .words = {columns, (uint32_t)out->rows, blocks, BLOCK_ROWS, (uint32_t)out->c, tlvk__float_bits(factor), tlvk__float_bits(act->alpha),
-                  tlvk__float_bits(act->max_value), tlvk__float_bits(act->threshold)}, .word_count = 9});
+        .flops = (double)out->n * (double)tlvk__sample_floats(out)};
+    tlvk__walk_row_blocks(&walk, out, TLVK__WRITTEN_ROWS);
+    const uint32_t more[] = {(uint32_t)out->c, tlvk__float_bits(factor), tlvk__float_bits(act->alpha), tlvk__float_bits(act->max_value), tlvk__float_bits(act->threshold)};
+    memcpy(walk.words + walk.word_count, more, sizeof more);
+    walk.word_count += (int)TLVK__COUNT(more);
+    return tlvk__record_walk(r, &walk);
 }
 
 static tlvk_status record(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
