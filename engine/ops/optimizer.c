@@ -3,6 +3,7 @@
  * Hides: which slot plays which part in the kernel, and the passes that clipping by norm and regularizers need before the update
  * (sums per block, norms per variable, clipping factors), which are recorded only where they are wanted. */
 #include "ops/optimizer.h"
+#include "ops/elementwise.h"
 #include "ops/loss.h"
 
 #include <float.h>
@@ -195,7 +196,7 @@ static tlvk_status check_update(const tlvk__caps *caps, const tlvk__update_call 
 }
 
 static tlvk__span block_span(tlvk__span s, uint32_t blocks) {
-    return (tlvk__span){s.buffer, s.offset, (uint64_t)blocks * TLVK__BLOCK * sizeof(float)};
+    return tlvk__span_part(s, 0, (uint64_t)blocks * TLVK__BLOCK * sizeof(float));
 }
 
 static tlvk__span table_span(const tlvk__chunk *c) {
@@ -282,6 +283,9 @@ bool tlvk__loss_scaling_good(const tlvk__loss_scaling *s) {
            s->skipped >= 0.0f && isfinite(s->skipped);
 }
 
+/* The update runs as the variant that reads the gradients and the table as texels for want of bindings. */
+static bool updates_by_few(const tlvk__caps *caps) { return tlvk__few_buffers(caps, tlvk__texel_operands(caps) ? 6 : 8); }
+
 static tlvk_status record_blocks(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk_optimizer *o = call->optimizer;
@@ -292,8 +296,7 @@ static tlvk_status record_blocks(tlvk__recorder *r, const tlvk__update_call *cal
                         .decay_2 = adam ? o->beta_2 : o->rho, .gain_2 = complement(adam ? o->beta_2 : o->rho), .epsilon = o->epsilon,
                         .clip = clip_limit(o)};
     double floats = (double)c->blocks * TLVK__BLOCK;
-    bool texel = tlvk__texel_operands(caps), few = tlvk__few_buffers(caps, texel ? 6 : 8);
-    texel = texel && !few;
+    bool few = updates_by_few(caps), texel = tlvk__texel_operands(caps) && !few;
     tlvk__dispatch d = {.shader = few ? "optimizer_update_few" : texel ? "optimizer_update_texel" : "optimizer_update_plain", .binding_count = texel ? 11 : 8, .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1},
                         .flops = 12.0 * floats, .bytes = floats * 4.0 * (3.0 + 2.0 * tlvk__optimizer_slots(o)), .operation = "optimizer_update"};
     const tlvk__spec specs[] = {{"KIND", kind}, {"MOMENTUM", momentum}, {"NESTEROV", momentum && o->nesterov},
@@ -325,23 +328,21 @@ static tlvk_status record_blocks(tlvk__recorder *r, const tlvk__update_call *cal
     return tlvk__record_dispatch(r, &d);
 }
 
-static tlvk__span behind(tlvk__span s, uint64_t bytes) {
-    return (tlvk__span){s.buffer, s.offset + bytes, s.bytes - TLVK__MIN(bytes, s.bytes)};
-}
-
 /* All blocks at once, or as many as a texel buffer holds of the gradients where they are read through one. */
 static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
-    if (!tlvk__few_buffers(caps, tlvk__texel_operands(caps) ? 6 : 8))
+    if (!updates_by_few(caps))
         return record_blocks(r, call, c);
     const uint64_t block_bytes = TLVK__BLOCK * sizeof(float);
     const uint32_t most = (uint32_t)TLVK__MIN(caps->max_texels * 16 / block_bytes - 1, UINT32_MAX); /* one for what is before the aligned offset */
     tlvk_status s = TLVK_OK;
     for (uint32_t first = 0; !s && first < c->blocks; first += most) {
-        tlvk__chunk part = {.w = behind(c->w, first * block_bytes), .dw = behind(c->dw, first * block_bytes),
-                            .table = behind(c->table, first * sizeof(tlvk__block_row)), .blocks = TLVK__MIN(most, c->blocks - first)};
+        const uint32_t blocks = TLVK__MIN(most, c->blocks - first);
+        const uint64_t at = first * block_bytes, bytes = blocks * block_bytes;
+        tlvk__chunk part = {.w = tlvk__span_part(c->w, at, bytes), .dw = tlvk__span_part(c->dw, at, bytes), .blocks = blocks,
+                            .table = tlvk__span_part(c->table, first * sizeof(tlvk__block_row), blocks * sizeof(tlvk__block_row))};
         for (int slot = 0; slot < tlvk__optimizer_slots(call->optimizer); slot++)
-            part.slots[slot] = behind(c->slots[slot], first * block_bytes);
+            part.slots[slot] = tlvk__span_part(c->slots[slot], at, bytes);
         s = record_blocks(r, call, &part);
     }
     return s;

@@ -1,6 +1,8 @@
 /* plan.c - making, binding and describing a plan; the stages themselves are in lower.c, gradient.c, memory.c and record.c. */
 #include "plan/program.h"
 
+#include "ops/elementwise.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -233,10 +235,7 @@ static tlvk_status bind_slice(tlvk__tensor *t, const plan_storage *storage, int6
     if (!*segments) *segments = tlvk__calloc((size_t)storage->item_count, sizeof **segments);
     if (!*segments) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
     uint64_t before = (uint64_t)at * sizeof(float);
-    for (int i = 0; i < storage->item_count; i++) {
-        const tlvk__span *whole = &storage->segments[i];
-        (*segments)[i] = (tlvk__span){ .buffer = whole->buffer, .offset = whole->offset + before, .bytes = whole->bytes - before };
-    }
+    for (int i = 0; i < storage->item_count; i++) (*segments)[i] = tlvk__span_part(storage->segments[i], before, storage->segments[i].bytes - before);
     t->segments = *segments;
     return TLVK_OK;
 }
