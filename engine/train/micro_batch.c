@@ -304,11 +304,7 @@ tlvk_status tlvk__session_fit(tlvk__session *s) {
     tlvk_memory m;
     uint64_t now, own = own_bytes(s), missing;
     tlvk_status st = TLVK_OK;
-    for (int i = 0; !st && i < s->runner_count; i++) {
-        if (s->runners[i]->fitted) continue;
-        st = divide_easily(s->runners[i]);
-        if (!st) st = divide_alike(s->runners[i]);
-    }
+    for (int i = 0; !st && i < s->runner_count; i++) st = s->runners[i]->fitted ? TLVK_OK : divide_easily(s->runners[i]);
     if (st) {
         drop_unused(s);
         return st;
@@ -322,15 +318,15 @@ tlvk_status tlvk__session_fit(tlvk__session *s) {
     for (int i = 0; i < s->runner_count; i++) {
         tlvk__runner *r = s->runners[i];
         if (r->fitted) continue;
-        uint64_t staging = staging_bytes(s, r), more;
-        st = divide_alike(r); /* the first of them may have been cut by now */
+        const uint64_t staging = staging_bytes(s, r);
+        st = divide_alike(r); /* those before it may have been cut by now */
         if (!st && arena_with(s, r, &r->parts) + staging_bytes(s, r) - staging > budget) st = fit_runner(r, fixed, budget, available);
         if (st) {
             drop_unused(s);
             return st;
         }
         r->fitted = true;
-        more = staging_bytes(s, r) - staging; /* parts only ever get more */
+        const uint64_t more = staging_bytes(s, r) - staging; /* parts only ever get more */
         fixed += more;
         if (!s->budget_bytes) budget -= TLVK__MIN(more, budget);
     }
