@@ -25,6 +25,7 @@ static void report_json(const tlvk_bench_case *c) {
     set_text(line, "pass", c->pass);
     set_number(line, "runs", c->runs);
     set_number(line, "count", c->count);
+    set_number(line, "dispatches", c->dispatches);
     set_number(line, "gflop", c->gflop);
     set_number(line, "gbyte", c->gbyte);
     set_number(line, "gbytes_per_s", c->gbytes_per_s);

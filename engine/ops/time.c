@@ -191,6 +191,7 @@ static tlvk_status run(timed *t, int pass, tlvk__times *times) {
     if (!st) st = tlvk__recording_run(preparation);
     if (!st) st = record(t, pass, false, &timed_recording);
     if (!st) st = tlvk__recording_run(timed_recording); /* compiles */
+    if (!st) times->dispatches = tlvk__recording_count(timed_recording);
     while (!st && !tlvk__times_enough(times)) {
         st = tlvk__recording_run(timed_recording);
         if (!st) tlvk__times_add(times, tlvk__recording_ms(timed_recording));

@@ -9,7 +9,11 @@
 #define TLVK__LEAST_RUNS 3
 #define TLVK__MOST_RUNS 64
 typedef struct tlvk__effort { int repeats; double seconds, limit_seconds; } tlvk__effort;
-typedef struct tlvk__times { tlvk__effort effort; double ms[TLVK__MOST_RUNS], total_ms; int runs; } tlvk__times;
+typedef struct tlvk__times {
+    tlvk__effort effort;
+    double ms[TLVK__MOST_RUNS], total_ms; int runs;
+    int dispatches;                /* of one run of a case; 0 where it is not counted */
+} tlvk__times;
 bool tlvk__times_enough(const tlvk__times *t);
 void tlvk__times_add(tlvk__times *t, double ms);
 double tlvk__times_min(const tlvk__times *t);    /* 0 without runs */

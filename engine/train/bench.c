@@ -20,6 +20,7 @@ void tlvk__bench_report(const tlvk__bench *b, tlvk_bench_case *c, const tlvk__ti
     c->ms_min = tlvk__times_min(times);
     c->ms_median = tlvk__times_median(times);
     c->runs = times->runs;
+    c->dispatches = times->dispatches;
     c->gflop = flops * 1e-9;
     c->gbyte = bytes * 1e-9;
     c->gflops = over(flops * 1e-6, c->ms_min);

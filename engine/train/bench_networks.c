@@ -12,10 +12,11 @@ static const network_part parts[] = {
     { TLVK_BENCH_STEP, "step", "training step (Adam)", true, false },
 };
 
-/* Seconds that the plan takes at least: each pass of each step at the device's peak of arithmetic or of bandwidth, whichever holds it up, and the update's
- * reads and writes. Shortcuts such as Winograd do less arithmetic than is counted here, and so may pass it. */
+/* Seconds that the batch takes at least: each pass of each step of the plan at the device's peak of arithmetic or of bandwidth, whichever holds it up, as often
+ * as the plan's samples are in the batch, and the update's reads and writes. Shortcuts such as Winograd do less arithmetic than is counted here, and so may
+ * pass it. */
 static double least_seconds(const tlvk__bench *b, const tlvk__plan *plan, double *flops, double *bytes) {
-    double seconds = 0;
+    double seconds = 0, times = (double)b->batch / (double)tlvk__plan_input(plan, 0)->n;
     *flops = *bytes = 0;
     tlvk__plan_part part;
     for (int i = 0; tlvk__plan_part_at(plan, i, &part); i++) {
@@ -25,6 +26,9 @@ static double least_seconds(const tlvk__bench *b, const tlvk__plan *plan, double
             seconds += TLVK__MAX(part.flops[pass] / (b->peaks.gflops * 1e9), part.bytes[pass] / (b->peaks.gbytes_per_s * 1e9));
         }
     }
+    seconds *= times;
+    *flops *= times;
+    *bytes *= times;
     tlvk__variable *v;
     tlvk__layout layout;
     bool trained;

@@ -23,6 +23,7 @@ import report
 
 NETWORKS = ["vgg16", "resnet50", "inceptionv3", "xception", "mobilenet"]
 HERE = pathlib.Path(__file__).resolve().parent
+OPERATION_RUNS = 2  # processes: within one, memory may lie badly for all runs of an operation
 BATCHES = [1, 2, 4, 8, 16, 32, 64]
 JOBS = [  # name, network, size, head
     ("VGG16 150, flatten-256", "vgg16", 150, "flatten-256"),
@@ -107,7 +108,12 @@ def measure_torch(r):
 
 def measure_operations(r):
     """Of all networks at once: what several have is measured once, and says which those are."""
-    yield of("tlvk", r.bench("--parts", "operations")[0])
+    fastest = {}
+    for _ in range(OPERATION_RUNS):
+        for line in r.bench("--parts", "operations")[0]:
+            if line["case"] not in fastest or line["ms_min"] < fastest[line["case"]]["ms_min"]:
+                fastest[line["case"]] = line
+    yield of("tlvk", fastest.values())
 
 
 def measure_growth(r):

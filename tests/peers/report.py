@@ -5,7 +5,9 @@ import pathlib
 import statistics
 
 FLAG = 0.4
+START_MS = 0.04  # of a dispatch inside a submission on lavapipe
 PASSES = (("forward", "forward"), ("head", "head step"), ("step", "step"))
+SHADER_COPIES = ("copy by storage buffers", "copy by texels")
 BY_ARITHMETIC = ("Conv2D", "Dense")  # others are bound by what they read and write, and are compared by that
 
 
@@ -92,32 +94,55 @@ def rate_of(line):
     return line["gflops"] if line["kind"].startswith(BY_ARITHMETIC) else line.get("gbytes_per_s", 0)
 
 
-def reason(line, best_bandwidth):
-    """What the figures themselves say of a slow line."""
-    if line["ms_min"] < 0.1:
-        return "short: starting a dispatch alone takes 0.02 to 0.04 ms on lavapipe"
-    if line["kind"].startswith(BY_ARITHMETIC) and line.get("gbytes_per_s", 0) >= FLAG * best_bandwidth:
-        return f"bandwidth: {line['gbytes_per_s']:.1f} GB/s"
-    return ""
+def twice_read(line):
+    """What a pass of BatchNormalization in training reads a second time, in parts of what is counted: the sums are taken first."""
+    if line["kind"] != "BatchNormalization":
+        return 1
+    return {"forward": 3 / 2, "backward data": 5 / 3}.get(line["pass"], 1)
 
 
-def operations(lines):
+def reason(line, best):
+    """What the figures themselves say of a slow line; of what they do not tell, what its kernel is known for (docs/kernels.md)."""
+    moved = line.get("gbytes_per_s", 0) * twice_read(line)
+    began = line.get("dispatches", 0) * START_MS
+    if began >= FLAG * line["ms_min"]:
+        dispatches = "one dispatch" if line["dispatches"] == 1 else f"{line['dispatches']:.0f} dispatches, each"
+        return f"short: {dispatches} about {START_MS} ms to start and to wait for"
+    if line["kind"] == "Conv2D 3x3" and line["gflops"] >= FLAG * best["plain product"]:
+        return f"{percent(line['gflops'] / best['plain product'])} of the best plain product; the best of its kind is Winograd's, with channels enough for it"
+    if moved >= FLAG * best["copying"]:
+        again = ", x read for the sums first" if twice_read(line) > 1 else ""
+        return f"what it moves: {moved:.1f} GB/s{again}, {percent(moved / best['copying'])} of copying from memory; the best of its kind stays in the cache"
+    if line["kind"].startswith("Conv2D") and line["gflop"] / line["gbyte"] < 1.5 * best["multiply-adds"] / best["copying"]:
+        return "few products for what it reads and writes: storing holds it up"
+    if line["kind"].endswith("strided") and line["pass"] == "backward data":
+        return "three of four pixels of dx are zeros, which are only written" if " 1x1 " in line["case"] else ""
+    return {"MaxPooling2D backward data": "each pixel of dx asks every window over it whether it was its maximum",
+            "GlobalAveragePooling2D forward": "small: its parts are joined behind barriers"}.get(f"{line['kind']} {line['pass']}", "")
+
+
+def operations(lines, peak_lines):
     lines = [l for l in lines if l.get("part") == "operation"]
     if not lines:
         return ""
     kinds, rows, flagged = {}, [], []
     for l in lines:
         kinds.setdefault(l["kind"], []).append(l)
-    best_bandwidth = max((l.get("gbytes_per_s", 0) for l in lines if not l["kind"].startswith(BY_ARITHMETIC)), default=0)
+    peak = [l for l in peak_lines if l.get("part") == "peak"]
+    best = {
+        "plain product": max((l["gflops"] for l in lines if l["kind"].startswith("Conv2D 1x1")), default=0),
+        "copying": max((l["gbytes_per_s"] for l in peak if l["case"] in SHADER_COPIES), default=1),
+        "multiply-adds": max((l["gflops"] for l in peak), default=0),
+    }
     for kind, found in sorted(kinds.items()):
-        best, unit = max(found, key=rate_of), "GFLOP/s" if kind.startswith(BY_ARITHMETIC) else "GB/s"
-        shares = [rate_of(l) / rate_of(best) for l in found if rate_of(best) > 0]
-        rows.append((kind, len(found), f"{number(rate_of(best), 1)} {unit}", best["case"][len(best["case"].split(" ")[0]) + 1 :], percent(statistics.median(shares)),
+        top, unit = max(found, key=rate_of), "GFLOP/s" if kind.startswith(BY_ARITHMETIC) else "GB/s"
+        shares = [rate_of(l) / rate_of(top) for l in found if rate_of(top) > 0]
+        rows.append((kind, len(found), f"{number(rate_of(top), 1)} {unit}", top["case"][len(top["case"].split(" ")[0]) + 1 :], percent(statistics.median(shares)),
                      percent(min(shares)), sum(s < FLAG for s in shares)))
         for l, share in sorted(zip(found, shares), key=lambda pair: pair[1]):
             if share < FLAG:
                 flagged.append((l["case"], l.get("network", ""), int(l.get("count", 1)), number(l["ms_min"]), number(l["gflops"], 1), number(l.get("gbytes_per_s"), 1),
-                                percent(share), reason(l, best_bandwidth)))
+                                percent(share), reason(l, best)))
     head = ("kind", "lines", "best", "best of", "median share", "least share", f"under {FLAG:.0%}")
     flags = ("operation", "networks", "calls", "ms", "GFLOP/s", "GB/s", "share", "why, where the figures tell")
     return (f"## Operations\n\nEvery distinct operation of the five networks at 224 x 224, batch 8, each pass alone: {len(lines)} lines of `tlvk bench --parts operations`. "
@@ -185,5 +210,5 @@ def page(work, device):
              f"Device: {device}; processor: {processor}, {len([1 for l in pathlib.Path('/proc/cpuinfo').read_text().splitlines() if l.startswith('processor')])} cores; "
              f"{' to '.join(dict.fromkeys([dates[0], dates[-1]])) if dates else 'nothing measured'}. Fastest of several runs; ratios above 1 are ours ahead.\n")
     sections = [peaks(parts["networks"]), networks(parts["networks"]), jobs(parts["jobs"]), memory(parts["memory"]), ncnn(parts["ncnn"]), torch(parts["torch"]),
-                operations(parts["operations"]), growth(parts["growth"])]
+                operations(parts["operations"], parts["networks"]), growth(parts["growth"])]
     return "\n".join([begin, *filter(None, sections), HOW])

@@ -1,5 +1,6 @@
 """ncnn's inference through Vulkan (or, with --cpu, its own kernels): networks without their top, with global average pooling and Dense 10, built here layer by
 layer with random weights and each BatchNormalization folded into its convolution, one picture at a time. Prints a JSON line, as `tlvk bench --json`.
+A run whose scores are no probabilities (ncnn's ResNet50 gives NaN now and then on lavapipe) is counted in `wrong_runs` and its time left out.
 
     python speed_ncnn.py vgg16|resnet50|mobilenet [--image-size 224] [--repeats 5] [--cpu]
 """
@@ -125,19 +126,24 @@ def main():
 
     net, output = load(options.network, options.cpu)
     picture = ncnn.Mat(np.random.default_rng(2).random((3, options.image_size, options.image_size), dtype=np.float32))
-    times = []
-    for _ in range(WARM_RUNS + options.repeats):
+    times, wrong = [], 0
+    while len(times) < WARM_RUNS + options.repeats:
         began = time.perf_counter()
         extractor = net.create_extractor()
         extractor.input("b0", picture)
         status, scores = extractor.extract(output)
         scores = np.array(scores)
-        times.append((time.perf_counter() - began) * 1e3)
-        assert status == 0 and scores.shape == (10,) and abs(scores.sum() - 1) < 1e-3, (status, scores)
+        seconds = time.perf_counter() - began
+        assert status == 0 and scores.shape == (10,), (status, scores)
+        if abs(scores.sum() - 1) < 1e-3:
+            times.append(seconds * 1e3)
+        else:
+            wrong += 1
+            assert wrong <= WARM_RUNS + options.repeats, f"ncnn's scores of {options.network} are wrong in most runs: {scores}"
     times = sorted(times[WARM_RUNS:])
     print(json.dumps({
         "case": f"{options.network} forward", "network": options.network, "pass": "forward", "ms_min": times[0], "ms_median": times[len(times) // 2],
-        "images_per_s": 1e3 / times[0], "vulkan": not options.cpu,
+        "images_per_s": 1e3 / times[0], "vulkan": not options.cpu, "wrong_runs": wrong,
     }))
 
 

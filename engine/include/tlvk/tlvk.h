@@ -714,7 +714,7 @@ typedef struct tlvk_bench_case {
     const char *part;              /* "peak", "network", "job", "operation", "layer", "kind": sums of layers */
     const char *kind;              /* what it may be compared with: the operation's class, the network */
     const char *network, *layer, *pass; /* NULL where there is none; an operation's networks are separated by commas */
-    int runs, count;               /* times taken; how often the networks have this operation */
+    int runs, count, dispatches;   /* times taken; how often the networks have this operation; of one run, 0: not counted */
     double gflop, gbyte;           /* work of one run by definition: no shortcut counted, each operand read or written once */
     double gbytes_per_s;
     double gflops_share, bandwidth_share; /* of the device's peaks of multiply-adds and of copying; 0: unknown */
