@@ -167,9 +167,8 @@ static bool is_packed(const tlvk__caps *caps, const tlvk__gemm_call *g, tlvk__ti
     return g->packs && t->sgb;
 }
 
-/* Panels that one binding holds beside its alignment. */
 static int64_t panels_per_binding(const tlvk__caps *caps, const packed_order *o) {
-    return (int64_t)((caps->max_binding_bytes - caps->storage_align) / o->panel_bytes);
+    return (int64_t)(tlvk__window_room(caps) / o->panel_bytes);
 }
 
 tlvk_status tlvk__gemm_needs(const tlvk__caps *caps, const tlvk__gemm_call *g, bool want_dx, bool want_dw, tlvk__op_needs *needs) {

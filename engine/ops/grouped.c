@@ -59,7 +59,7 @@ static uint64_t parts_bytes(const part_plan *p) {
 tlvk_status tlvk__grouped_needs(const tlvk__caps *caps, const tlvk__grouped_call *g, bool want_dw, tlvk__op_needs *needs) {
     channels c = channels_of(g);
     part_plan p = part_plan_of(g, &c);
-    if (p.part_bytes + caps->storage_align > caps->max_binding_bytes)
+    if (p.part_bytes > tlvk__window_room(caps))
         return tlvk__fail(TLVK_ERROR_MEMORY, "%s: its kernel of %lld groups takes %llu bytes, more than the device binds at once (%llu)", g->call->layer,
                           (long long)g->groups, (unsigned long long)p.part_bytes, (unsigned long long)caps->max_binding_bytes);
     needs->forward_scratch_bytes = g->call->epilogue.scale ? (uint64_t)g->shape.cout_vecs * 32 : 0;

@@ -22,6 +22,11 @@ static uint64_t sample_bytes(const tlvk__tensor *t) {
     return (uint64_t)(t->rows * tlvk__row_vecs(t) * TLVK__LANES) * sizeof(float);
 }
 
+/* Behind the last row of a slice: another's, or nothing. */
+static uint64_t behind_bytes(const tlvk__tensor *t) {
+    return (uint64_t)(tlvk__row_vecs(t) * TLVK__LANES - t->pitch) * sizeof(float);
+}
+
 tlvk_status tlvk__tensor_from_shape(const tlvk__shape *shape, tlvk__tensor *t) {
     char text[128];
     if (shape->rank < 1)
@@ -70,9 +75,9 @@ tlvk_status tlvk__next_piece(const tlvk__caps *caps, const tlvk__tensor *const *
         if (!t[i])
             continue;
         int64_t segment;
-        uint64_t slack = sample_offset(t[i], p->n0, &segment) % caps->storage_align;
+        uint64_t slack = sample_offset(t[i], p->n0, &segment) % tlvk__window_align(caps);
         uint64_t room = caps->max_binding_bytes - TLVK__MIN(slack, caps->max_binding_bytes);
-        uint64_t fit = room / sample_bytes(t[i]);
+        uint64_t fit = (room + behind_bytes(t[i])) / sample_bytes(t[i]);
         if (fit < 1)
             return tlvk__fail(TLVK_ERROR_MEMORY, "one sample of %lld x %lld floats (%llu bytes) is larger than what the device binds at once (%llu bytes)",
                               (long long)t[i]->rows, (long long)t[i]->pitch, (unsigned long long)sample_bytes(t[i]), (unsigned long long)caps->max_binding_bytes);
@@ -85,7 +90,7 @@ tlvk_status tlvk__next_piece(const tlvk__caps *caps, const tlvk__tensor *const *
 }
 
 tlvk__binding tlvk__span_window(const tlvk__caps *caps, tlvk__span span, tlvk__access access, uint32_t *base) {
-    uint64_t slack = span.offset % TLVK__MAX(caps->storage_align, caps->texel_align); /* powers of two */
+    uint64_t slack = span.offset % tlvk__window_align(caps);
     *base = (uint32_t)(slack / (TLVK__LANES * sizeof(float)));
     return (tlvk__binding){.span = {span.buffer, span.offset - slack, span.bytes + slack}, .access = access};
 }
@@ -93,8 +98,8 @@ tlvk__binding tlvk__span_window(const tlvk__caps *caps, tlvk__span span, tlvk__a
 tlvk__binding tlvk__tensor_window(const tlvk__caps *caps, const tlvk__tensor *t, int64_t n0, int64_t n1, tlvk__access access, uint32_t *base) {
     int64_t segment;
     uint64_t offset = sample_offset(t, n0, &segment);
-    uint64_t behind = (uint64_t)(tlvk__row_vecs(t) * TLVK__LANES - t->pitch) * sizeof(float); /* the last row of a slice: another's, or nothing */
-    return tlvk__span_window(caps, (tlvk__span){t->segments[segment].buffer, offset, (uint64_t)(n1 - n0) * sample_bytes(t) - behind}, access, base);
+    uint64_t bytes = (uint64_t)(n1 - n0) * sample_bytes(t) - behind_bytes(t);
+    return tlvk__span_window(caps, (tlvk__span){t->segments[segment].buffer, offset, bytes}, access, base);
 }
 
 /* --- variables ------------------------------------------------------------------------------------------------------------------------ */

@@ -43,6 +43,16 @@ bool tlvk__texel_operands(const tlvk__caps *caps);
 bool tlvk__few_buffers(const tlvk__caps *caps, uint32_t wanted);
 /* Invocations of a workgroup that is to be large: 256, or 128 where the device has no more (Vulkan's least). */
 uint32_t tlvk__large_group(const tlvk__caps *caps);
+/* What the offsets of windows are multiples of: a window is bound as storage or as texels, whichever the shader has. A power of 2. */
+static inline uint32_t tlvk__window_align(const tlvk__caps *caps) { return TLVK__MAX(caps->storage_align, caps->texel_align); }
+/* Bytes that one window holds wherever they begin. */
+static inline uint64_t tlvk__window_room(const tlvk__caps *caps) {
+    return caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, tlvk__window_align(caps));
+}
+/* Texels that one texel buffer holds wherever they begin. */
+static inline uint64_t tlvk__texel_room(const tlvk__caps *caps) {
+    return caps->max_texels - TLVK__MIN(caps->max_texels, (tlvk__window_align(caps) - 1) / 16);
+}
 /* Tests: pieces of this thread's walks have at most `samples` samples from now on; 0: no such limit. */
 void tlvk__force_pieces(int64_t samples);
 

@@ -55,7 +55,7 @@ static uint64_t weight_bytes(const pass *p) {
 }
 
 int64_t tlvk__winograd_most_tiles(const tlvk__caps *caps, int64_t vecs, int64_t widest, int64_t group) {
-    uint64_t binding = (caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, caps->storage_align)) / tlvk__winograd_row_bytes(widest);
+    uint64_t binding = tlvk__window_room(caps) / tlvk__winograd_row_bytes(widest);
     int64_t tiles = (int64_t)TLVK__MIN(binding, most_plane_bytes / tlvk__winograd_row_bytes(vecs));
     return tiles > group ? tiles / group * group : tiles;
 }
@@ -89,10 +89,9 @@ static uint64_t plane_bytes(const tlvk__caps *caps, const pass *p) {
 /* --- the choice ----------------------------------------------------------------------------------------------------------------------------- */
 
 static bool possible(const tlvk__caps *caps, const tlvk__conv_shape *s, const pass *p) {
-    uint64_t room = caps->max_binding_bytes - TLVK__MIN(caps->max_binding_bytes, caps->storage_align);
     if (s->kh != 3 || s->kw != 3 || s->stride[0] != 1 || s->stride[1] != 1 || s->dilation[0] != 1 || s->dilation[1] != 1)
         return false;
-    return weight_bytes(p) <= room && (uint64_t)(POSITIONS * p->panels) <= caps->max_groups[1] && most_tiles(caps, p) > 0;
+    return weight_bytes(p) <= tlvk__window_room(caps) && (uint64_t)(POSITIONS * p->panels) <= caps->max_groups[1] && most_tiles(caps, p) > 0;
 }
 
 /* Where it measured faster at 8 samples at a time (docs/kernels.md): enough channels on both sides that the products outweigh the transforms, and

@@ -41,9 +41,8 @@ static void impossible_sizes(void **state) {
 }
 
 /* Two tensors with different samples and segments under a small binding: the pieces cover all samples once, in order, and fit. */
-static void pieces(void **state) {
-    (void)state;
-    tlvk__caps caps = {.max_binding_bytes = 1000, .storage_align = 64};
+static void check_pieces(tlvk__caps caps) {
+    const uint64_t align = tlvk__window_align(&caps);
     tlvk__tensor a, b;
     tlvk__shape sa = shape4(23, 2, 3, 5), sb = shape4(23, 1, 1, 12); /* 192 and 48 bytes per sample */
     assert_int_equal(tlvk__tensor_from_shape(&sa, &a), TLVK_OK);
@@ -68,11 +67,11 @@ static void pieces(void **state) {
         covered = p.n1;
         uint32_t base;
         tlvk__binding w = tlvk__tensor_window(&caps, &a, p.n0, p.n1, TLVK__READ, &base);
-        assert_true(w.span.offset % 64 == 0 && w.span.bytes <= caps.max_binding_bytes && w.access == TLVK__READ);
+        assert_true(w.span.offset % align == 0 && w.span.bytes <= caps.max_binding_bytes && w.access == TLVK__READ);
         assert_true(w.span.offset + 16 * (uint64_t)base == a_parts[p.n0 / 9].offset + (uint64_t)(p.n0 % 9) * 192);
         assert_true(w.span.bytes == 16 * (uint64_t)base + (uint64_t)(p.n1 - p.n0) * 192);
         w = tlvk__tensor_window(&caps, &b, p.n0, p.n1, TLVK__WRITE, &base);
-        assert_true(w.span.offset % 64 == 0 && w.span.bytes <= caps.max_binding_bytes);
+        assert_true(w.span.offset % align == 0 && w.span.bytes <= caps.max_binding_bytes);
         assert_true(w.span.offset + 16 * (uint64_t)base == 48 + (uint64_t)p.n0 * 48);
     }
     assert_true(covered == 23);
@@ -80,6 +79,30 @@ static void pieces(void **state) {
     p = (tlvk__piece){0, 0};
     assert_int_equal(tlvk__next_piece(&caps, both, 3, 23, &p, &more), TLVK_ERROR_MEMORY);
     assert_non_null(strstr(tlvk__fail_text(), "192 bytes"));
+}
+
+static void pieces(void **state) {
+    (void)state;
+    check_pieces((tlvk__caps){.max_binding_bytes = 1000, .storage_align = 64});
+    check_pieces((tlvk__caps){.max_binding_bytes = 600, .storage_align = 16, .texel_align = 256});
+}
+
+/* The last 16 of 64 channels of 2 rows: what their window reaches back to its aligned offset, it does not reach over the last row. */
+static void slice_of_a_bindings_size(void **state) {
+    (void)state;
+    const tlvk__caps caps = {.max_binding_bytes = 512, .storage_align = 256, .texel_align = 16};
+    const tlvk__span span = {NULL, 192, 3 * 512 - 192};
+    const tlvk__tensor slice = {.n = 3, .rows = 2, .c = 16, .pitch = 16, .stride = 64, .h = 2, .w = 1, .segment_n = 3, .segment_count = 1, .segments = &span}, *walked = &slice;
+    tlvk__piece p = {0, 0};
+    bool more = true;
+    for (int i = 0; i < 3; i++) {
+        uint32_t base;
+        assert_int_equal(tlvk__next_piece(&caps, &walked, 1, 3, &p, &more), TLVK_OK);
+        assert_true(more && p.n0 == i && p.n1 == i + 1);
+        tlvk__binding w = tlvk__tensor_window(&caps, &slice, p.n0, p.n1, TLVK__READ, &base);
+        assert_true(w.span.offset == (uint64_t)i * 512 && base == 12 && w.span.bytes == 512);
+    }
+    assert_true(tlvk__next_piece(&caps, &walked, 1, 3, &p, &more) == TLVK_OK && !more);
 }
 
 static void forced_pieces(void **state) {
@@ -185,7 +208,7 @@ static void segments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes), cmocka_unit_test(impossible_sizes), cmocka_unit_test(pieces), cmocka_unit_test(forced_pieces),
+        cmocka_unit_test(sizes), cmocka_unit_test(impossible_sizes), cmocka_unit_test(pieces), cmocka_unit_test(slice_of_a_bindings_size), cmocka_unit_test(forced_pieces),
         cmocka_unit_test(variables), cmocka_unit_test(activations), cmocka_unit_test(segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
