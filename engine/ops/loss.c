@@ -160,13 +160,21 @@ static tlvk_status check_call(const tlvk__loss_call *call) {
     return TLVK_OK;
 }
 
+static bool runs_as_few(const tlvk__caps *caps) { return tlvk__few_buffers(caps, 6); }
+
+/* Samples whose weights are read at once: as texels where buffers are few. */
+static int64_t weights_held(const tlvk__caps *caps) {
+    return runs_as_few(caps) ? (int64_t)TLVK__MIN(TLVK__MAX(tlvk__texel_room(caps), 1), INT64_MAX) : INT64_MAX;
+}
+
 /* Stage one for samples [n0, n1): partial sums go behind the first `*partials`, which grows by how many there are. */
 static tlvk_status record_piece(tlvk__recorder *r, const tlvk__loss_call *call, const tlvk__loss_setup *s, const tlvk__piece *p, uint32_t *partials) {
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk__tensor *y = call->y;
-    bool few = tlvk__few_buffers(caps, 6);
+    bool few = runs_as_few(caps);
     int64_t rows = (p->n1 - p->n0) * y->rows, per_group = rows_per_group(y->c), groups = tlvk__div_up(rows, per_group);
-    double values = (double)(call->batch_samples ? call->batch_samples : y->n) * (double)y->rows * (double)s->values_per_row, weight = call->gradient_weight != 0 ? (double)call->gradient_weight : 1;
+    double samples = (double)(call->batch_samples ? call->batch_samples : y->n), values = samples * (double)y->rows * (double)s->values_per_row;
+    double weight = call->gradient_weight != 0 ? (double)call->gradient_weight : 1;
     loss_push push = {.rows = (uint32_t)rows, .rows_per_sample = (uint32_t)y->rows, .c = (uint32_t)y->c, .y_pitch = (uint32_t)y->pitch,
                       .t_pitch = (uint32_t)call->target->pitch, .rows_per_group = (uint32_t)per_group, .smooth_scale = s->smooth_scale,
                       .smooth_shift = s->smooth_shift, .gradient_scale = (float)(weight / values)};
@@ -182,7 +190,8 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__loss_call *call, 
     d.bindings[1] = tlvk__tensor_window(caps, call->target, p->n0, p->n1, TLVK__READ, &push.t_base);
     d.bindings[4] = tlvk__span_window(caps, call->scratch, TLVK__WRITE, &scratch_base);
     /* Bindings the constants leave unused still need a buffer. */
-    tlvk__binding unused = few ? tlvk__span_window(caps, (tlvk__span){call->scratch.buffer, call->scratch.offset, PARTIAL_BYTES}, TLVK__READ, &push.w_base) : d.bindings[0];
+    tlvk__span little = {call->scratch.buffer, call->scratch.offset, PARTIAL_BYTES};
+    tlvk__binding unused = few ? tlvk__span_window(caps, little, TLVK__READ, &push.w_base) : d.bindings[0];
     d.bindings[2] = call->sample_weight ? tlvk__tensor_window(caps, call->sample_weight, p->n0, p->n1, TLVK__READ, &push.w_base) : unused;
     d.bindings[3] = call->dy ? tlvk__tensor_window(caps, call->dy, p->n0, p->n1, TLVK__WRITE, &push.dy_base) : d.bindings[4];
     d.bindings[5] = call->scaling.buffer ? tlvk__span_window(caps, call->scaling, TLVK__READ, &push.scaling_base) : unused;
@@ -213,12 +222,15 @@ tlvk_status tlvk__record_loss(tlvk__recorder *r, const tlvk__loss_call *call) {
     if (!status)
         status = check_call(call);
     const tlvk__tensor *operands[] = {call->y, call->target, call->sample_weight, call->dy};
+    const int64_t most = weights_held(caps);
     uint32_t partials = 0;
     tlvk__piece p = {0, 0};
     for (bool more = true; !status;) {
         status = tlvk__next_piece(caps, operands, (int)TLVK__COUNT(operands), call->y->n, &p, &more);
         if (!status && !more)
             return record_finish(r, call, &s, partials);
+        if (call->sample_weight && p.n1 - p.n0 > most)
+            p.n1 = p.n0 + most;
         if (!status)
             status = record_piece(r, call, &s, &p, &partials);
     }

@@ -10,6 +10,8 @@
 #include <math.h>
 
 #define SUM_BYTES 16 /* one vec4 per block */
+#define ROW_TEXELS (uint32_t)(sizeof(tlvk__block_row) / 16)          /* of the table, per block */
+#define BLOCK_TEXELS (uint32_t)(TLVK__BLOCK * sizeof(float) / 16)    /* of the gradients, per block; more than of the table */
 #define TABLE_ALIGN 64
 
 enum { ROLE_FIRST = 0, ROLE_SECOND, ROLE_THIRD, ROLE_COUNT };
@@ -195,37 +197,79 @@ static tlvk_status check_update(const tlvk__caps *caps, const tlvk__update_call 
     return fits_or_fail(fits);
 }
 
-static tlvk__span block_span(tlvk__span s, uint32_t blocks) {
-    return tlvk__span_part(s, 0, (uint64_t)blocks * TLVK__BLOCK * sizeof(float));
+/* Shaders run as the variants that read the rows of the table, and in the update the gradients too, as texels, for want of bindings. */
+static bool sums_by_few(const tlvk__caps *caps) { return tlvk__few_buffers(caps, 5); }
+static bool updates_by_few(const tlvk__caps *caps) { return tlvk__few_buffers(caps, tlvk__texel_operands(caps) ? 6 : 8); }
+
+/* --- parts of chunks ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Records one part of a chunk, whose first block is number `first` of all. */
+typedef tlvk_status part_recorder(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *part, uint64_t first);
+
+static tlvk__chunk part_of(const tlvk__update_call *call, const tlvk__chunk *c, uint32_t first, uint32_t blocks) {
+    const uint64_t block_bytes = TLVK__BLOCK * sizeof(float), at = first * block_bytes, bytes = blocks * block_bytes;
+    tlvk__chunk part = {.w = tlvk__span_part(c->w, at, bytes), .dw = tlvk__span_part(c->dw, at, bytes), .blocks = blocks,
+                        .table = tlvk__span_part(c->table, first * sizeof(tlvk__block_row), blocks * sizeof(tlvk__block_row))};
+    for (int slot = 0; slot < tlvk__optimizer_slots(call->optimizer); slot++)
+        part.slots[slot] = tlvk__span_part(c->slots[slot], at, bytes);
+    return part;
 }
 
-static tlvk__span table_span(const tlvk__chunk *c) {
-    return (tlvk__span){c->table.buffer, c->table.offset, c->blocks * sizeof(tlvk__block_row)};
+/* Chunk by chunk all blocks at once, or as many as a texel buffer holds where the shader reads `texels` of each block as such; 0: it reads none. */
+static tlvk_status each_part(tlvk__recorder *r, const tlvk__update_call *call, uint32_t texels, part_recorder *record) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const uint64_t held = tlvk__texel_room(caps);
+    if (held < texels)
+        return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "with %u storage buffers the optimizer's update reads %u texels at once; \"%s\" has texel buffers of %llu",
+                          caps->max_storage_buffers, texels, caps->name, (unsigned long long)caps->max_texels);
+    const uint32_t most = texels ? (uint32_t)TLVK__MIN(held / texels, UINT32_MAX) : UINT32_MAX;
+    uint64_t before = 0;
+    tlvk_status s = TLVK_OK;
+    for (int i = 0; !s && i < call->chunk_count; i++) {
+        const tlvk__chunk *c = &call->chunks[i];
+        for (uint32_t first = 0, blocks; !s && first < c->blocks; first += blocks) {
+            blocks = TLVK__MIN(most, c->blocks - first);
+            tlvk__chunk part = part_of(call, c, first, blocks);
+            s = record(r, call, &part, before + first);
+        }
+        before += c->blocks;
+    }
+    return s;
+}
+
+/* --- the passes before the update --------------------------------------------------------------------------------------------------------- */
+
+static tlvk_status record_part_sums(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c, uint64_t first, bool squares) {
+    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
+    const tlvk__span sums = tlvk__span_part(sums_span(call), first * SUM_BYTES, (uint64_t)c->blocks * SUM_BYTES);
+    const bool scaled = squares && call->scaling.buffer;
+    sums_push push = {.blocks = c->blocks};
+    double floats = (double)c->blocks * TLVK__BLOCK;
+    tlvk__dispatch d = {.shader = sums_by_few(caps) ? "optimizer_sums_few" : "optimizer_sums",
+                        .specs = {{"SQUARES", squares}, {"REGULARIZED", call->regularized}, {"SCALED", scaled}}, .binding_count = 5,
+                        .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1}, .flops = 4.0 * floats, .bytes = 8.0 * floats,
+                        .operation = "optimizer_sums"};
+    d.bindings[0] = tlvk__span_window(caps, c->w, TLVK__READ, &push.w_base);
+    /* Without squares the gradients are not read, and in an evaluation there are none. */
+    d.bindings[1] = squares ? tlvk__span_window(caps, c->dw, TLVK__READ, &push.dw_base) : d.bindings[0];
+    d.bindings[2] = tlvk__span_window(caps, c->table, TLVK__READ, &push.table_base);
+    d.bindings[3] = tlvk__span_window(caps, sums, TLVK__WRITE, &push.sums_base);
+    d.bindings[4] = scaled ? tlvk__span_window(caps, call->scaling, TLVK__READ, &push.scaling_base) : d.bindings[2];
+    return tlvk__record_dispatch(r, &d);
+}
+
+static tlvk_status record_part_penalty(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *part, uint64_t first) {
+    return record_part_sums(r, call, part, first, false);
+}
+
+static tlvk_status record_part_squares(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *part, uint64_t first) {
+    return record_part_sums(r, call, part, first, true);
 }
 
 /* Sums of the blocks of every chunk. */
 static tlvk_status record_sums(tlvk__recorder *r, const tlvk__update_call *call, bool squares) {
-    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
-    tlvk__span sums = sums_span(call);
-    for (int i = 0; i < call->chunk_count; i++) {
-        const tlvk__chunk *c = &call->chunks[i];
-        sums_push push = {.blocks = c->blocks};
-        double floats = (double)c->blocks * TLVK__BLOCK;
-        tlvk__dispatch d = {.shader = tlvk__few_buffers(caps, 5) ? "optimizer_sums_few" : "optimizer_sums", .specs = {{"SQUARES", squares}, {"REGULARIZED", call->regularized}, {"SCALED", squares && call->scaling.buffer}}, .binding_count = 5,
-                            .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1}, .flops = 4.0 * floats, .bytes = 8.0 * floats,
-                            .operation = "optimizer_sums"};
-        d.bindings[0] = tlvk__span_window(caps, block_span(c->w, c->blocks), TLVK__READ, &push.w_base);
-        /* Without squares the gradients are not read, and in an evaluation there are none. */
-        d.bindings[1] = squares ? tlvk__span_window(caps, block_span(c->dw, c->blocks), TLVK__READ, &push.dw_base) : d.bindings[0];
-        d.bindings[2] = tlvk__span_window(caps, table_span(c), TLVK__READ, &push.table_base);
-        d.bindings[3] = tlvk__span_window(caps, (tlvk__span){sums.buffer, sums.offset, (uint64_t)c->blocks * SUM_BYTES}, TLVK__WRITE, &push.sums_base);
-        d.bindings[4] = squares && call->scaling.buffer ? tlvk__span_window(caps, call->scaling, TLVK__READ, &push.scaling_base) : d.bindings[2];
-        sums.offset += (uint64_t)c->blocks * SUM_BYTES;
-        tlvk_status s = tlvk__record_dispatch(r, &d);
-        if (s)
-            return s;
-    }
-    return TLVK_OK;
+    bool few = sums_by_few(tlvk__device_caps(tlvk__recorder_device(r)));
+    return each_part(r, call, few ? ROW_TEXELS : 0, squares ? record_part_squares : record_part_penalty);
 }
 
 static tlvk_status record_norms(tlvk__recorder *r, const tlvk__update_call *call) {
@@ -283,10 +327,10 @@ bool tlvk__loss_scaling_good(const tlvk__loss_scaling *s) {
            s->skipped >= 0.0f && isfinite(s->skipped);
 }
 
-/* The update runs as the variant that reads the gradients and the table as texels for want of bindings. */
-static bool updates_by_few(const tlvk__caps *caps) { return tlvk__few_buffers(caps, tlvk__texel_operands(caps) ? 6 : 8); }
+/* --- the update ----------------------------------------------------------------------------------------------------------------------------- */
 
-static tlvk_status record_blocks(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c) {
+static tlvk_status record_part_update(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c, uint64_t first) {
+    (void)first;
     const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
     const tlvk_optimizer *o = call->optimizer;
     bool adam = o->kind == TLVK_ADAM || o->kind == TLVK_ADAMW;
@@ -297,21 +341,22 @@ static tlvk_status record_blocks(tlvk__recorder *r, const tlvk__update_call *cal
                         .clip = clip_limit(o)};
     double floats = (double)c->blocks * TLVK__BLOCK;
     bool few = updates_by_few(caps), texel = tlvk__texel_operands(caps) && !few;
-    tlvk__dispatch d = {.shader = few ? "optimizer_update_few" : texel ? "optimizer_update_texel" : "optimizer_update_plain", .binding_count = texel ? 11 : 8, .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1},
+    tlvk__dispatch d = {.shader = few ? "optimizer_update_few" : texel ? "optimizer_update_texel" : "optimizer_update_plain",
+                        .binding_count = texel ? 11 : 8, .push = &push, .push_bytes = sizeof push, .groups = {c->blocks, 1, 1},
                         .flops = 12.0 * floats, .bytes = floats * 4.0 * (3.0 + 2.0 * tlvk__optimizer_slots(o)), .operation = "optimizer_update"};
     const tlvk__spec specs[] = {{"KIND", kind}, {"MOMENTUM", momentum}, {"NESTEROV", momentum && o->nesterov},
                                 {"CENTERED", kind == KIND_RMSPROP && o->centered}, {"AMSGRAD", adam && o->amsgrad},
                                 {"REGULARIZED", call->regularized}, {"CLIP", clip}, {"SCALED", call->scaling.buffer != NULL}, {"WG", tlvk__large_group(caps)}};
     for (size_t i = 0; i < TLVK__COUNT(specs); i++)
         d.specs[i] = specs[i];
-    d.bindings[0] = tlvk__span_window(caps, block_span(c->w, c->blocks), TLVK__READ_WRITE, &push.w_base);
-    d.bindings[1] = tlvk__span_window(caps, block_span(c->dw, c->blocks), TLVK__READ, &push.dw_base);
+    d.bindings[0] = tlvk__span_window(caps, c->w, TLVK__READ_WRITE, &push.w_base);
+    d.bindings[1] = tlvk__span_window(caps, c->dw, TLVK__READ, &push.dw_base);
     for (int role = 0; role < ROLE_COUNT; role++) {
         /* A part nobody plays is bound to the weights, which the kernel then does not touch through it. */
         int slot = slot_of_role(o, role);
-        d.bindings[2 + role] = tlvk__span_window(caps, block_span(slot < 0 ? c->w : c->slots[slot], c->blocks), TLVK__READ_WRITE, &push.slot_base[role]);
+        d.bindings[2 + role] = tlvk__span_window(caps, slot < 0 ? c->w : c->slots[slot], TLVK__READ_WRITE, &push.slot_base[role]);
     }
-    d.bindings[5] = tlvk__span_window(caps, table_span(c), TLVK__READ, &push.table_base);
+    d.bindings[5] = tlvk__span_window(caps, c->table, TLVK__READ, &push.table_base);
     d.bindings[6] = tlvk__span_window(caps, (tlvk__span){call->step_params.buffer, call->step_params.offset, sizeof(tlvk__step_params)}, TLVK__READ,
                                       &push.params_base);
     tlvk__span head = head_span(call), factors = factors_span(call);
@@ -326,26 +371,6 @@ static tlvk_status record_blocks(tlvk__recorder *r, const tlvk__update_call *cal
         d.bindings[8 + k].access = TLVK__READ;
     }
     return tlvk__record_dispatch(r, &d);
-}
-
-/* All blocks at once, or as many as a texel buffer holds of the gradients where they are read through one. */
-static tlvk_status record_chunk(tlvk__recorder *r, const tlvk__update_call *call, const tlvk__chunk *c) {
-    const tlvk__caps *caps = tlvk__device_caps(tlvk__recorder_device(r));
-    if (!updates_by_few(caps))
-        return record_blocks(r, call, c);
-    const uint64_t block_bytes = TLVK__BLOCK * sizeof(float);
-    const uint32_t most = (uint32_t)TLVK__MIN(caps->max_texels * 16 / block_bytes - 1, UINT32_MAX); /* one for what is before the aligned offset */
-    tlvk_status s = TLVK_OK;
-    for (uint32_t first = 0; !s && first < c->blocks; first += most) {
-        const uint32_t blocks = TLVK__MIN(most, c->blocks - first);
-        const uint64_t at = first * block_bytes, bytes = blocks * block_bytes;
-        tlvk__chunk part = {.w = tlvk__span_part(c->w, at, bytes), .dw = tlvk__span_part(c->dw, at, bytes), .blocks = blocks,
-                            .table = tlvk__span_part(c->table, first * sizeof(tlvk__block_row), blocks * sizeof(tlvk__block_row))};
-        for (int slot = 0; slot < tlvk__optimizer_slots(call->optimizer); slot++)
-            part.slots[slot] = tlvk__span_part(c->slots[slot], at, bytes);
-        s = record_blocks(r, call, &part);
-    }
-    return s;
 }
 
 tlvk_status tlvk__record_penalty(tlvk__recorder *r, const tlvk__update_call *call) {
@@ -374,7 +399,5 @@ tlvk_status tlvk__record_update(tlvk__recorder *r, const tlvk__update_call *call
         s = record_finish(r, call, clip);
     if (!s && scaled)
         s = record_scale(r, call);
-    for (int i = 0; !s && i < call->chunk_count; i++)
-        s = record_chunk(r, call, &call->chunks[i]);
-    return s;
+    return s ? s : each_part(r, call, updates_by_few(caps) ? BLOCK_TEXELS : 0, record_part_update);
 }

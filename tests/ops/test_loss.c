@@ -277,6 +277,22 @@ static void test_device_losses(void **state) {
         check_setting(d, &settings[i], 100 + i);
 }
 
+/* Where four buffers are bound at most, sample weights are texels, and a piece has no more samples than a texel buffer holds of them. */
+static void test_few_texels(void **state) {
+    (void)state;
+    tlvk__caps limit = *tlvk__device_caps(test_device());
+    tlvk__device *d;
+    limit.max_storage_buffers = 4;
+    limit.max_texels = 32;
+    limit.texel_align = 256;
+    assert_ok(tlvk__device_create(&(tlvk__device_desc){.validation = true, .limit = &limit}, &d));
+    for (size_t i = 0; i < TLVK__COUNT(settings); i++)
+        if (settings[i].weighted)
+            check_setting(d, &settings[i], 300 + i);
+    assert_true(tlvk__device_validation_messages(d) <= 0);
+    tlvk__device_destroy(d);
+}
+
 static void test_class_number_out_of_range(void **state) {
     (void)state;
     tlvk__device *d = test_device();
@@ -340,6 +356,7 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keras), cmocka_unit_test(test_finite_differences), cmocka_unit_test(test_refusals), cmocka_unit_test(test_device_losses),
+        cmocka_unit_test(test_few_texels),
         cmocka_unit_test(test_class_number_out_of_range), cmocka_unit_test(test_argmax_ties)};
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
 }

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ops/elementwise.h"
 #include "ops/loss.h"
 #include "ops/optimizer.h"
 #include "support/device.h"
@@ -306,9 +307,7 @@ static void test_device_updates(void **state) {
         check_update(d, k);
 }
 
-static void test_device_penalty(void **state) {
-    (void)state;
-    tlvk__device *d = test_device();
+static void check_penalty(tlvk__device *d) {
     bench *b = tlvk__calloc(1, sizeof *b);
     assert_non_null(b);
     b->o = resolved((tlvk_optimizer){.clipnorm = 1.0f});
@@ -321,8 +320,113 @@ static void test_device_penalty(void **state) {
     free(b);
 }
 
+static void test_device_penalty(void **state) {
+    (void)state;
+    check_penalty(test_device());
+}
+
+/* The device as one that binds four storage buffers and has texel buffers of so many. */
+static tlvk__device *few_buffers(uint64_t texels) {
+    tlvk__caps limit = *tlvk__device_caps(test_device());
+    tlvk__device *d;
+    limit.max_storage_buffers = 4;
+    limit.max_texels = texels;
+    limit.texel_align = 256; /* up to 15 texels before what is read */
+    assert_ok(tlvk__device_create(&(tlvk__device_desc){.validation = true, .limit = &limit}, &d));
+    return d;
+}
+
+static void end_few_buffers(tlvk__device *d) {
+    if (tlvk__device_validation_messages(d) > 0)
+        fail_msg("validation: %s", tlvk__device_validation_text(d));
+    tlvk__device_destroy(d);
+}
+
+/* Parts of two blocks each: of their gradients in the update, of their rows of the table in the sums. */
+static void test_few_texels(void **state) {
+    (void)state;
+    tlvk__device *d = few_buffers(15 + 2 * 256 + 40);
+    for (size_t k = 0; k < TLVK__COUNT(updates); k++)
+        check_update(d, k);
+    end_few_buffers(d);
+    d = few_buffers(15 + 2 * 2 + 1);
+    check_penalty(d);
+    end_few_buffers(d);
+}
+
+/* The kernel of VGG16's fc1, 25088 x 4096, on a device that has Vulkan's least of everything but what it binds: every block is summed once and updated once,
+ * and no texel buffer is too large, which recording checks. Nothing runs. */
+static void test_large_variable(void **state) {
+    (void)state;
+    enum { LARGE_BLOCKS = 25088 * 4096 / TLVK__BLOCK };
+    tlvk__caps caps;
+    tlvk__caps_fixed(&caps);
+    caps.max_binding_bytes = caps.max_allocation_bytes = (uint64_t)1 << 30;
+    caps.max_storage_buffers = 4;
+    caps.max_texels = 65536;
+    const tlvk_optimizer o = resolved((tlvk_optimizer){.global_clipnorm = 1.0f});
+    const uint64_t bytes = LARGE_BLOCKS * TLVK__BLOCK * sizeof(float), sizes[] = {bytes, bytes, bytes, bytes, LARGE_BLOCKS * sizeof(tlvk__block_row)};
+    tlvk__span spans[TLVK__COUNT(sizes)], small;
+    tlvk__device *d;
+    tlvk__recorder *r;
+    tlvk__recording *rec;
+    assert_ok(tlvk__device_dry(&caps, &d));
+    for (size_t i = 0; i < TLVK__COUNT(sizes); i++) {
+        spans[i] = (tlvk__span){.bytes = sizes[i]};
+        assert_ok(tlvk__buffer_create(d, TLVK__BUFFER_DEVICE, sizes[i], "a test", &spans[i].buffer));
+    }
+    const tlvk__chunk chunk = {.w = spans[0], .dw = spans[1], .slots = {spans[2], spans[3]}, .table = spans[4], .blocks = LARGE_BLOCKS};
+    tlvk__update_call call = {.optimizer = &o, .chunks = &chunk, .chunk_count = 1, .variable_count = 1, .regularized = true};
+    small = (tlvk__span){.bytes = 512 + tlvk__update_scratch_bytes(&call)};
+    assert_ok(tlvk__buffer_create(d, TLVK__BUFFER_DEVICE, small.bytes, "a test", &small.buffer));
+    call.step_params = tlvk__span_part(small, 0, 256);
+    call.metrics = tlvk__span_part(small, 256, 256);
+    call.scratch = tlvk__span_part(small, 512, small.bytes - 512);
+    assert_ok(tlvk__recorder_create(d, NULL, &r));
+    assert_ok(tlvk__record_update(r, &call));
+    assert_ok(tlvk__record_penalty(r, &call));
+    assert_ok(tlvk__recorder_finish(r, &rec));
+    uint64_t summed = 0, updated = 0;
+    for (int i = 0; i < tlvk__recording_count(rec); i++) {
+        tlvk__recorded entry;
+        tlvk__binding sums;
+        assert_ok(tlvk__recording_entry(rec, i, &entry));
+        if (strcmp(entry.operation, "optimizer_sums") == 0) {
+            assert_true(tlvk__recording_binding(rec, i, 3, &sums));
+            assert_true(sums.span.offset <= 512 + summed % LARGE_BLOCKS * 16 && sums.span.offset + sums.span.bytes == 512 + (summed % LARGE_BLOCKS + entry.groups[0]) * 16);
+            summed += entry.groups[0];
+        }
+        if (strcmp(entry.operation, "optimizer_update") == 0)
+            updated += entry.groups[0];
+    }
+    assert_true(summed == 2 * (uint64_t)LARGE_BLOCKS && updated == LARGE_BLOCKS);
+    tlvk__recording_destroy(rec);
+    tlvk__buffer_destroy(small.buffer);
+    for (size_t i = 0; i < TLVK__COUNT(sizes); i++)
+        tlvk__buffer_destroy(spans[i].buffer);
+    tlvk__device_destroy(d);
+}
+
+/* A texel buffer that does not hold the gradients of one block. */
+static void test_too_few_texels(void **state) {
+    (void)state;
+    tlvk__device *d = few_buffers(15 + 255);
+    const tlvk_optimizer o = resolved((tlvk_optimizer){.kind = TLVK_SGD});
+    test_floats block = test_floats_make(d, TLVK__BLOCK);
+    const tlvk__chunk chunk = {.w = block.span, .dw = block.span, .table = block.span, .blocks = 1};
+    const tlvk__update_call call = {.optimizer = &o, .chunks = &chunk, .chunk_count = 1, .variable_count = 1, .step_params = block.span};
+    tlvk__recorder *r;
+    assert_ok(tlvk__recorder_create(d, NULL, &r));
+    assert_int_equal(tlvk__record_update(r, &call), TLVK_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(tlvk__fail_text(), "has texel buffers of 270"));
+    tlvk__recorder_destroy(r);
+    tlvk__buffer_destroy(block.buffer);
+    end_few_buffers(d);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_keras), cmocka_unit_test(test_schedules), cmocka_unit_test(test_resolve),
-                                       cmocka_unit_test(test_device_updates), cmocka_unit_test(test_device_penalty)};
+                                       cmocka_unit_test(test_device_updates), cmocka_unit_test(test_device_penalty),
+                                       cmocka_unit_test(test_few_texels), cmocka_unit_test(test_large_variable), cmocka_unit_test(test_too_few_texels)};
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
 }
