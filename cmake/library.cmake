@@ -109,6 +109,9 @@ if(TLVK_TESTS)
   if(TLVK_TEST_SHADERS)
     tlvk_embed_shaders(tlvk_test_shaders ${TLVK_SHADERS} ${TLVK_TEST_SHADERS})
     add_library(tlvk_internal STATIC EXCLUDE_FROM_ALL ${TLVK_OBJECTS} $<TARGET_OBJECTS:tlvk_test_shaders>)
+    # The same with the shuffle core on lanes that are emulated: a program that has these objects takes no table from the library.
+    tlvk_embed_shaders(tlvk_lane_shaders ONLY -DCORE_SGB FLAGS -DEMULATED_LANES -I${PROJECT_SOURCE_DIR}/tests/shaders
+      IN_PLACE_OF tlvk_test_shaders SOURCES ${TLVK_SHADERS})
   else()
     add_library(tlvk_internal STATIC EXCLUDE_FROM_ALL ${TLVK_LIBRARY_OBJECTS})
   endif()

@@ -121,12 +121,12 @@ int c_row(int r) {
 
 void main() {
 #ifdef CORE_SGB
-    int tile = int(tlvk_group_x()) * (WG / SG) + int(gl_SubgroupID);
+    int tile = int(tlvk_group_x()) * (WG / SG) + tile_of_group();
 #else
     int tile = int(tlvk_group_x());
 #endif
     first_row = tile * TILE_ROWS;
-    if (first_row >= push.rows)
+    if (TILE_ENDS(first_row >= push.rows))
         return;
     int col0 = int(gl_WorkGroupID.y) * TILE_VECS;
     first_pixel = pixel_of(first_row);

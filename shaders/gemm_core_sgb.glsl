@@ -22,6 +22,7 @@ void gemm_chunks(int chunk, int chunk_end, int col0) {
         vec4 ar[A_SLOTS];
         [[unroll]] for (int q = 0; q < A_SLOTS; q++)
             ar[q] = a_load(q);
+        LANES_HOLD_A();
         a_next();
         [[unroll]] for (int k0 = 0; k0 < KC; k0 += K_AT_ONCE) {
             vec4 bv[K_AT_ONCE * TV];
@@ -46,7 +47,7 @@ void gemm_chunks(int chunk, int chunk_end, int col0) {
                 [[unroll]] for (int i = 0; i < TM; i++)
                     [[unroll]] for (int k = 0; k < K_AT_ONCE; k++) {
                         int element = A_ELEMENT(i, k0 + k);
-                        float x = subgroupShuffle(ar[element / SG][A_COMPONENT(i, k0 + k)], uint(element % SG));
+                        float x = LANES_A(element / SG, A_COMPONENT(i, k0 + k), element % SG);
                         [[unroll]] for (int j = 0; j < TV; j++) {
                             vec4 b = bv[k * TV + j];
                             if (part == 0)
@@ -66,12 +67,13 @@ void gemm_chunks(int chunk, int chunk_end, int col0) {
 // Where row i of C begins, from what c_row gave the lanes for rows lane, SG + lane, ...; negative: no such row.
 #define C_ROW_SLOTS ((TM + SG - 1) / SG)
 int c_rows[C_ROW_SLOTS];
-#define C_ROW(i) subgroupShuffle(c_rows[(i) / SG], uint((i) % SG))
+#define C_ROW(i) LANES_ROW((i) / SG, (i) % SG)
 
 // c_row(r): vec4 index in `c` where row r of this tile begins, negative where the tile reaches over the last row.
 void gemm_start() {
     [[unroll]] for (int q = 0; q < C_ROW_SLOTS; q++)
         c_rows[q] = c_row(q * SG + tile_lane());
+    LANES_HOLD_ROWS();
     [[unroll]] for (int i = 0; i < TM * TV; i++)
         acc[i] = vec4(0.0);
 }

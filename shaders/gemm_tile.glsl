@@ -9,7 +9,7 @@
 //   CORE_COOP: one workgroup of WG invocations, in subgroups of SG, per tile of whole cooperative matrices of CM x CN, by k of CK.
 // A's chunk is cut into slots of one vec4; slot q of a lane is element q * TILE_LANES + tile_lane().
 #include "buffers.glsl"
-#ifdef CORE_SGB
+#if defined(CORE_SGB) && !defined(EMULATED_LANES)
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
@@ -47,7 +47,6 @@ layout(constant_id = 5) const int SPLIT = 1; // 4: a chunk's products column by 
 #define TILE_ROWS TM // a second name of a specialization constant would hide the first from reflection
 const int TILE_VECS = SG * TV;
 #define TILE_LANES SG
-int tile_lane() { return int(gl_SubgroupInvocationID); }
 #elif !defined(CORE_COOP)
 const int KC = 16;
 const int TILE_ROWS = 8 * TM;
@@ -58,6 +57,22 @@ int tile_lane() { return int(gl_LocalInvocationID.x); }
 const int K_VECS = KC / 4;                                     // vec4 per chunk along k
 const int A_SLOTS = TILE_ROWS * KC / 4 / TILE_LANES;           // vec4 of A per lane and chunk
 const int B_SLOTS = TILE_VECS * KC / TILE_LANES;               // vec4 of B per lane and chunk
+
+// What a subgroup's lanes read of each other, for the shuffle core. Tests have a second form, of any width in shared memory (tests/shaders); for it the core
+// says with LANES_HOLD_* where values are to be read from next, and TILE_ENDS leaves a tile behind the last row no sooner than its workgroup.
+#ifdef EMULATED_LANES
+#include "emulated_lanes.glsl"
+#else
+#define TILE_ENDS(beyond) (beyond)
+#ifdef CORE_SGB
+#define LANES_HOLD_A()
+#define LANES_A(slot, component, lane) subgroupShuffle(ar[slot][component], uint(lane))
+#define LANES_HOLD_ROWS()
+#define LANES_ROW(slot, lane) subgroupShuffle(c_rows[slot], uint(lane))
+int tile_lane() { return int(gl_SubgroupInvocationID); }
+int tile_of_group() { return int(gl_SubgroupID); }
+#endif
+#endif
 
 // a / b for 0 <= a < 2^20, b > 0: exact, since (a + 0.5) / b stays 0.5 / b away from every integer, more than float division errs.
 int tlvk_small_div(int a, int b) {

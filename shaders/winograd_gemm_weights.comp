@@ -60,12 +60,12 @@ int c_row(int r) {
 
 void main() {
 #ifdef CORE_SGB
-    int tile = int(tlvk_group_x()) * (WG / SG) + int(gl_SubgroupID);
+    int tile = int(tlvk_group_x()) * (WG / SG) + tile_of_group();
 #else
     int tile = int(tlvk_group_x());
 #endif
     first_row = tile * TILE_ROWS;
-    if (first_row >= 4 * push.a_vecs)
+    if (TILE_ENDS(first_row >= 4 * push.a_vecs))
         return;
     block = int(gl_WorkGroupID.y);
     int position = block / push.panels, col0 = (block - position * push.panels) * TILE_VECS;

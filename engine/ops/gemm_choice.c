@@ -9,7 +9,12 @@
 static const struct { int sg; bool processor; int tm, tv, kc, split; } more_tiles[] = {
     {4, true, 8, 1, 8, 1},    {4, true, 16, 1, 8, 1},   {8, true, 32, 1, 8, 1},  {8, true, 32, 2, 4, 4},  {8, true, 16, 2, 8, 4},  {8, true, 8, 2, 8, 1},
     {16, true, 32, 1, 8, 1},  {16, true, 16, 1, 16, 1}, {16, true, 8, 1, 16, 1}, {8, false, 8, 1, 8, 1}, {8, false, 4, 1, 8, 1},  {16, false, 8, 1, 16, 1},
-    {16, false, 4, 1, 16, 1}, {32, false, 8, 1, 16, 1}, {32, false, 16, 1, 16, 1}};
+    {16, false, 4, 1, 16, 1}, {32, false, 8, 1, 16, 1}, {32, false, 16, 1, 16, 1}, {64, false, 8, 1, 32, 1}, {128, false, 16, 1, 32, 1}};
+
+static bool worth_trying(const tlvk__caps *caps, size_t row) {
+    tlvk__tile t = tlvk__gemm_sgb_tile(more_tiles[row].sg, more_tiles[row].tm, more_tiles[row].tv, more_tiles[row].kc, 1);
+    return t.sg == (int)caps->shuffle_size && more_tiles[row].processor == tlvk__on_processor(caps) && t.wg <= (int)caps->max_invocations;
+}
 
 static int64_t kind_of(const tlvk__gemm_call *g, bool mixed) {
     if (g->transposed)
@@ -77,7 +82,7 @@ int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum
     if (pass == TLVK__GEMM_WEIGHTS)
         add(value_of(&standard) ^ TLVK__CHOICE_LONG_SUMS, candidates, &count);
     for (size_t i = 0; caps->subgroup_shuffle && i < TLVK__COUNT(more_tiles); i++)
-        if (more_tiles[i].sg == (int)caps->shuffle_size && more_tiles[i].processor == tlvk__on_processor(caps))
+        if (worth_trying(caps, i))
             add(sums | (more_tiles[i].split > 1 ? TLVK__CHOICE_SPLIT : 0) | tlvk__choice_of_tile(more_tiles[i].tm, more_tiles[i].tv, more_tiles[i].kc), candidates, &count);
     add(sums | value_of(&portable), candidates, &count);
     return count;

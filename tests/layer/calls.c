@@ -131,10 +131,15 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice h, VkPipelineCac
         }
         hollow += 16;
         unlock();
+        VkComputePipelineCreateInfo real = infos[i];
+        if (sim.subgroup_size) { /* the driver has no such size, and only kernels that emulate it run */
+            real.stage.pNext = NULL;
+            real.stage.flags = 0;
+        }
         if (sim.hollow)
             out[i] = (VkPipeline)hollow;
         else
-            result = d->CreateComputePipelines(h, cache, 1, &infos[i], a, &out[i]);
+            result = d->CreateComputePipelines(h, cache, 1, &real, a, &out[i]);
         if (result == VK_SUCCESS)
             made(d, PIPELINE, ID(out[i]), 0);
     }
