@@ -91,6 +91,7 @@ tlvk_status tlvk__device_executables(tlvk__device *d, void (*each)(const tlvk__e
     tlvk_status status = TLVK_OK;
     for (int i = 0; i < TLVK__PIPELINE_BUCKETS; i++)
         for (const tlvk__pipeline *p = d->pipelines.buckets[i]; status == TLVK_OK && p; p = p->next)
-            status = tell_pipeline(d, p, each, user);
+            if (p->handle)
+                status = tell_pipeline(d, p, each, user);
     return status;
 }

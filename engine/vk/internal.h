@@ -93,7 +93,8 @@ typedef struct tlvk__pipeline {
     int shader_index;
     uint32_t values[TLVK__MAX_SPECS], given; /* by shader's spec order; bit i of given: value i was told */
     uint32_t subgroup_size;
-    VkPipeline handle;
+    bool full_subgroups;         /* all that a workgroup has; only with a size that is required */
+    VkPipeline handle;           /* VK_NULL_HANDLE: not compiled yet */
     struct tlvk__pipeline *next; /* in its bucket */
 } tlvk__pipeline;
 
@@ -109,8 +110,12 @@ typedef struct tlvk__pipelines {
 
 tlvk_status tlvk__pipelines_open(tlvk__device *d, const char *cache_folder);
 void tlvk__pipelines_close(tlvk__device *d);
-/* The pipeline for a dispatch's shader, constants and subgroup size; made when first asked. Owned by the device. */
-tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, const tlvk__pipeline **out);
+/* The pipeline for a dispatch's shader, constants and subgroup size, compiled or not. Owned by the device. */
+tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, tlvk__pipeline **out);
+
+/* --- compile.c ---------------------------------------------------------------------------------------------------------------- */
+/* Compiles those pipelines of the recording that are not yet. After a failure the others of them may be compiled or not; the next call goes on. */
+tlvk_status tlvk__recording_compile(const tlvk__recording *rec);
 
 /* --- pipeline_cache.c --------------------------------------------------------------------------------------------------------- */
 tlvk_status tlvk__pipeline_cache_open(tlvk__device *d, const char *folder); /* folder NULL or "": in memory only */
@@ -171,7 +176,7 @@ tlvk_status tlvk__buffer_texels(tlvk__buffer *b, uint64_t offset, uint64_t bytes
 typedef enum tlvk__entry_kind { TLVK__ENTRY_DISPATCH, TLVK__ENTRY_FILL, TLVK__ENTRY_COPY } tlvk__entry_kind;
 typedef struct tlvk__entry {
     tlvk__entry_kind kind;
-    const tlvk__pipeline *pipeline;
+    tlvk__pipeline *pipeline;
     size_t first_binding; int binding_count; /* in the recording's bindings; fill: 1 (to), copy: 2 (from, to) */
     size_t push_at; uint32_t push_bytes;     /* in the recording's push bytes */
     uint32_t groups[3], word;

@@ -1,4 +1,5 @@
-/* pipeline.c - from a dispatch's shader, constants and subgroup size to a pipeline. Hides: shader modules, layouts, the hash table. */
+/* pipeline.c - from a dispatch's shader, constants and subgroup size to a pipeline, which is compiled later (compile.c). Hides: shader modules, layouts, the
+ * hash table. */
 #include "vk/internal.h"
 
 #include <stdio.h>
@@ -141,49 +142,6 @@ static tlvk_status check_subgroup(const tlvk__device *d, const char *name, uint3
                       d->caps.name, d->caps.subgroup_size, p->subgroup_min, p->subgroup_max);
 }
 
-/* " TM=8 SG=32, subgroups of 32": what the pipeline is besides its shader. */
-static void write_words(const tlvk__pipeline *p, char *words, size_t size) {
-    size_t used = 0;
-    words[0] = '\0';
-    for (int k = 0; k < p->shader->info.spec_count && used < size; k++)
-        if (p->given >> k & 1u)
-            used += (size_t)snprintf(words + used, size - used, " %s=%u", p->shader->info.specs[k].name, p->values[k]);
-    if (p->subgroup_size && used < size)
-        snprintf(words + used, size - used, ", subgroups of %u", p->subgroup_size);
-}
-
-static tlvk_status compile(tlvk__device *d, tlvk__pipeline *p, const char *name, const uint32_t local[3]) {
-    char words[256];
-    write_words(p, words, sizeof words);
-    tlvk__device_log(d, TLVK_LOG_DEBUG, "compiling shader \"%s\" with%s", name, words);
-    VkSpecializationMapEntry entries[TLVK__MAX_SPECS];
-    uint32_t count = 0;
-    for (int k = 0; k < p->shader->info.spec_count; k++)
-        if (p->given >> k & 1u)
-            entries[count++] = (VkSpecializationMapEntry){p->shader->info.specs[k].id, (uint32_t)k * 4u, 4};
-    const VkSpecializationInfo specs = {count, entries, sizeof p->values, p->values};
-    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT size = {
-        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT, .requiredSubgroupSize = p->subgroup_size};
-    bool require = p->subgroup_size && d->caps.subgroup_size_control;
-    bool full = require && d->physical.full_subgroups && local[0] % p->subgroup_size == 0;
-    const VkComputePipelineCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .flags = d->statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
-        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                  .pNext = require ? &size : NULL,
-                  .flags = full ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT : 0,
-                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                  .module = p->shader->module,
-                  .pName = "main",
-                  .pSpecializationInfo = &specs},
-        .layout = p->shader->layout};
-    VkResult result = d->vk.vkCreateComputePipelines(d->handle, d->pipelines.cache, 1, &info, NULL, &p->handle);
-    if (result != VK_SUCCESS)
-        return tlvk__vk_fail(d, result, "shader \"%s\": compiling it with%s", name, words);
-    d->pipelines.changed = true;
-    return TLVK_OK;
-}
-
 static size_t bucket_of(const tlvk__pipeline *key) {
     tlvk__hash h;
     tlvk__hash_init(&h);
@@ -198,7 +156,7 @@ static bool same_key(const tlvk__pipeline *a, const tlvk__pipeline *b) {
            memcmp(a->values, b->values, sizeof a->values) == 0;
 }
 
-tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, const tlvk__pipeline **out) {
+tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, tlvk__pipeline **out) {
     tlvk__pipeline key = {.subgroup_size = dispatch->required_subgroup_size};
     tlvk_status status = get_shader(d, dispatch->shader, &key.shader_index);
     if (status != TLVK_OK)
@@ -208,7 +166,7 @@ tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, 
     if (status != TLVK_OK)
         return status;
     size_t bucket = bucket_of(&key);
-    for (const tlvk__pipeline *p = d->pipelines.buckets[bucket]; p; p = p->next)
+    for (tlvk__pipeline *p = d->pipelines.buckets[bucket]; p; p = p->next)
         if (same_key(p, &key)) {
             *out = p;
             return TLVK_OK;
@@ -217,17 +175,13 @@ tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, 
     status = check_local_size(d, &key, dispatch->shader, local);
     if (status == TLVK_OK)
         status = check_subgroup(d, dispatch->shader, key.subgroup_size);
-    if (status == TLVK_OK && d->handle)
-        status = compile(d, &key, dispatch->shader, local);
     if (status != TLVK_OK)
         return status;
     tlvk__pipeline *made = tlvk__calloc(1, sizeof *made);
-    if (!made) {
-        if (d->handle)
-            d->vk.vkDestroyPipeline(d->handle, key.handle, NULL);
+    if (!made)
         return tlvk__fail(TLVK_ERROR_MEMORY, "shader \"%s\": no memory", dispatch->shader);
-    }
     *made = key;
+    made->full_subgroups = key.subgroup_size && d->physical.full_subgroups && local[0] % key.subgroup_size == 0;
     made->next = d->pipelines.buckets[bucket];
     d->pipelines.buckets[bucket] = made;
     *out = made;

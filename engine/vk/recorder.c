@@ -312,6 +312,8 @@ tlvk_status tlvk__record_copy(tlvk__recorder *r, tlvk__span from, tlvk__span to)
 tlvk_status tlvk__recorder_finish(tlvk__recorder *r, tlvk__recording **out) {
     *out = NULL;
     tlvk_status status = r->failed != TLVK_OK ? repeat_failure(r) : TLVK_OK;
+    if (status == TLVK_OK && r->rec->device->handle)
+        status = tlvk__recording_compile(r->rec);
     if (status == TLVK_OK && !r->rec->device->dry)
         status = tlvk__recording_encode(r->rec);
     if (status == TLVK_OK) {
