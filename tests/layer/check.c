@@ -144,7 +144,7 @@ void check_subgroups(const VkPipelineShaderStageCreateInfo *stage, const uint32_
     for (const VkBaseInStructure *s = stage->pNext; s; s = s->pNext)
         if (s->sType == VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO)
             size = ((const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *)(const void *)s)->requiredSubgroupSize;
-    if (size && (sim.no_subgroup_control || (sim.subgroup_min && size < sim.subgroup_min) || (sim.subgroup_max && size > sim.subgroup_max)))
+    if (size && (sim.no_subgroup_control || sim.no_required_sizes || (sim.subgroup_min && size < sim.subgroup_min) || (sim.subgroup_max && size > sim.subgroup_max)))
         breach("a subgroup size of %u is required; told: %d to %d", size, (int)sim.subgroup_min, (int)sim.subgroup_max);
     if (sim.subgroup_min == sim.subgroup_max || !has_subgroups(words, count))
         return;
@@ -197,9 +197,14 @@ void check_atoms(const told *t, const VkMappedMemoryRange *range, VkDeviceSize m
 }
 
 void check_device(const VkDeviceCreateInfo *info) {
-    for (uint32_t i = 0; i < info->enabledExtensionCount; i++)
+    bool subset = false;
+    for (uint32_t i = 0; i < info->enabledExtensionCount; i++) {
         if (hides_extension(info->ppEnabledExtensionNames[i]))
             breach("the extension %s on a device without", info->ppEnabledExtensionNames[i]);
+        subset = subset || strcmp(info->ppEnabledExtensionNames[i], PORTABILITY_SUBSET) == 0;
+    }
+    if (sim.portability && !subset)
+        breach("a device with a subset of Vulkan is opened without %s", PORTABILITY_SUBSET);
     for (const VkBaseInStructure *s = info->pNext; s; s = s->pNext) {
         const void *p = s;
         if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES) {

@@ -7,6 +7,7 @@
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
 
+#define PORTABILITY_SUBSET "VK_KHR_portability_subset" /* its name is in headers of beta extensions alone */
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 /* --- settings.c --------------------------------------------------------------------------------------------------------------- */
@@ -19,6 +20,8 @@ typedef struct settings {
     int64_t storage_align, texel_align, atom, max_allocation;
     int64_t no_texel_buffers, no_subgroups, no_timestamps, no_fp16, one_queue;
     int64_t subgroup_size, subgroup_min, subgroup_max, no_subgroup_control, no_full_subgroups;
+    int64_t no_required_sizes;                 /* subgroup sizes are told, and none can be asked for */
+    int64_t portability;                       /* a subset of Vulkan: shown only to who asks for such, and its extension must be enabled */
     int64_t discrete;                          /* its type, instead of a processor's */
     int64_t heap, budget;                      /* bytes of the device's heap; what VK_EXT_memory_budget says is left to this program of it */
     int64_t separate_heaps, non_coherent;      /* device-local memory that the host cannot see; host memory that must be flushed and invalidated */

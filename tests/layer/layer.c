@@ -49,6 +49,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo
     VkResult result = FAIL(NULL, "vkCreateInstance", BOTH, VK_ERROR_INITIALIZATION_FAILED, VK_ERROR_INCOMPATIBLE_DRIVER);
     if (result != VK_SUCCESS)
         return result;
+    if (sim.portability && !(info->flags & VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR))
+        breach("an instance that does not ask for devices with a subset of Vulkan");
     instance *in = &instances[place];
     in->next = link->u.pLayerInfo->pfnNextGetInstanceProcAddr;
     PFN_vkCreateInstance create = (PFN_vkCreateInstance)in->next(VK_NULL_HANDLE, "vkCreateInstance");
@@ -91,17 +93,16 @@ static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice hand
     if (result)
         return result;
     static VkExtensionProperties all[512];
-    uint32_t found = COUNT(all) - 1, kept = 0;
+    uint32_t found = COUNT(all) - 2, kept = 0;
     lock();
     result = instance_of(handle)->EnumerateDeviceExtensionProperties(handle, layer, &found, all);
-    bool budget = adds_extension(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-    for (uint32_t i = 0; i < found; i++) {
-        budget = budget && strcmp(all[i].extensionName, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) != 0;
-        if (!hides_extension(all[i].extensionName))
+    const char *added[] = {VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, PORTABILITY_SUBSET};
+    for (uint32_t i = 0; i < found; i++)
+        if (!hides_extension(all[i].extensionName) && !adds_extension(all[i].extensionName))
             all[kept++] = all[i];
-    }
-    if (budget)
-        strcpy(all[kept++].extensionName, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    for (int i = 0; i < COUNT(added); i++)
+        if (adds_extension(added[i]))
+            strcpy(all[kept++].extensionName, added[i]);
     if (out) {
         result = *count < kept ? VK_INCOMPLETE : VK_SUCCESS;
         kept = *count < kept ? *count : kept;

@@ -51,7 +51,7 @@ static void lie_subgroup_control(VkPhysicalDeviceSubgroupSizeControlProperties *
         s->minSubgroupSize = (uint32_t)sim.subgroup_min;
     if (sim.subgroup_max)
         s->maxSubgroupSize = (uint32_t)sim.subgroup_max;
-    if (sim.no_subgroup_control)
+    if (sim.no_subgroup_control || sim.no_required_sizes)
         s->requiredSubgroupSizeStages = 0;
 }
 
@@ -131,4 +131,6 @@ bool hides_extension(const char *name) {
            (sim.no_subgroup_control && strcmp(name, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME) == 0);
 }
 
-bool adds_extension(const char *name) { return sim.budget && strcmp(name, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) == 0; }
+bool adds_extension(const char *name) {
+    return (sim.budget && strcmp(name, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) == 0) || (sim.portability && strcmp(name, PORTABILITY_SUBSET) == 0);
+}

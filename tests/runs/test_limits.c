@@ -21,6 +21,9 @@ static const limit limits[] = {
     { "four storage buffers", "max_storage_buffers=4", true },
     { "small workgroups", "max_shared_memory=16K,max_invocations=128", true },
     { "no texel buffers", "no_texel_buffers=1", true },
+    /* A Mac with Intel's graphics, as MoltenVK tells of it (MVKDevice.mm, initLimits): a subset of Vulkan, and subgroup sizes that vary and cannot be asked for. */
+    { "MoltenVK", "portability=1,no_required_sizes=1,subgroup_size=32,subgroup_min=8,subgroup_max=32,max_storage_buffer_range=256M,max_shared_memory=32K,max_invocations=1024,max_storage_buffers=31,"
+      "max_push_constants=4K,storage_align=256,texel_align=256,atom=256", true },
     { "128 MiB in a binding", "max_storage_buffer_range=128M", false },
     { "1 MiB in a binding", "max_storage_buffer_range=1M", false },
     { "16 KiB of shared memory", "max_shared_memory=16K", false },
