@@ -34,26 +34,27 @@ tlvk_need_file(TLVK_VULKAN_INCLUDE vulkan/vulkan.h "" libvulkan-dev)
 tlvk_need_file(TLVK_VOLK_INCLUDE volk.h volk libvulkan-volk-dev)
 tlvk_need_file(TLVK_VOLK_SOURCE volk.c volk libvulkan-volk-dev)
 tlvk_need_file(TLVK_STB_INCLUDE stb/stb_image.h "" libstb-dev)
-tlvk_need_module(TLVK_HDF5 libhdf5-dev hdf5-serial hdf5)
-target_compile_definitions(PkgConfig::TLVK_HDF5 INTERFACE H5_USE_110_API) # the calls of Debian 12's HDF5 in later ones too
 tlvk_need_module(TLVK_JANSSON libjansson-dev jansson)
 
-
-# What can be left out: each option's name, what lacks without it. The rooms see TLVK_WITH_NAME as 0 or 1.
+# What can be left out: each option's name, our name of the target, the Debian package, the names the module may have. The rooms see TLVK_WITH_NAME as 0 or 1.
 function(tlvk_may_need name target package)
   option(TLVK_WITH_${name} "Build with ${ARGV3}" ON)
   if(TLVK_WITH_${name})
-    set(TLVK_OPTIONAL_MODULES ${TLVK_OPTIONAL_MODULES} ${ARGV3} PARENT_SCOPE) # for the installed files
-    pkg_search_module(${target} IMPORTED_TARGET GLOBAL ${ARGV3})
+    pkg_search_module(${target} IMPORTED_TARGET GLOBAL ${ARGN})
     if(NOT ${target}_FOUND)
       message(FATAL_ERROR "tlvk: pkg-config does not know ${ARGV3}. On Debian: apt-get install ${package}. Or leave it out: -DTLVK_WITH_${name}=OFF")
     endif()
+    set(TLVK_OPTIONAL_MODULES ${TLVK_OPTIONAL_MODULES} ${${target}_MODULE_NAME} PARENT_SCOPE) # for the installed files
   else()
     add_library(${target}_none INTERFACE)
     add_library(PkgConfig::${target} ALIAS ${target}_none)
   endif()
 endfunction()
 set(TLVK_OPTIONAL_MODULES)
+tlvk_may_need(HDF5 TLVK_HDF5 libhdf5-dev hdf5-serial hdf5)
+if(TLVK_WITH_HDF5)
+  target_compile_definitions(PkgConfig::TLVK_HDF5 INTERFACE H5_USE_110_API) # the calls of Debian 12's HDF5 in later ones too
+endif()
 tlvk_may_need(CURL TLVK_CURL libcurl4-openssl-dev libcurl)
 tlvk_may_need(ARCHIVE TLVK_LIBARCHIVE libarchive-dev libarchive)
 tlvk_may_need(CAIRO TLVK_CAIRO libcairo2-dev cairo)
@@ -63,8 +64,13 @@ tlvk_need_program(TLVK_GLSLANG glslangValidator glslang-tools)
 tlvk_need_program(TLVK_SPIRV_OPT spirv-opt spirv-tools)
 tlvk_need_program(TLVK_SPIRV_VAL spirv-val spirv-tools)
 
-set(THREADS_PREFER_PTHREAD_FLAG ON)
-find_package(Threads REQUIRED)
+# Threads are the system's own on Windows (engine/core/platform_windows.c), where MinGW has POSIX's in a library that nothing here needs.
+if(WIN32)
+  add_library(Threads::Threads INTERFACE IMPORTED)
+else()
+  set(THREADS_PREFER_PTHREAD_FLAG ON)
+  find_package(Threads REQUIRED)
+endif()
 
 if(TLVK_TESTS)
   tlvk_need_module(TLVK_CMOCKA libcmocka-dev cmocka)

@@ -24,9 +24,21 @@ foreach(room IN LISTS TLVK_ROOMS)
     file(GLOB more CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/weights/*.c)
     list(APPEND sources ${more})
   endif()
+  # One file of two: what the system is, and whether there is HDF5.
+  if(WIN32)
+    list(FILTER sources EXCLUDE REGEX "/platform\\.c$")
+  else()
+    list(FILTER sources EXCLUDE REGEX "/platform_windows\\.c$")
+  endif()
+  if(TLVK_WITH_HDF5)
+    list(FILTER sources EXCLUDE REGEX "/h5_absent\\.c$")
+  else()
+    list(FILTER sources EXCLUDE REGEX "/(h5_(read|state|values|write|writer)|keras_write)\\.c$")
+  endif()
   if(sources)
     add_library(tlvk_${room} OBJECT ${sources})
     target_link_libraries(tlvk_${room} PRIVATE tlvk_inside)
+    target_compile_definitions(tlvk_${room} PRIVATE TLVK_BUILD)
     list(APPEND TLVK_ROOM_TARGETS tlvk_${room})
     list(APPEND TLVK_OBJECTS $<TARGET_OBJECTS:tlvk_${room}>)
   endif()
@@ -48,10 +60,6 @@ foreach(room graph plan train weights)
     target_link_libraries(tlvk_${room} PRIVATE PkgConfig::TLVK_JANSSON)
   endif()
 endforeach()
-if(TARGET tlvk_weights)
-  target_link_libraries(tlvk_weights PRIVATE PkgConfig::TLVK_HDF5)
-endif()
-
 # tlvk_room_may_use(ROOM NAME TARGET): a dependency that can be left out, and whether it is there.
 function(tlvk_room_may_use room name target)
   if(TARGET tlvk_${room})
@@ -59,6 +67,7 @@ function(tlvk_room_may_use room name target)
     target_compile_definitions(tlvk_${room} PRIVATE TLVK_WITH_${name}=$<BOOL:${TLVK_WITH_${name}}>)
   endif()
 endfunction()
+tlvk_room_may_use(weights HDF5 TLVK_HDF5)       # models and weights
 tlvk_room_may_use(weights CURL TLVK_CURL)       # official weights
 tlvk_room_may_use(weights ARCHIVE TLVK_LIBARCHIVE) # .keras
 tlvk_room_may_use(data ARCHIVE TLVK_LIBARCHIVE)    # pictures in archives
@@ -88,9 +97,14 @@ endif()
 # A static archive has no visibility of its own: every object's private names would meet those of the program, volk's
 # vkCreateInstance among them. One relocatable object with its hidden symbols made local keeps them apart.
 set(TLVK_ARCHIVE ${PROJECT_BINARY_DIR}/${CMAKE_STATIC_LIBRARY_PREFIX}tlvk${CMAKE_STATIC_LIBRARY_SUFFIX})
+if(WIN32) # its objects know nothing of hidden symbols: the public ones are told by their names
+  set(TLVK_LOCALIZE --wildcard "--keep-global-symbol=tlvk_[!_]*")
+else()
+  set(TLVK_LOCALIZE --localize-hidden)
+endif()
 add_custom_command(OUTPUT ${TLVK_ARCHIVE}
   COMMAND ${CMAKE_LINKER} -r -o ${PROJECT_BINARY_DIR}/tlvk_all.o ${TLVK_LIBRARY_OBJECTS}
-  COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${PROJECT_BINARY_DIR}/tlvk_all.o
+  COMMAND ${CMAKE_OBJCOPY} ${TLVK_LOCALIZE} ${PROJECT_BINARY_DIR}/tlvk_all.o
   COMMAND ${CMAKE_COMMAND} -E rm -f ${TLVK_ARCHIVE}
   COMMAND ${CMAKE_AR} rcs ${TLVK_ARCHIVE} ${PROJECT_BINARY_DIR}/tlvk_all.o
   DEPENDS ${TLVK_LIBRARY_OBJECTS}

@@ -17,6 +17,8 @@
  * there for no variables at all, and training on then fails with "Unknown variable". */
 #define TLVK__OPTIMIZER_GROUP "tlvk_optimizer_weights"
 
+tlvk_status tlvk__h5_there(void); /* TLVK_ERROR_UNSUPPORTED in a build without HDF5 */
+
 /* Run in the child: read the file and write the stream. */
 tlvk_status tlvk__h5_child(void *path, FILE *out);    /* an HDF5 file, path a const char * */
 tlvk_status tlvk__keras_child(void *path, FILE *out); /* a .keras archive */

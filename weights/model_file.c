@@ -1,5 +1,6 @@
 /* model_file.c - the public calls that load and save. Hides: which reader and writer a file needs. */
 #include "weights/config.h"
+#include "weights/h5_stream.h"
 #include "weights/keras_zip.h"
 
 #include <stdlib.h>
@@ -130,6 +131,8 @@ static tlvk_status check_save(const tlvk_model *model, const char *path) {
     tlvk_status status;
     writer write = writer_of(path, true, &status);
     bool archive = write == tlvk__keras_write_model;
+    if (!status)
+        status = tlvk__h5_there();
     if (!status && archive)
         status = tlvk__zip_there();
     if (status)

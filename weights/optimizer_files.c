@@ -4,7 +4,6 @@
  * Adam of Keras 3 and of tf_keras has momentum and velocity of each variable in turn, and velocity_hat behind them all; RMSprop and SGD one kind behind
  * the other (keras/src/optimizers, tf_keras/src/optimizers), as had every optimizer of Keras 2.10 and before (optimizers/legacy). */
 #include "weights/config.h"
-#include "weights/h5_writer.h"
 
 #include "ops/optimizer.h"
 
@@ -119,6 +118,10 @@ bool tlvk__optimizer_state_take(tlvk_model *model, const tlvk__h5_content *conte
 
 /* --- writing --- */
 
+#if TLVK_WITH_HDF5
+
+#include "weights/h5_writer.h"
+
 static tlvk_status write_slots(hid_t group, const char *const *names, const tlvk_model *model, const trained *t, int slots) {
     tlvk_status status = TLVK_OK;
     for (int i = 0; !status && i < t->count; i++) {
@@ -179,3 +182,5 @@ tlvk_status tlvk__h5_write_optimizer(hid_t file, const char *path, bool numbers,
     free(t.list);
     return status;
 }
+
+#endif
