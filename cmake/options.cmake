@@ -20,6 +20,9 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 include(GNUInstallDirs)
+if(WIN32) # programs find libraries beside themselves
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+endif()
 
 # tlvk_build_flags carries the warnings and sanitizers to our own targets only, never to a program that uses the library.
 add_library(tlvk_build_flags INTERFACE)
@@ -28,6 +31,9 @@ if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
     -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
     # Contraction into fused multiply-adds differs between compilers and machines; the references must not.
     -ffp-contract=off)
+  if(MINGW) # its isnan and isfinite convert to every type there is, and throw away what was not asked for
+    target_compile_options(tlvk_build_flags INTERFACE -Wno-float-conversion)
+  endif()
   if(TLVK_WERROR)
     target_compile_options(tlvk_build_flags INTERFACE -Werror)
   endif()

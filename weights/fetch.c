@@ -10,7 +10,7 @@
 #define LOCK_WAIT_SECONDS 0.1
 
 char *tlvk__official_folder(tlvk_status *status) {
-    const char *keras = tlvk__env("KERAS_HOME"), *home = tlvk__env("HOME");
+    const char *keras = tlvk__env("KERAS_HOME"), *home = tlvk__home_folder();
     char *folder = NULL;
     if ((!keras || !keras[0]) && (!home || !home[0])) {
         *status = tlvk__fail(TLVK_ERROR_FILE, "the cache of official weights has no place: neither KERAS_HOME nor HOME is set");

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <tlvk/tlvk.h>
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(__GNUC__) && !defined(__clang__) /* printf would stand for Microsoft's there */
+#define CLI_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#elif defined(__GNUC__)
 #define CLI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define CLI_PRINTF(text, first)
@@ -173,7 +175,7 @@ void cli_fetch_progress(int64_t done, int64_t total, void *watch); /* for tlvk_f
  * CLI_GO_ON or an exit status. */
 int cli_fetch_class_names(tlvk_context *ctx, char **warning);
 
-/* --- the operating system (system.c) ---------------------------------------------------------------------------------------------- */
+/* --- the operating system (system.c, system_windows.c) ----------------------------------------------------------------------------- */
 
 double cli_seconds(void);            /* monotonic */
 bool cli_stderr_is_terminal(void);
@@ -182,7 +184,11 @@ bool cli_is_folder(const char *path);
 int64_t cli_file_bytes(const char *path); /* -1: cannot be told */
 /* True when a file of that name could be written: its folder is there and writable, and the name is not a folder's. *why says what is wrong. */
 bool cli_can_write(const char *path, const char **why);
+FILE *cli_open_file(const char *path, const char *mode); /* as fopen; names are UTF-8 everywhere */
 bool cli_replace_file(const char *from, const char *to);
+void cli_remove_file(const char *path);
+/* The program's arguments as UTF-8, where main's are not; they stay to its end. */
+void cli_utf8_arguments(int *argc, char ***argv);
 /* The first interrupt cancels what runs on `ctx`, the second ends the process. NULL: interrupts do what they did before. */
 void cli_catch_interrupts(tlvk_context *ctx);
 bool cli_was_interrupted(void);

@@ -292,7 +292,7 @@ static void remove_checkpoints(const finetune_job *job) {
     for (int i = 0; i < job->phase_count; i++) {
         char *path = checkpoint_of(job, i);
         if (path && cli_exists(path)) {
-            remove(path);
+            cli_remove_file(path);
         }
         free(path);
     }

@@ -37,7 +37,7 @@ static bool append(cli_labels *labels, const char *text, size_t length) {
 /* The whole file as a text, or NULL after a message. */
 char *cli_read_file(const char *path, int *status) {
     *status = CLI_REFUSED;
-    FILE *file = cli_is_folder(path) ? NULL : fopen(path, "rb");
+    FILE *file = cli_is_folder(path) ? NULL : cli_open_file(path, "rb");
     if (!file) {
         cli_message("%s: cannot be read", path);
         return NULL;
@@ -127,7 +127,7 @@ int cli_labels_find(const tlvk_model *model, const char *spec, const char *optio
 
 bool cli_labels_write(const char *path, const char *const *names, int count) {
     char *beside = cli_format("%s.part", path);
-    FILE *file = beside ? fopen(beside, "wb") : NULL;
+    FILE *file = beside ? cli_open_file(beside, "wb") : NULL;
     bool ok = file != NULL;
     for (int i = 0; ok && i < count; i++) {
         ok = fprintf(file, "%s\n", names[i]) >= 0;
@@ -139,7 +139,7 @@ bool cli_labels_write(const char *path, const char *const *names, int count) {
     if (!ok) {
         cli_message("%s: cannot be written", path);
         if (file) {
-            remove(beside);
+            cli_remove_file(beside);
         }
     }
     free(beside);

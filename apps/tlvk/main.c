@@ -26,6 +26,7 @@ static int wrong(const char *what, const char *why) {
 }
 
 int main(int argc, char **argv) {
+    cli_utf8_arguments(&argc, &argv);
     if (argc < 2) {
         return wrong("", "no command given");
     }

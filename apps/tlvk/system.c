@@ -1,4 +1,4 @@
-/* system.c - hides the operating system: clock, terminal, files and the interrupt. */
+/* system.c - hides the operating system: clock, terminal, files and the interrupt. On Windows system_windows.c takes its place. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli.h"
 
@@ -62,7 +62,13 @@ bool cli_can_write(const char *path, const char **why) {
     return writable;
 }
 
+FILE *cli_open_file(const char *path, const char *mode) { return fopen(path, mode); }
+
 bool cli_replace_file(const char *from, const char *to) { return rename(from, to) == 0; }
+
+void cli_remove_file(const char *path) { unlink(path); }
+
+void cli_utf8_arguments(int *argc, char ***argv) { (void)argc, (void)argv; }
 
 static tlvk_context *volatile interrupted_context;
 static volatile sig_atomic_t interrupted;

@@ -12,7 +12,9 @@
 
 #include <tlvk/tlvk.h>
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(__GNUC__) && !defined(__clang__) /* printf would stand for Microsoft's there, and ISO C's is what MinGW gives */
+#define TLVK__PRINTF(fmt, args) __attribute__((format(gnu_printf, fmt, args)))
+#elif defined(__GNUC__)
 #define TLVK__PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define TLVK__PRINTF(fmt, args)

@@ -1,4 +1,5 @@
-/* platform.c - threads, clocks, files, folders and guarded processes on POSIX. Hides: every POSIX header; nothing else includes one. */
+/* platform.c - threads, clocks, files, folders and guarded processes on POSIX; platform_windows.c is the same on Windows, and CMake takes one of them.
+ * Hides: every POSIX header; nothing else of the library includes one. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "core/platform.h"
@@ -134,48 +135,6 @@ FILE *tlvk__file_open(const char *path, const char *mode) {
     return f;
 }
 
-/* Everything up to the end of f, at most `limit` bytes. `path` is for error texts. */
-static tlvk_status read_all(FILE *f, const char *path, void **data, size_t *size, size_t limit) {
-    char *bytes = NULL;
-    size_t capacity = 0, used = 0;
-    for (;;) {
-        size_t need;
-        char *grown = tlvk__add_size(used, 65536, &need) ? tlvk__grow(bytes, &capacity, need, 1) : NULL;
-        if (!grown) {
-            free(bytes);
-            return tlvk__fail(TLVK_ERROR_MEMORY, "reading \"%s\": no memory behind %zu bytes", path, used);
-        }
-        bytes = grown;
-        size_t got = fread(bytes + used, 1, capacity - used - 1, f);
-        used += got;
-        if (used > limit) {
-            free(bytes);
-            return tlvk__fail(TLVK_ERROR_FORMAT, "reading \"%s\": larger than the %zu bytes expected at most", path, limit);
-        }
-        if (got == 0)
-            break;
-    }
-    if (ferror(f)) {
-        free(bytes);
-        return fail_errno("cannot read", path);
-    }
-    bytes[used] = '\0';
-    *data = bytes;
-    *size = used;
-    return TLVK_OK;
-}
-
-tlvk_status tlvk__file_read(const char *path, void **data, size_t *size, size_t limit) {
-    if (tlvk__is_folder(path))
-        return tlvk__fail(TLVK_ERROR_FILE, "cannot read \"%s\": it is a folder", path);
-    FILE *f = tlvk__file_open(path, "rb");
-    if (!f)
-        return TLVK_ERROR_FILE;
-    tlvk_status status = read_all(f, path, data, size, limit);
-    fclose(f);
-    return status;
-}
-
 char *tlvk__file_temp_name(const char *path) {
     static atomic_uint number;
     return tlvk__format("%s.tmp-%ld-%u", path, (long)getpid(), atomic_fetch_add(&number, 1u));
@@ -208,27 +167,6 @@ tlvk_status tlvk__file_rename(const char *from, const char *to) {
 }
 
 void tlvk__file_remove(const char *path) { unlink(path); }
-
-tlvk_status tlvk__file_replace(const char *path, const void *data, size_t size) {
-    char *temp = tlvk__file_temp_name(path);
-    if (!temp)
-        return tlvk__fail(TLVK_ERROR_MEMORY, "writing \"%s\": no memory", path);
-    tlvk_status status = TLVK_OK;
-    FILE *f = tlvk__file_open(temp, "wb");
-    if (!f) {
-        free(temp);
-        return TLVK_ERROR_FILE;
-    }
-    bool written = size == 0 || fwrite(data, 1, size, f) == size;
-    if (fclose(f) != 0 || !written)
-        status = fail_errno("cannot write", temp);
-    if (status == TLVK_OK)
-        status = tlvk__file_rename(temp, path);
-    if (status != TLVK_OK)
-        tlvk__file_remove(temp);
-    free(temp);
-    return status;
-}
 
 bool tlvk__file_read_at(FILE *f, uint64_t offset, void *bytes, size_t size) {
     char *to = bytes;
@@ -359,10 +297,6 @@ tlvk_status tlvk__make_folders(const char *path) {
     return status;
 }
 
-static int compare_entries(const void *a, const void *b) {
-    return strcmp(((const tlvk__dir_entry *)a)->name, ((const tlvk__dir_entry *)b)->name);
-}
-
 /* Reads one entry's kind: of what it points to, and whether it is a link. */
 static tlvk_status add_entry(const char *folder, const char *name, tlvk__dir_entry **list, size_t *capacity, size_t *count) {
     tlvk__dir_entry *grown = tlvk__grow(*list, capacity, *count + 1, sizeof **list);
@@ -403,23 +337,18 @@ tlvk_status tlvk__list_folder(const char *path, tlvk__dir_entry **entries, size_
         tlvk__dir_entries_free(list, used);
         return status;
     }
-    if (used > 1)
-        qsort(list, used, sizeof *list, compare_entries);
+    tlvk__dir_entries_sort(list, used);
     *entries = list;
     *count = used;
     return TLVK_OK;
 }
 
-void tlvk__dir_entries_free(tlvk__dir_entry *entries, size_t count) {
-    for (size_t i = 0; entries && i < count; i++)
-        free(entries[i].name);
-    free(entries);
-}
-
 const char *tlvk__env(const char *name) { return getenv(name); }
 
+const char *tlvk__home_folder(void) { return getenv("HOME"); }
+
 char *tlvk__default_cache_folder(void) {
-    const char *own = getenv("TLVK_CACHE_DIR"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *own = getenv("TLVK_CACHE_DIR"), *cache = getenv("XDG_CACHE_HOME"), *home = tlvk__home_folder();
     if (own && *own)
         return tlvk__strdup(own);
     if (cache && *cache)

@@ -1,5 +1,5 @@
 /* platform.h - the one door to the operating system: threads, clocks, files and folders.
- * Hides: POSIX (and, later, Win32). No other file includes a POSIX header. */
+ * Hides: POSIX (platform.c) and Win32 (platform_windows.c); files.c has what is the same on both. Names of files are UTF-8, and '/' parts them everywhere. */
 #ifndef TLVK_PLATFORM_H
 #define TLVK_PLATFORM_H
 
@@ -57,9 +57,12 @@ void tlvk__utf8_names_end(void *before);
 
 typedef struct tlvk__dir_entry { char *name; bool folder; bool link; } tlvk__dir_entry; /* folder: of what a link points to; link: the entry is a symbolic link */
 tlvk_status tlvk__list_folder(const char *path, tlvk__dir_entry **entries, size_t *count); /* sorted by bytes; "." and ".." left out; links followed */
+void tlvk__dir_entries_sort(tlvk__dir_entry *entries, size_t count); /* by the bytes of their names */
 void tlvk__dir_entries_free(tlvk__dir_entry *entries, size_t count);
-const char *tlvk__env(const char *name);
-char *tlvk__default_cache_folder(void); /* $TLVK_CACHE_DIR, else $XDG_CACHE_HOME/tlvk, else ~/.cache/tlvk; malloc'd, NULL when none can be told */
+const char *tlvk__env(const char *name); /* NULL: not set; stays as it is until the program changes its environment */
+const char *tlvk__home_folder(void);     /* the user's, as Python's os.path.expanduser("~") takes it; NULL: cannot be told */
+/* $TLVK_CACHE_DIR, else $XDG_CACHE_HOME/tlvk, else ~/.cache/tlvk, on Windows %LOCALAPPDATA%/tlvk; malloc'd, NULL when none can be told. */
+char *tlvk__default_cache_folder(void);
 
 /* Runs `work` in a child process and copies what it wrote to the pipe; a crash in the child becomes TLVK_ERROR_FORMAT here.
  * Where the platform has no fork, runs it in place. Used to keep a hostile HDF5 file out of the caller's address space. */

@@ -151,7 +151,7 @@ static void test_two_drivers(void **state) {
         }
     }
     if (second == SIZE_MAX) {
-        print_message("skipped: %zu devices, and no two usable ones of different drivers (VK_ICD_FILENAMES may name a second)\n", count);
+        print_message("skipped: %d devices, and no two usable ones of different drivers (VK_ICD_FILENAMES may name a second)\n", (int)count);
         skip();
     }
     print_message("%s (%s) and %s (%s)\n", infos[first].name, infos[first].driver, infos[second].name, infos[second].driver);

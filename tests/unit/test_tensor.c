@@ -186,7 +186,10 @@ static void segments(void **state) {
     tlvk__tensor t;
     tlvk__shape shape = shape4(5, 1, 3, 6);
     float out[5 * 3 * 8], in[5 * 3 * 8];
-    assert_int_equal(tlvk__device_create(&(tlvk__device_desc){0}, &d), TLVK_OK);
+    if (tlvk__device_create(&(tlvk__device_desc){0}, &d)) {
+        print_message("no device: %s\n", tlvk__fail_text());
+        skip();
+    }
     assert_int_equal(tlvk__tensor_from_shape(&shape, &t), TLVK_OK);
     t.segments = parts;
     t.segment_n = 2;

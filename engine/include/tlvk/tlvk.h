@@ -23,8 +23,11 @@
 extern "C" {
 #endif
 
-#if defined(_WIN32) && defined(TLVK_SHARED)
-#define TLVK_API __declspec(dllimport)
+/* Functions alone are exported, so that a program needs to say nothing of where they come from. */
+#if defined(_WIN32) && defined(TLVK_BUILD)
+#define TLVK_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define TLVK_API
 #elif defined(__GNUC__)
 #define TLVK_API __attribute__((visibility("default")))
 #else
