@@ -3,6 +3,8 @@
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+find_program(TLVK_CROSS_CXX aarch64-linux-gnu-g++) # a test of the header, where there is one
+set(CMAKE_CXX_COMPILER ${TLVK_CROSS_CXX})
 
 set(TLVK_CROSS_PREFIX "$ENV{TLVK_CROSS_PREFIX}" CACHE PATH "A root folder with what the library needs, made for 64-bit ARM")
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES TLVK_CROSS_PREFIX)

@@ -6,7 +6,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/tlvk-lanes
 home=$cache/$lane
 results=$cache/results/$lane.jsonl
 build=${TLVK_LANE_BUILD:-$tree/build/${TLVK_PRESET:-release}}
-for program in apps/tlvk tests/lane_statistics tests/test_training; do
+for program in ${programs-apps/tlvk tests/lane_statistics tests/test_training}; do
     [ -x "$build/$program" ] || { echo "lanes: $build/$program is not there; './run lanes $lane' builds it" >&2; exit 1; }
 done
 mkdir -p "$home" "$cache/results"
@@ -18,6 +18,13 @@ wrong=0
 # Kernels of one lane are not another's: each compiles its own.
 XDG_CACHE_HOME=$home/cache
 export XDG_CACHE_HOME
+
+# The programs that a lane runs; one for another system has its own.
+tlvk() { "$build/apps/tlvk" "$@"; }
+lane_statistics() { "$build/tests/lane_statistics" "$@"; }
+test_training() { "$build/tests/test_training"; }
+
+debian=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-bookworm}")
 
 lane_py() { python3 "$tree/tests/lanes/lane.py" "$@"; }
 
@@ -47,10 +54,51 @@ package() {
     touch "$2/unpacked"
 }
 
+# own_apt ARCHITECTURE COMMAND...: apt-get for Debian's packages of that architecture and their sources, with lists and downloads of its own in $home/apt; the
+# system's are left alone.
+own_apt() {
+    architecture=$1
+    shift
+    if [ ! -e "$home/apt/sources.list" ]; then
+        rm -rf "$home/apt"
+        mkdir -p "$home/apt/lists/partial" "$home/apt/archives/partial" "$home/apt/none"
+        : >"$home/apt/status"
+        for kind in deb deb-src; do
+            echo "$kind [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $debian main"
+        done >"$home/apt/sources.list"
+    fi
+    apt-get -q --yes -o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" -o "Dir::State=$home/apt" -o "Dir::State::status=$home/apt/status" \
+        -o "Dir::Cache=$home/apt" -o "Dir::Etc::sourcelist=$home/apt/sources.list" -o "Dir::Etc::sourceparts=$home/apt/none" -o APT::Sandbox::User= "$@"
+}
+
+# needs COMMAND...: programs without which the lane cannot be run.
+needs() {
+    for program in "$@"; do command -v "$program" >/dev/null || absent "wants $program"; done
+}
+
+# cross PRESET WHAT COMMAND...: builds everything for another system, runs by the emulator that the preset names the tests of the library's parts, and leaves the
+# line of the second table. COMMAND tells whether the emulator works here. Tests may be skipped that stand in skips.txt. $TLVK_CROSS_PREFIX is made.
+cross() {
+    preset=$1 what=$2
+    shift 2
+    export TLVK_CROSS_PREFIX
+    began=$(date +%s)
+    built='without a warning' tests='' log=$home/tests.log
+    : >"$log"
+    if ! { cmake --preset "$preset" -S "$tree" -B "$home/build" && cmake --build "$home/build" --parallel 2 --target all lane_statistics; } >"$home/build.log" 2>&1; then
+        built="FAILED: $(grep -m 1 -E 'error|undefined|FAILED' "$home/build.log" || tail -n 1 "$home/build.log")"
+    elif "$@" >"$home/emulator.log" 2>&1; then
+        (cd "$home/build" && ctest --no-tests=error --verbose --label-regex unit) >"$log" 2>&1 || true
+    else
+        tests="not run: $1 does not work here"
+    fi
+    lane_py cross "$lane" "$what" "$built" "$tests" "$log" "$tree/tests/lanes/skips.txt" $(($(date +%s) - began)) >>"$results" || wrong=1
+}
+
 # shows_device WHAT: whether the driver of the environment shows a device; ends the lane where it does anything else than say that there is none.
 shows_device() {
     status=0
-    "$build/apps/tlvk" devices >"$home/devices.txt" 2>&1 || status=$?
+    tlvk devices >"$home/devices.txt" 2>&1 || status=$?
     case $status in
     0) return 0 ;;
     3) return 1 ;;
@@ -59,18 +107,22 @@ shows_device() {
     finish
 }
 
-# values DEVICE [OPTION...]: the self-test and the test of whole trainings on the driver of the environment, and the line of the table.
+# values DEVICE [OPTION...]: every pipeline of the networks, the self-test and, unless $no_training is set, the test of whole trainings on the driver of the
+# environment, and the line of the table.
 values() {
     device=$1
     shift
     began=$(date +%s)
     shows_device "$device" || absent "the driver shows no usable device: $(tail -n 1 "$home/devices.txt")"
+    lane_statistics >"$home/statistics.jsonl" 2>"$home/statistics.log" || true
     status=0
-    "$build/apps/tlvk" selftest --json "$@" >"$home/selftest.jsonl" 2>"$home/selftest.log" || status=$?
+    tlvk selftest --json "$@" >"$home/selftest.jsonl" 2>"$home/selftest.log" || status=$?
     echo "{\"exit\": $status}" >>"$home/selftest.jsonl"
     training=FAILED
-    if TLVK_TEST_TEMP=$home "$build/tests/test_training" >"$home/training.log" 2>&1 && ! grep -q SKIPPED "$home/training.log"; then training=passed; fi
-    lane_py values "$lane" "$device" "$home/selftest.jsonl" "$home/devices.txt" "$training" $(($(date +%s) - began)) >>"$results" || wrong=1
+    if [ -n "${no_training:-}" ]; then
+        training=
+    elif TLVK_TEST_TEMP=$home test_training >"$home/training.log" 2>&1 && ! grep -q SKIPPED "$home/training.log"; then training=passed; fi
+    lane_py values "$lane" "$device" "$home/statistics.jsonl" "$home/selftest.jsonl" "$home/devices.txt" "$training" $(($(date +%s) - began)) >>"$results" || wrong=1
 }
 
 # compiles DEVICE LIMITS: every pipeline of the networks and operations, compiled by the driver of the environment, against the limits kept in the tree, and the
@@ -78,7 +130,7 @@ values() {
 compiles() {
     began=$(date +%s)
     status=0
-    "$build/tests/lane_statistics" >"$home/$1.jsonl" 2>"$home/$1.log" || status=$?
+    lane_statistics >"$home/$1.jsonl" 2>"$home/$1.log" || status=$?
     lane_py statistics "$lane" "$1" "$home/$1.jsonl" "$home/$1.log" "$2" "$status" $(($(date +%s) - began)) >>"$results" || wrong=1
 }
 

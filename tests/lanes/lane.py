@@ -1,9 +1,10 @@
 """Results of the lanes: one line of JSON per device, and the table made of them.
 
-    lane.py values LANE DEVICE SELFTEST DEVICES TRAINING SECONDS    from `tlvk selftest --json` and `tlvk devices`
+    lane.py values LANE DEVICE STATISTICS SELFTEST DEVICES TRAINING SECONDS  from lane_statistics, `tlvk selftest --json` and `tlvk devices`
     lane.py statistics LANE DEVICE OUTPUT LOG LIMITS STATUS SECONDS from lane_statistics
+    lane.py cross LANE WHAT BUILT TESTS LOG SKIPS SECONDS           from a build for another system and ctest --verbose; TESTS: why none were run
     lane.py absent LANE WHY, lane.py broken LANE DEVICE WHY
-    lane.py table RESULTS MARKDOWN                                  prints the table and writes it into the file
+    lane.py table RESULTS MARKDOWN [--print]                        prints the tables and writes them into the file, or only prints
 
 Each ends with status 1 where something failed. $TLVK_LANE_COMMIT is the commit that ran. A lane that was not run keeps the rows that the table has of it.
 
@@ -14,10 +15,11 @@ written the lines of that lane anew.
 
 import json
 import os
+import re
 import sys
 import time
 
-ORDER = ["lavapipe", "swiftshader", "radv", "mesa26", "radv25", "anv"]
+ORDER = ["lavapipe", "swiftshader", "radv", "mesa26", "radv25", "anv", "mingw", "arm64"]
 # By what the drivers call them: RADV, ANV.
 REGISTERS = ["VGPRs", "Max live registers"]
 SPILLS = ["Spilled VGPRs", "Spilled SGPRs", "Spill Count"]
@@ -25,7 +27,8 @@ SCRATCH = ["Scratch size", "Scratch Memory Size"]
 WAVES = ["Subgroups per SIMD"]
 COLUMNS = [("compiles", "compiles"), ("values", "values"), ("gradients", "gradients"), ("training", "training run"), ("mixed", "mixed precision"),
            ("worst", "worst error/bound"), ("spills", "spills"), ("waves", "least waves"), ("seconds", "seconds"), ("when", "day, commit")]
-BEGIN, END = "<!-- lanes: begin -->", "<!-- lanes: end -->"
+CROSS_ORDER = ["mingw", "arm64"]
+CROSS_COLUMNS = [("built", "builds"), ("programs", "test programs"), ("cases", "cases"), ("skipped", "skipped"), ("seconds", "seconds"), ("when", "day, commit")]
 
 
 def lines_of(path):
@@ -40,13 +43,14 @@ def lines_of(path):
 
 
 def failed(row):
-    return bool(row.get("failures")) or any("FAILED" in str(row.get(key, "")) for key, _ in COLUMNS)
+    return bool(row.get("failures")) or any("FAILED" in str(row.get(key, "")) for key, _ in COLUMNS + CROSS_COLUMNS)
 
 
 def emit(row):
     row["when"] = f"{time.strftime('%Y-%m-%d')}, {os.environ.get('TLVK_LANE_COMMIT', '?')}"
     print(json.dumps(row))
-    words = ", ".join(f"{name} {row[k]}" for k, name in COLUMNS if row.get(k) not in (None, ""))
+    columns = CROSS_COLUMNS if "built" in row else COLUMNS
+    words = ", ".join(f"{name} {row[k]}" for k, name in columns if row.get(k) not in (None, ""))
     print(f"lanes: {row['lane']}: {row['device']}: {words}{' ' + row['why'] if row.get('why') else ''}", file=sys.stderr)
     for text in row.get("failures", [])[:20]:
         print(f"lanes: {row['lane']}: FAILED: {text}", file=sys.stderr)
@@ -61,7 +65,18 @@ def told(cases):
     return f"{failed} of {len(cases)} FAILED" if failed else f"{len(cases)} cases"
 
 
-def values(lane, device, selftest, devices, training, seconds):
+def compiled(path):
+    """How many pipelines a driver without statistics took, or what went wrong; nothing where they were not asked for."""
+    rows = lines_of(path) if os.path.exists(path) else None
+    if rows is None:
+        return ""
+    failures = sum("what" in r for r in rows)
+    if not any("executables" in r for r in rows):
+        return "FAILED: broke off"
+    return f"{failures} FAILED" if failures else f"{sum('shader' in r for r in rows)} pipelines"
+
+
+def values(lane, device, statistics_file, selftest, devices, training, seconds):
     lines = lines_of(selftest)
     cases = [c for c in lines if "case" in c]
     ended = next((c["exit"] for c in lines if "exit" in c), None)
@@ -71,6 +86,7 @@ def values(lane, device, selftest, devices, training, seconds):
     # A case checks forward first, and its message begins with the pass that was wrong.
     wrong_forward = [c for c in plain if not c["ok"] and (c.get("message") or "").startswith("forward")]
     row = {"lane": lane, "device": device, "training": training, "mixed": told(mixed) or "not offered", "seconds": int(seconds)}
+    row["compiles"] = compiled(statistics_file)
     row["values"] = told(plain) if wrong_forward or not plain else f"{len(plain)} cases"
     row["gradients"] = told(plain) if len([c for c in plain if not c["ok"]]) > len(wrong_forward) else f"{len(plain)} cases"
     if not plain or not whole:
@@ -164,6 +180,27 @@ def statistics(lane, device, output, log, limits, status, seconds):
     emit(row)
 
 
+def cross(lane, what, built, tests, log, skips, seconds):
+    with open(log, errors="replace") as file:
+        text = re.sub(r"^\d+: ", "", file.read().replace("\r", ""), flags=re.MULTILINE)
+    with open(skips) as file:
+        allowed = {tuple(line.split()[:2]) for line in file if line.strip() and not line.startswith("#")}
+    cases = {kind: re.findall(r"^\[ *" + kind + r" *\] (\w+)$", text, re.MULTILINE) for kind in ("OK", "SKIPPED", "FAILED")}
+    ended = re.search(r"(\d+) tests failed out of (\d+)", text)
+    skipped, failures = sorted(set(cases["SKIPPED"])), []
+    row = {"lane": lane, "device": what, "built": built, "seconds": int(seconds), "programs": tests}
+    if ended:
+        row["programs"] = f"{ended[1]} of {ended[2]} FAILED" if ended[1] != "0" else f"{ended[2]} passed"
+        row["cases"] = f"{len(set(cases['FAILED']))} FAILED" if cases["FAILED"] else f"{len(cases['OK'])} passed"
+        row["skipped"] = len(skipped)
+        failures += [f"{name} failed" for name in sorted(set(cases["FAILED"]))] + re.findall(r"^\s*\d+ - (\w+ \(.*\))$", text, re.MULTILINE)
+        failures += [f"{name} was skipped, and does not stand in {os.path.basename(skips)}" for name in skipped if (lane, name) not in allowed]
+    elif not tests and "FAILED" not in built:
+        row["programs"] = "FAILED: broke off"
+    row["failures"] = failures
+    emit(row)
+
+
 def absent(lane, why):
     print(json.dumps({"lane": lane, "device": "", "why": "not run: " + why}))
 
@@ -172,39 +209,51 @@ def broken(lane, device, why):
     emit({"lane": lane, "device": device, "compiles": "FAILED", "why": why})
 
 
-def line_of(row):
-    cells = [str(row.get(key, "")) for key, _ in COLUMNS]
+# --- the tables ---------------------------------------------------------------------------------------------------------------------
+
+
+def line_of(row, columns):
+    cells = [str(row.get(key, "")) for key, _ in columns]
     device = row.get("driver", row["device"]).split(" / ")[0].lstrip("* ").strip() or row.get("why", "")
-    return f"| {row['lane']} | {row['device']}{': ' if row['device'] else ''}{device} | " + " | ".join(cell or "-" for cell in cells) + " |"
+    name = f"{row['device']}: {device}" if row["device"] and device != row["device"] else device
+    return f"| {row['lane']} | {name} | " + " | ".join(cell or "-" for cell in cells) + " |"
 
 
-def lines_of_lane(folder, lane, before):
-    """Of the run, or, where there was none, of the table as it is."""
+def lines_of_lane(folder, lane, before, of_cross):
+    """Of the run, or, where there was none, of the table as it is; and whether something failed."""
     path = os.path.join(folder, lane + ".jsonl")
-    rows = (lines_of(path) if os.path.exists(path) else []) or [{"lane": lane, "device": "", "why": "not run"}]
+    rows = lines_of(path) if os.path.exists(path) else []
+    columns = CROSS_COLUMNS if of_cross else COLUMNS
+    ran = [row for row in rows if ("built" in row) == of_cross and not row.get("why", "").startswith("not run")]
     kept = [line for line in before.splitlines() if line.startswith(f"| {lane} | ") and "| not run" not in line]
-    if rows[0].get("why", "").startswith("not run") and kept:
+    if not ran and kept:
         return kept, False
-    return [line_of(row) for row in rows], any(failed(row) for row in rows)
+    return [line_of(row, columns) for row in ran or [{"lane": lane, "device": "", "why": "not run"}]], any(failed(row) for row in ran)
 
 
-def table(folder, markdown):
+def table(folder, markdown, only_print=""):
     with open(markdown) as file:
-        before = file.read()
-    begin, end = before.index(BEGIN) + len(BEGIN), before.index(END)
-    lines, wrong = ["| lane | device | " + " | ".join(name for _, name in COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"], False
-    for lane in ORDER:
-        found, bad = lines_of_lane(folder, lane, before[begin:end])
-        lines += found
-        wrong = wrong or bad
-    text = "\n".join(lines)
-    print(text)
-    with open(markdown, "w") as file:
-        file.write(before[:begin] + "\n" + text + "\n" + before[end:])
+        text = file.read()
+    wrong = False
+    for name, order, columns in (("lanes", ORDER, COLUMNS), ("builds", CROSS_ORDER, CROSS_COLUMNS)):
+        begin_mark, end_mark = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        begin, end = text.index(begin_mark) + len(begin_mark), text.index(end_mark)
+        lines = ["| lane | device | " + " | ".join(title for _, title in columns) + " |", "|---" * (len(columns) + 2) + "|"]
+        if name == "builds":
+            lines[0] = lines[0].replace("| device |", "| for what, by what |")
+        for lane in order:
+            found, bad = lines_of_lane(folder, lane, text[begin:end], name == "builds")
+            lines += found
+            wrong = wrong or bad
+        print("\n".join(lines) + "\n")
+        text = text[:begin] + "\n" + "\n".join(lines) + "\n" + text[end:]
+    if not only_print:
+        with open(markdown, "w") as file:
+            file.write(text)
     sys.exit(1 if wrong else 0)
 
 
-COMMANDS = {"values": values, "statistics": statistics, "absent": absent, "broken": broken, "table": table}
+COMMANDS = {"values": values, "statistics": statistics, "cross": cross, "absent": absent, "broken": broken, "table": table}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[1] not in COMMANDS:

@@ -273,8 +273,10 @@ static void check_update(tlvk__device *d, size_t k) {
         bench_reference(b, step);
     bench_device(d, b, false);
     double moved = 0.0, worst = 0.0;
-    for (int i = 0; i < FLOATS; i++)
-        moved = fmax(moved, fabs(b->wd[i] - (double)b->w[i]));
+    for (int i = 0; i < FLOATS; i++) { /* not by fmax: GCC 12.2 for 64-bit ARM breaks off at that */
+        const double by = fabs(b->wd[i] - (double)b->w[i]);
+        moved = by > moved ? by : moved;
+    }
     for (int v = 0; v < VARIABLES; v++) {
         int first = variables[v].first_block * TLVK__BLOCK;
         for (int i = first; i < first + variables[v].blocks * TLVK__BLOCK; i++) {
