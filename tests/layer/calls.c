@@ -173,12 +173,13 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice h, const VkMemory
                (unsigned long long)d->told.memory.memoryHeaps[heap].size);
     VkMemoryAllocateInfo real = *info;
     if (sim.separate_heaps)
-        real.memoryTypeIndex = 0;
+        real.memoryTypeIndex = backing_type(&d->real);
     result = d->AllocateMemory(h, &real, a, out);
     if (result != VK_SUCCESS)
         return result;
     void *zeros;
-    if (sim.hollow && d->MapMemory(h, *out, 0, VK_WHOLE_SIZE, 0, &zeros) == VK_SUCCESS) { /* what no dispatch writes has the same bytes in every run */
+    const bool visible = d->real.memoryTypes[real.memoryTypeIndex].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+    if (sim.hollow && visible && d->MapMemory(h, *out, 0, VK_WHOLE_SIZE, 0, &zeros) == VK_SUCCESS) { /* what no dispatch writes has the same bytes in every run */
         memset(zeros, 0, info->allocationSize);
         d->UnmapMemory(h, *out);
     }
@@ -382,7 +383,7 @@ static VKAPI_ATTR void VKAPI_CALL push_constants(VkCommandBuffer commands, VkPip
 static VKAPI_ATTR void VKAPI_CALL dispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z) {
     device *d = device_of(commands);
     check_groups(&d->told, (const uint32_t[3]){x, y, z});
-    if (!sim.hollow)
+    if (!sim.hollow && !skips_dispatch())
         d->CmdDispatch(commands, x, y, z);
 }
 
@@ -480,7 +481,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL query_results(VkDevice h, VkQueryPool pool
                                                     VkDeviceSize stride, VkQueryResultFlags flags) {
     device *d = device_of(h);
     VkResult result = FAIL(d, "vkGetQueryPoolResults", BOTH, LOST);
-    return result ? result : d->GetQueryPoolResults(h, pool, first, count, size, out, stride, flags);
+    if (result == VK_SUCCESS)
+        result = d->GetQueryPoolResults(h, pool, first, count, size, out, stride, flags);
+    for (uint32_t i = 0; result == VK_SUCCESS && sim.slow > 1 && (flags & VK_QUERY_RESULT_64_BIT) && i < count; i++)
+        *(uint64_t *)(void *)((char *)out + i * stride) *= (uint64_t)sim.slow;
+    return result;
 }
 
 /* --- the table ---------------------------------------------------------------------------------------------------------- */

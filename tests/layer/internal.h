@@ -16,13 +16,16 @@ typedef struct settings {
     int64_t fail_at, fail_result, fail_choice; /* the fail_at-th call; with this VkResult, or the fail_choice-th of those the call may give */
     char fail_call[64];                        /* only calls of this name are counted; "": all that can fail */
     int64_t hollow;                            /* nothing is compiled and no dispatch runs: for runs whose values do not matter */
+    int64_t skip_dispatch;                     /* the dispatch of that number, in the order of recording, is not passed to the driver */
+    int64_t slow;                              /* as many times slower as it is, by the device's own clock */
     int64_t max_storage_buffer_range, max_shared_memory, max_invocations, max_groups, max_texels, max_storage_buffers, max_push_constants;
     int64_t storage_align, texel_align, atom, max_allocation;
     int64_t no_texel_buffers, no_subgroups, no_timestamps, no_fp16, one_queue;
     int64_t subgroup_size, subgroup_min, subgroup_max, no_subgroup_control, no_full_subgroups;
     int64_t no_required_sizes;                 /* subgroup sizes are told, and none can be asked for */
     int64_t portability;                       /* a subset of Vulkan: shown only to who asks for such, and its extension must be enabled */
-    int64_t discrete;                          /* its type, instead of a processor's */
+    int64_t discrete, type;                    /* its type, instead of a processor's: a graphics card's; the VkPhysicalDeviceType of this number */
+    int64_t second_type;                       /* there is a second device, the first once more, of this VkPhysicalDeviceType */
     int64_t heap, budget;                      /* bytes of the device's heap; what VK_EXT_memory_budget says is left to this program of it */
     int64_t separate_heaps, non_coherent;      /* device-local memory that the host cannot see; host memory that must be flushed and invalidated */
 } settings;
@@ -33,6 +36,7 @@ void lock(void);
 void unlock(void);
 void breach(const char *format, ...) __attribute__((format(printf, 1, 2))); /* the lock need not be held */
 void read_environment(void); /* $TLVK_SIM, once, where no test has set anything */
+bool skips_dispatch(void);   /* counts a dispatch; whether it is the one that is lost */
 /* Counts a call that can fail with one of the results; the result it must fail with, or VK_SUCCESS. */
 VkResult fail_now(const char *call, const VkResult *results, int count);
 
@@ -62,11 +66,12 @@ void name_alive(const void *device, char *text, size_t size);
 extern const char *const kind_names[KINDS];
 
 /* --- lies.c ------------------------------------------------------------------------------------------------------------------- */
-void lie_properties(VkPhysicalDeviceProperties *p);
+void lie_properties(VkPhysicalDeviceProperties *p, bool second);
 void lie_chain(void *chain);                         /* of properties or features */
 void lie_memory(VkPhysicalDeviceMemoryProperties *m, void *chain);
 void lie_families(uint32_t count, VkQueueFamilyProperties *families);
 void lie_requirements(VkMemoryRequirements *need);
+uint32_t backing_type(const VkPhysicalDeviceMemoryProperties *real); /* the driver's memory type that stands behind separate heaps: one that the host sees */
 bool hides_extension(const char *name);
 bool adds_extension(const char *name);
 
@@ -111,6 +116,7 @@ typedef struct device {
     VkInstance of;
     PFN_vkGetDeviceProcAddr next;
     told told;
+    VkPhysicalDeviceMemoryProperties real; /* what the driver has */
     bool lost;
     uint64_t submitted, completed, heap_used[VK_MAX_MEMORY_HEAPS];
     DEVICE_CALLS(MEMBER)

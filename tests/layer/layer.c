@@ -27,6 +27,13 @@ device *device_of(const void *handle) {
     abort();
 }
 
+/* The second device, which the driver does not know: its handle begins as the first one's does, and calls go on with that. */
+static struct { void *key; VkPhysicalDevice first; } second;
+
+static bool is_second(VkPhysicalDevice handle) { return (void *)handle == (void *)&second; }
+
+static VkPhysicalDevice real_of(VkPhysicalDevice handle) { return is_second(handle) ? second.first : handle; }
+
 object *made(device *d, kind k, uint64_t handle, uint64_t owner) {
     lock();
     object *o = add(k, handle, d, owner);
@@ -83,7 +90,18 @@ static VKAPI_ATTR void VKAPI_CALL destroy_instance(VkInstance handle, const VkAl
 
 static VKAPI_ATTR VkResult VKAPI_CALL enumerate_physical_devices(VkInstance handle, uint32_t *count, VkPhysicalDevice *out) {
     VkResult result = FAIL(NULL, "vkEnumeratePhysicalDevices", BOTH, VK_ERROR_INITIALIZATION_FAILED);
-    return result ? result : instance_of(handle)->EnumeratePhysicalDevices(handle, count, out);
+    const uint32_t room = *count;
+    if (result == VK_SUCCESS)
+        result = instance_of(handle)->EnumeratePhysicalDevices(handle, count, out);
+    if (result != VK_SUCCESS || !sim.second_type || *count == 0 || (out && *count == room))
+        return result;
+    if (out) {
+        second.key = key_of(out[0]);
+        second.first = out[0];
+        out[*count] = (VkPhysicalDevice)(void *)&second;
+    }
+    ++*count;
+    return VK_SUCCESS;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice handle, const char *layer, uint32_t *count, VkExtensionProperties *out) {
@@ -95,7 +113,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice hand
     static VkExtensionProperties all[512];
     uint32_t found = COUNT(all) - 2, kept = 0;
     lock();
-    result = instance_of(handle)->EnumerateDeviceExtensionProperties(handle, layer, &found, all);
+    result = instance_of(handle)->EnumerateDeviceExtensionProperties(real_of(handle), layer, &found, all);
     const char *added[] = {VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, PORTABILITY_SUBSET};
     for (uint32_t i = 0; i < found; i++)
         if (!hides_extension(all[i].extensionName) && !adds_extension(all[i].extensionName))
@@ -114,34 +132,34 @@ static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice hand
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_properties(VkPhysicalDevice handle, VkPhysicalDeviceProperties *out) {
-    instance_of(handle)->GetPhysicalDeviceProperties(handle, out);
-    lie_properties(out);
+    instance_of(handle)->GetPhysicalDeviceProperties(real_of(handle), out);
+    lie_properties(out, is_second(handle));
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_properties2(VkPhysicalDevice handle, VkPhysicalDeviceProperties2 *out) {
-    instance_of(handle)->GetPhysicalDeviceProperties2(handle, out);
-    lie_properties(&out->properties);
+    instance_of(handle)->GetPhysicalDeviceProperties2(real_of(handle), out);
+    lie_properties(&out->properties, is_second(handle));
     lie_chain(out->pNext);
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_features2(VkPhysicalDevice handle, VkPhysicalDeviceFeatures2 *out) {
-    instance_of(handle)->GetPhysicalDeviceFeatures2(handle, out);
+    instance_of(handle)->GetPhysicalDeviceFeatures2(real_of(handle), out);
     lie_chain(out->pNext);
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_format(VkPhysicalDevice handle, VkFormat format, VkFormatProperties *out) {
-    instance_of(handle)->GetPhysicalDeviceFormatProperties(handle, format, out);
+    instance_of(handle)->GetPhysicalDeviceFormatProperties(real_of(handle), format, out);
     if (sim.no_texel_buffers)
         out->bufferFeatures = 0;
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_memory2(VkPhysicalDevice handle, VkPhysicalDeviceMemoryProperties2 *out) {
-    instance_of(handle)->GetPhysicalDeviceMemoryProperties2(handle, out);
+    instance_of(handle)->GetPhysicalDeviceMemoryProperties2(real_of(handle), out);
     lie_memory(&out->memoryProperties, out->pNext);
 }
 
 static VKAPI_ATTR void VKAPI_CALL get_families(VkPhysicalDevice handle, uint32_t *count, VkQueueFamilyProperties *out) {
-    instance_of(handle)->GetPhysicalDeviceQueueFamilyProperties(handle, count, out);
+    instance_of(handle)->GetPhysicalDeviceQueueFamilyProperties(real_of(handle), count, out);
     if (out)
         lie_families(*count, out);
 }
@@ -155,9 +173,9 @@ static void read_told(VkPhysicalDevice handle, told *t) {
     get_properties2(handle, &properties);
     get_memory2(handle, &memory);
     *t = (told){properties.properties.limits, memory.memoryProperties, more.maxMemoryAllocationSize};
-    /* A driver on the processor has the host's memory whatever its heap says. */
-    if (properties.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU)
-        t->memory.memoryHeaps[0].size = UINT64_MAX;
+    /* A driver on the processor has the host's memory whatever its heaps say. */
+    for (uint32_t i = 0; properties.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU && i < t->memory.memoryHeapCount; i++)
+        t->memory.memoryHeaps[i].size = UINT64_MAX;
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, const VkDeviceCreateInfo *info, const VkAllocationCallbacks *a,
@@ -178,6 +196,9 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, c
     device *d = &devices[place];
     memset(d, 0, sizeof *d);
     read_told(physical, &d->told);
+    VkPhysicalDeviceMemoryProperties2 has = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
+    in->GetPhysicalDeviceMemoryProperties2(real_of(physical), &has);
+    d->real = has.memoryProperties;
     const char *names[32];
     VkDeviceCreateInfo real = *info;
     real.enabledExtensionCount = 0;
@@ -189,7 +210,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, c
     d->next = link->u.pLayerInfo->pfnNextGetDeviceProcAddr;
     PFN_vkCreateDevice create = (PFN_vkCreateDevice)next(in->handle, "vkCreateDevice");
     link->u.pLayerInfo = link->u.pLayerInfo->pNext;
-    result = create(physical, &real, a, out);
+    result = create(real_of(physical), &real, a, out);
     if (result != VK_SUCCESS)
         return result;
     d->handle = *out;

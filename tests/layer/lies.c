@@ -16,10 +16,16 @@ static void raise64(VkDeviceSize *value, int64_t setting) {
         *value = (VkDeviceSize)setting;
 }
 
-void lie_properties(VkPhysicalDeviceProperties *p) {
+void lie_properties(VkPhysicalDeviceProperties *p, bool second) {
     VkPhysicalDeviceLimits *l = &p->limits;
     if (sim.discrete)
         p->deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    if (sim.type)
+        p->deviceType = (VkPhysicalDeviceType)sim.type;
+    if (second) {
+        p->deviceType = (VkPhysicalDeviceType)sim.second_type;
+        strcpy(p->deviceName, "Second device");
+    }
     lower32(&l->maxStorageBufferRange, sim.max_storage_buffer_range);
     lower32(&l->maxComputeSharedMemorySize, sim.max_shared_memory);
     lower32(&l->maxComputeWorkGroupInvocations, sim.max_invocations);
@@ -86,13 +92,27 @@ void lie_chain(void *chain) {
     }
 }
 
-/* The driver's heap and type 0 stand behind all that is told; the layer gives every allocation to it. */
+uint32_t backing_type(const VkPhysicalDeviceMemoryProperties *real) {
+    const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    for (uint32_t i = 0; i < real->memoryTypeCount; i++)
+        if ((real->memoryTypes[i].propertyFlags & wanted) == wanted)
+            return i;
+    return 0;
+}
+
+/* Every heap of the device's own is told to be as small. */
 void lie_memory(VkPhysicalDeviceMemoryProperties *m, void *chain) {
     VkMemoryPropertyFlags coherent = sim.non_coherent ? 0 : VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    if (sim.heap)
-        m->memoryHeaps[0].size = (VkDeviceSize)sim.heap;
+    for (uint32_t i = 0; sim.heap && i < m->memoryHeapCount; i++)
+        if (m->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT)
+            m->memoryHeaps[i].size = (VkDeviceSize)sim.heap;
     if (sim.separate_heaps) {
+        VkDeviceSize own = 0;
+        for (uint32_t i = 0; i < m->memoryHeapCount; i++)
+            if ((m->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) && m->memoryHeaps[i].size > own)
+                own = m->memoryHeaps[i].size;
         m->memoryHeapCount = 2;
+        m->memoryHeaps[0] = (VkMemoryHeap){own, VK_MEMORY_HEAP_DEVICE_LOCAL_BIT};
         m->memoryHeaps[1] = (VkMemoryHeap){(VkDeviceSize)16 << 30, 0};
         m->memoryTypeCount = 3;
         m->memoryTypes[0] = (VkMemoryType){VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 0};
@@ -108,7 +128,7 @@ void lie_memory(VkPhysicalDeviceMemoryProperties *m, void *chain) {
             memset(b->heapUsage, 0, sizeof b->heapUsage);
             memset(b->heapBudget, 0, sizeof b->heapBudget);
             for (uint32_t i = 0; i < m->memoryHeapCount; i++)
-                b->heapBudget[i] = i == 0 ? (VkDeviceSize)sim.budget : m->memoryHeaps[i].size;
+                b->heapBudget[i] = m->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT ? (VkDeviceSize)sim.budget : m->memoryHeaps[i].size;
         }
 }
 

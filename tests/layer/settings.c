@@ -11,15 +11,16 @@
 settings sim;
 static sim_report report;
 static bool told_by_test, environment_read;
+static uint64_t dispatches; /* since the settings were made */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 #define NUMBER(field) {#field, offsetof(settings, field)}
 static const struct { const char *name; size_t offset; } numbers[] = {
-    NUMBER(fail_at), NUMBER(fail_result), NUMBER(fail_choice), NUMBER(hollow), NUMBER(max_storage_buffer_range), NUMBER(max_shared_memory),
+    NUMBER(fail_at), NUMBER(fail_result), NUMBER(fail_choice), NUMBER(hollow), NUMBER(skip_dispatch), NUMBER(slow), NUMBER(max_storage_buffer_range), NUMBER(max_shared_memory),
     NUMBER(max_invocations), NUMBER(max_groups), NUMBER(max_texels), NUMBER(max_storage_buffers), NUMBER(max_push_constants), NUMBER(storage_align),
     NUMBER(texel_align), NUMBER(atom), NUMBER(max_allocation), NUMBER(no_texel_buffers), NUMBER(no_subgroups), NUMBER(no_timestamps), NUMBER(no_fp16),
     NUMBER(one_queue), NUMBER(subgroup_size), NUMBER(subgroup_min), NUMBER(subgroup_max), NUMBER(no_subgroup_control), NUMBER(no_full_subgroups),
-    NUMBER(discrete), NUMBER(heap), NUMBER(budget), NUMBER(separate_heaps), NUMBER(non_coherent),
+    NUMBER(discrete), NUMBER(type), NUMBER(second_type), NUMBER(heap), NUMBER(budget), NUMBER(separate_heaps), NUMBER(non_coherent),
     NUMBER(portability), NUMBER(no_required_sizes)};
 
 void lock(void) { pthread_mutex_lock(&mutex); }
@@ -75,6 +76,7 @@ bool tlvk_sim_begin(const char *text) {
     lock();
     bool understood = parse(text, &sim);
     memset(&report, 0, sizeof report);
+    dispatches = 0;
     told_by_test = true;
     unlock();
     return understood;
@@ -99,6 +101,13 @@ void read_environment(void) {
     }
     environment_read = true;
     unlock();
+}
+
+bool skips_dispatch(void) {
+    lock();
+    bool skips = sim.skip_dispatch > 0 && ++dispatches == (uint64_t)sim.skip_dispatch;
+    unlock();
+    return skips;
 }
 
 VkResult fail_now(const char *call, const VkResult *results, int count) {
