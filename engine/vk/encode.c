@@ -1,6 +1,8 @@
 /* encode.c - from a recording's list to command buffers. Hides: descriptor sets, barriers, query writes. */
 #include "vk/internal.h"
 
+#include <stdlib.h>
+
 static const VkPipelineStageFlags work_stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
 
 static void barrier(const tlvk__device *d, VkCommandBuffer commands, VkPipelineStageFlags to_stages, VkAccessFlags to_access) {
@@ -195,4 +197,22 @@ tlvk_status tlvk__recording_encode(tlvk__recording *rec) {
     for (int i = 0; status == TLVK_OK && i < rec->submissions; i++)
         status = encode_submission(rec, i, &next);
     return status;
+}
+
+void tlvk__recording_unencode(tlvk__recording *rec) {
+    tlvk__device *d = rec->device;
+    if (!d->dry) {
+        if (rec->commands && rec->commands[0])
+            d->vk.vkFreeCommandBuffers(d->handle, d->command_pool, (uint32_t)rec->submissions, rec->commands);
+        d->vk.vkDestroyDescriptorPool(d->handle, rec->descriptors, NULL);
+        d->vk.vkDestroyQueryPool(d->handle, rec->queries, NULL);
+        d->vk.vkDestroyFence(d->handle, rec->fence, NULL);
+    }
+    free(rec->commands);
+    free(rec->submits);
+    rec->commands = NULL;
+    rec->submits = NULL;
+    rec->descriptors = VK_NULL_HANDLE;
+    rec->queries = VK_NULL_HANDLE;
+    rec->fence = VK_NULL_HANDLE;
 }

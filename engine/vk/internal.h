@@ -197,6 +197,7 @@ struct tlvk__recording {
     bool timestamps, host_writes, in_flight;
     bool piecewise; /* timestamps were asked for and the device has none: the host times each entry */
     double estimated_ms, submitted_at, last_ms; /* estimated: at speed 1 */
+    double cut_speed, speed; /* the device's as a multiple of its first guess: that it was cut by, and that its own runs showed */
     VkCommandBuffer *commands;
     VkSubmitInfo *submits;
     VkDescriptorPool descriptors;
@@ -205,8 +206,11 @@ struct tlvk__recording {
     VkFence fence;
 };
 
+/* Numbers the entries' submissions, so that each takes desc.cut_ms at most on a device of this speed, or is a single entry. */
+void tlvk__recording_cut(tlvk__recording *rec, double speed);
 /* Turns the list of entries into command buffers; on failure what was made is released by tlvk__recording_destroy. */
 tlvk_status tlvk__recording_encode(tlvk__recording *rec);
+void tlvk__recording_unencode(tlvk__recording *rec); /* the end of what encoding made; the list stays. Nothing of it may be in flight */
 /* Estimated duration on this device at speed 1. */
 double tlvk__entry_ms(const tlvk__device *d, const tlvk__entry *e);
 

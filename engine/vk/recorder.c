@@ -15,7 +15,6 @@ struct tlvk__recorder {
     range *ranges; /* touched since the last barrier */
     size_t range_count, range_capacity;
     int barriers_seen; /* skipped ones too */
-    double submission_ms;
     const char *phase, *phase_layer; /* strings of the recording */
 };
 
@@ -171,16 +170,7 @@ static tlvk_status append(tlvk__recorder *r, tlvk__entry e, const tlvk__binding 
         memcpy(rec->push + rec->push_count, push, e.push_bytes);
     rec->push_count += e.push_bytes;
 
-    double ms = tlvk__entry_ms(rec->device, &e), cut_ms = (rec->desc.cut_ms > 0 ? rec->desc.cut_ms : DEFAULT_CUT_MS) * rec->device->speed;
-    if (rec->submissions == 0)
-        rec->submissions = 1;
-    else if (rec->piecewise || (!rec->desc.single_submission && r->submission_ms + ms > cut_ms)) {
-        rec->submissions++;
-        r->submission_ms = 0;
-    }
-    r->submission_ms += ms;
-    rec->estimated_ms += ms;
-    e.submission = rec->submissions - 1;
+    rec->estimated_ms += tlvk__entry_ms(rec->device, &e);
     rec->barriers += e.barrier_before;
     rec->entries[rec->entry_count++] = e;
     return TLVK_OK;
@@ -309,9 +299,26 @@ tlvk_status tlvk__record_copy(tlvk__recorder *r, tlvk__span from, tlvk__span to)
     return remember(r, status);
 }
 
+void tlvk__recording_cut(tlvk__recording *rec, double speed) {
+    const double most = (rec->desc.cut_ms > 0 ? rec->desc.cut_ms : DEFAULT_CUT_MS) * speed;
+    double so_far = 0;
+    rec->submissions = 0;
+    rec->cut_speed = rec->speed = speed;
+    for (size_t i = 0; i < rec->entry_count; i++) {
+        double ms = tlvk__entry_ms(rec->device, &rec->entries[i]);
+        if (i == 0 || rec->piecewise || (!rec->desc.single_submission && so_far + ms > most)) {
+            rec->submissions++;
+            so_far = 0;
+        }
+        so_far += ms;
+        rec->entries[i].submission = rec->submissions - 1;
+    }
+}
+
 tlvk_status tlvk__recorder_finish(tlvk__recorder *r, tlvk__recording **out) {
     *out = NULL;
     tlvk_status status = r->failed != TLVK_OK ? repeat_failure(r) : TLVK_OK;
+    tlvk__recording_cut(r->rec, r->rec->device->speed);
     if (status == TLVK_OK && r->rec->device->handle)
         status = tlvk__recording_compile(r->rec);
     if (status == TLVK_OK && !r->rec->device->dry)

@@ -6,28 +6,42 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define LEAST_SPEED 1e-3 /* as multiples of the first guess; beyond, a measurement is taken for a mistake */
+#define MOST_SPEED 1e4
+#define SLOWER 0.7
+#define FASTER 4.0
+
 void tlvk__recording_destroy(tlvk__recording *rec) {
     if (!rec)
         return;
-    tlvk__device *d = rec->device;
     if (rec->in_flight)
         tlvk__recording_wait(rec);
-    if (!d->dry) {
-        if (rec->commands && rec->commands[0])
-            d->vk.vkFreeCommandBuffers(d->handle, d->command_pool, (uint32_t)rec->submissions, rec->commands);
-        d->vk.vkDestroyDescriptorPool(d->handle, rec->descriptors, NULL);
-        d->vk.vkDestroyQueryPool(d->handle, rec->queries, NULL);
-        d->vk.vkDestroyFence(d->handle, rec->fence, NULL);
-    }
+    tlvk__recording_unencode(rec);
     for (size_t i = 0; i < rec->string_count; i++)
         free(rec->strings[i]);
     free(rec->strings);
     free(rec->entries);
     free(rec->bindings);
     free(rec->push);
-    free(rec->commands);
-    free(rec->submits);
     free(rec);
+}
+
+/* A recording whose own runs showed another speed than it was cut by is cut again: at once where its submissions take longer than they should, where a
+ * watchdog waits; where they are shorter, once they are much shorter. Bits do not depend on cuts. */
+static tlvk_status recut(tlvk__recording *rec) {
+    const double ratio = rec->speed / rec->cut_speed;
+    const int before = rec->submissions;
+    const bool off = (ratio < SLOWER && (size_t)before < rec->entry_count) || (ratio > FASTER && before > 1);
+    if (rec->commands && (rec->desc.single_submission || !off)) /* none: they could not be made when it was last cut again */
+        return TLVK_OK;
+    tlvk__recording_unencode(rec);
+    tlvk__recording_cut(rec, rec->speed);
+    if (rec->submissions != before)
+        tlvk__device_log(rec->device, TLVK_LOG_DEBUG, "%zu operations took %.3g ms: cut into %d submissions instead of %d", rec->entry_count, rec->last_ms, rec->submissions, before);
+    tlvk_status status = tlvk__recording_encode(rec);
+    if (status != TLVK_OK)
+        tlvk__recording_unencode(rec);
+    return status;
 }
 
 /* A lost device, with what ran: the first and last operations tell a reader of the error where to look. */
@@ -80,6 +94,9 @@ tlvk_status tlvk__recording_submit(tlvk__recording *rec) {
         return fail_running(rec, VK_ERROR_DEVICE_LOST, "submitting");
     if (rec->piecewise)
         return run_pieces(rec);
+    tlvk_status status = recut(rec);
+    if (status != TLVK_OK)
+        return status;
     VkResult result = d->vk.vkResetFences(d->handle, 1, &rec->fence);
     if (result == VK_SUCCESS)
         result = d->vk.vkQueueSubmit(d->queue, (uint32_t)rec->submissions, rec->submits, rec->fence);
@@ -126,13 +143,14 @@ static tlvk_status read_timestamps(tlvk__recording *rec, double *whole_ms) {
     return result == VK_SUCCESS ? TLVK_OK : fail_running(rec, result, "reading the timestamps of");
 }
 
-/* Moves the device's speed halfway (geometrically) to what this run showed, so that later recordings are cut better. A first run that
- * compiles shaders makes the device look slow, which is the harmless side; runs too short to measure are left out. */
+/* Moves the device's speed, by which later recordings are cut, halfway (geometrically) to what this run showed, and the recording's own, by which it is cut
+ * again. A first run that compiles shaders makes the device look slow, which is the harmless side; runs too short to measure are left out. */
 static void learn_speed(tlvk__recording *rec, double ms) {
     if (ms < 2 || rec->estimated_ms <= 0)
         return;
-    double speed = sqrt(rec->device->speed * (rec->estimated_ms / ms));
-    rec->device->speed = TLVK__MIN(TLVK__MAX(speed, 1e-3), 1e4);
+    double *speeds[] = {&rec->device->speed, &rec->speed};
+    for (size_t i = 0; i < TLVK__COUNT(speeds); i++)
+        *speeds[i] = TLVK__MIN(TLVK__MAX(sqrt(*speeds[i] * (rec->estimated_ms / ms)), LEAST_SPEED), MOST_SPEED);
 }
 
 tlvk_status tlvk__recording_wait(tlvk__recording *rec) {

@@ -105,7 +105,7 @@ tlvk_status tlvk__span_read(tlvk__device *d, tlvk__span from, void *to);
 /* --- recording ------------------------------------------------------------------------------------------------------------------
  * A recorder turns a sequence of dispatches, fills and copies into a recording that can be submitted any number of times.
  * Hazards are tracked by byte range: a barrier stands only where a range is read after a write, or written after a read or write,
- * since the last barrier. The sequence is cut into command buffers by estimated work; order and barriers hold across cuts. */
+ * since the last barrier. The sequence is cut into command buffers by estimated work, and again by what its runs take; order and barriers hold across cuts. */
 typedef struct tlvk__recorder tlvk__recorder;
 typedef struct tlvk__recording tlvk__recording;
 
@@ -135,7 +135,7 @@ typedef struct tlvk__dispatch {
 typedef struct tlvk__recorder_desc {
     bool timestamps;          /* a time per entry: one query pair each. Where the device has no timestamps each entry is a submission of its own that the
                                  host waits for and times, the wait included. Costs nothing when off. */
-    double cut_ms;            /* aim of one submission's length; 0: 100 */
+    double cut_ms;            /* aim of one submission's length, whatever the first guess was of the device's speed; 0: 100 */
     int skip_barrier;         /* tests: leave out the k-th barrier (1-based); 0: none */
     bool single_submission;   /* tests: no cuts */
 } tlvk__recorder_desc;
