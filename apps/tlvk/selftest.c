@@ -1,4 +1,4 @@
-/* selftest.c - `tlvk selftest`: every operation, forward and backward, on this device against the reference on the processor. */
+/* selftest.c - `tlvk selftest`: whether this device computes what it should, in one last line, and in a file to be shown to others. */
 #include "cli.h"
 
 static void report(const tlvk_selftest_case *c, void *user) {
@@ -13,9 +13,19 @@ static void report(const tlvk_selftest_case *c, void *user) {
     }
 }
 
+/* What stands below the cases, also where the device broke them off. */
+static void conclude(const cli_common *common, const char *verdict, int cases, int failed, const char *file) {
+    if (common->json) {
+        cli_print_json(json_pack("{s:o, s:i, s:i, s:o}", "verdict", cli_json_text(verdict), "cases", cases, "failed", failed, "report", cli_json_text(file)));
+    } else {
+        printf("%d cases, %d failed; the report is in %s\n%s\n", cases, failed, file, verdict);
+    }
+}
+
 static int run(const cli_command *command, int argc, char **argv) {
     cli_common common = {0};
-    tlvk_selftest_desc desc = {.report = report, .user = &common};
+    char verdict[1024] = "";
+    tlvk_selftest_desc desc = {.report = report, .user = &common, .verdict = verdict, .verdict_size = sizeof verdict, .file = "tlvk-selftest.txt"};
     int64_t seed = 0;
     cli_option common_rows[CLI_COMMON_ROWS];
     cli_common_options(&common, common_rows);
@@ -23,6 +33,7 @@ static int run(const cli_command *command, int argc, char **argv) {
         {"full", 0, CLI_FLAG, &desc.full, NULL, "the large cases too", 0, 0, NULL},
         {"filter", 0, CLI_TEXT, &desc.filter, "TEXT", "only cases with this text in their name", 0, 0, NULL},
         {"seed", 0, CLI_INTEGER, &seed, "N", "of the cases' values (default 0)", 0, 9e15, NULL},
+        {"report", 0, CLI_TEXT, &desc.file, "FILE", "device, driver, limits and failing cases, to be attached to an issue (default tlvk-selftest.txt)", 0, 0, NULL},
         {NULL, 0, CLI_FLAG, NULL, NULL, NULL, 0, 0, NULL},
     };
     const cli_group groups[] = {{"Options", common_rows}, {"Cases", rows}, {NULL, NULL}};
@@ -33,6 +44,11 @@ static int run(const cli_command *command, int argc, char **argv) {
     }
     if (first < argc) {
         return cli_usage(command, "takes no operand, got '%s'", argv[first]);
+    }
+    const char *why = "";
+    if (!cli_can_write(desc.file, &why)) {
+        cli_message("%s: cannot be written: %s (--report names another file)", desc.file, why);
+        return CLI_FAILED;
     }
     desc.seed = (uint64_t)seed;
     tlvk_context *ctx = NULL;
@@ -46,10 +62,13 @@ static int run(const cli_command *command, int argc, char **argv) {
             cli_message("no case has '%s' in its name", desc.filter ? desc.filter : "");
             status = CLI_USAGE;
         } else {
-            if (!common.json) {
-                printf("%d cases, %d failed\n", cases, failed);
-            }
             status = failed ? CLI_FAILED : CLI_DONE;
+        }
+        if (!st && failed) {
+            cli_message("%d of %d cases failed", failed, cases);
+        }
+        if (cases > 0) {
+            conclude(&common, verdict, cases, failed, desc.file);
         }
     }
     cli_close_context(ctx);
@@ -59,7 +78,8 @@ static int run(const cli_command *command, int argc, char **argv) {
 const cli_command cli_selftest = {
     .name = "selftest",
     .operands = "",
-    .summary = "Check every operation on this device against the reference on the processor",
+    .summary = "Check on this device every operation, the order of writes, memory and a small fine-tuning",
+    .details = "Its last line says what the device is fit for.",
     .example = "tlvk selftest --filter conv2d",
     .run = run,
 };

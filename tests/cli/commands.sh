@@ -43,6 +43,8 @@ check() {
 }
 
 json() { "$helper" json "$@" <out >values; }
+json_but_last() { head -n -1 out | "$helper" json "$@" >values; }
+json_last() { tail -n 1 out | "$helper" json "$@" >values; }
 same() { cmp -s "$1" "$2"; }
 absent() { [[ ! -e $1 ]]; }
 empty() { [[ ! -s $1 ]]; }
@@ -148,7 +150,11 @@ devices() {
     expect 3 '' "$tlvk" devices --device no-such-device
     expect 3 '' env TLVK_DEVICE=no-such-device "$tlvk" predict two.h5 val --preprocess scale
     expect 0 '' "$tlvk" selftest --filter Dense --json
-    check 'selftest --json has the keys of the contract' json case max_error bound ok
+    check 'selftest --json has the keys of the contract' json_but_last case max_error bound ok
+    check 'selftest --json ends in what was found' json_last verdict cases failed report
+    expect 0 'no verdict' "$tlvk" selftest --filter Dense --report dense.txt
+    check 'the report tells the device' grep -q '^device: ' dense.txt
+    expect 1 'cannot be written' "$tlvk" selftest --filter Dense --report nowhere/dense.txt
     expect 2 'no case' "$tlvk" selftest --filter no-such-case
 }
 

@@ -116,7 +116,7 @@ values() {
     shows_device "$device" || absent "the driver shows no usable device: $(tail -n 1 "$home/devices.txt")"
     lane_statistics >"$home/statistics.jsonl" 2>"$home/statistics.log" || true
     status=0
-    tlvk selftest --json "$@" >"$home/selftest.jsonl" 2>"$home/selftest.log" || status=$?
+    tlvk selftest --json --report "$home/selftest.txt" "$@" >"$home/selftest.jsonl" 2>"$home/selftest.log" || status=$?
     echo "{\"exit\": $status}" >>"$home/selftest.jsonl"
     training=FAILED
     if [ -n "${no_training:-}" ]; then

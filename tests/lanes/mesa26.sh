@@ -6,7 +6,7 @@ lane=mesa26
 open_root
 began=$(date +%s)
 touch "$root/src/out/devices.txt" "$root/src/out/selftest.jsonl" "$root/src/out/statistics.jsonl"
-in_root "/src/kept-build/apps/tlvk devices >/src/out/devices.txt" "/src/kept-build/tests/lane_statistics >/src/out/statistics.jsonl 2>/dev/null" "/src/kept-build/apps/tlvk selftest --json ${TLVK_LANE_FULL:+--full} >/src/out/selftest.jsonl; echo \"{\\\"exit\\\": \$?}\" >>/src/out/selftest.jsonl" \
+in_root "/src/kept-build/apps/tlvk devices >/src/out/devices.txt" "/src/kept-build/tests/lane_statistics >/src/out/statistics.jsonl 2>/dev/null" "/src/kept-build/apps/tlvk selftest --json --report /src/out/selftest.txt ${TLVK_LANE_FULL:+--full} >/src/out/selftest.jsonl; echo \"{\\\"exit\\\": \$?}\" >>/src/out/selftest.jsonl" \
     >"$home/selftest.log" 2>&1 || true
 training=FAILED
 # Beside whole trainings the tests in which mixed precision is more than skipped.

@@ -705,8 +705,18 @@ TLVK_API void tlvk_history_destroy(tlvk_history *history);
 /* --- self-test and measurements --------------------------------------------------------------------------------------------------- */
 
 typedef struct tlvk_selftest_case { const char *name; double max_error, bound; bool ok; const char *message; } tlvk_selftest_case;
-typedef struct tlvk_selftest_desc { bool full; const char *filter; uint64_t seed; void (*report)(const tlvk_selftest_case *c, void *user); void *user; } tlvk_selftest_desc;
-/* *failed receives the number of failing cases; TLVK_OK also when cases fail. */
+typedef struct tlvk_selftest_desc {
+    bool full;                     /* the layers of real networks too, everything in pieces, and tensors larger than a binding however large that is */
+    const char *filter;            /* only cases with this text in their names; NULL: all */
+    uint64_t seed;                 /* of the cases' values */
+    void (*report)(const tlvk_selftest_case *c, void *user); void *user;
+    char *verdict; size_t verdict_size; /* room for the line that the self-test ends in: "this device is fit for: training fp32, mixed precision"; may be NULL */
+    const char *file;              /* a text file of device, driver, limits and failing cases with their seeds, to be shown to others; NULL: none */
+} tlvk_selftest_desc;
+/* Every operation, forward and backward, against the reference; chains of writes, reductions and cut submissions, for equal bits; the limit of the device's
+ * memory; tensors larger than a binding; and a small fine-tuning, whose losses must be those of the same in double on the host.
+ * *failed receives the number of failing cases; TLVK_OK also when cases fail. Where the device stops answering the status says so, and verdict and file are
+ * there all the same. */
 TLVK_API tlvk_status tlvk_selftest(tlvk_context *ctx, const tlvk_selftest_desc *desc, int *cases, int *failed);
 
 /* What is measured: the device's peaks (always, reported with PEAK); whole networks forward, with one training step of the head on a frozen base, and with
