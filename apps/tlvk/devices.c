@@ -1,21 +1,26 @@
 /* devices.c - `tlvk devices`: which Vulkan devices there are, what each can do, which would be chosen and why. */
 #include "cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_DEVICES 64
 
 static void print_json(int index, const tlvk_device_info *d) {
-    cli_print_json(json_pack("{s:i, s:o, s:o, s:o, s:o, s:I, s:i, s:b, s:b, s:b, s:b, s:o}", "index", index, "name", cli_json_text(d->name), "type",
+    cli_print_json(json_pack("{s:i, s:o, s:o, s:o, s:o, s:I, s:i, s:b, s:b, s:b, s:b, s:o, s:b, s:I, s:I}", "index", index, "name", cli_json_text(d->name), "type",
                              cli_json_text(d->type), "driver", cli_json_text(d->driver), "api", cli_json_text(d->api), "memory_bytes",
                              (json_int_t)d->memory_bytes, "subgroup_size", (int)d->subgroup_size, "fp16", d->fp16, "cooperative_matrix",
-                             d->cooperative_matrix, "chosen", d->chosen, "usable", d->usable, "reason", cli_json_text(d->reason)));
+                             d->cooperative_matrix, "chosen", d->chosen, "usable", d->usable, "reason", cli_json_text(d->reason), "mixed_precision", d->mixed_precision, "max_binding_bytes",
+                             (json_int_t)d->max_binding_bytes, "max_allocation_bytes", (json_int_t)d->max_allocation_bytes));
 }
 
 /* The kinds of devices as people call them. */
 static const char *kind_of(const char *type) {
-    static const char *const words[][2] = {{"discrete", "graphics card"}, {"integrated", "graphics unit beside the processor"}, {"virtual", "virtual graphics card"},
-                                           {"cpu", "driver on the processor"}};
+    static const char *const words[][2] = {{"discrete", "graphics card with memory of its own"},
+                                           {"integrated", "graphics built into the processor, which share its memory"},
+                                           {"virtual", "graphics card that a virtual machine is lent"},
+                                           {"cpu", "the processor itself, through a driver that computes there"},
+                                           {"other", "device of a kind that its driver does not tell"}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strcmp(words[i][0], type) == 0) {
             return words[i][1];
@@ -24,13 +29,39 @@ static const char *kind_of(const char *type) {
     return type;
 }
 
+static void print_abilities(const tlvk_device_info *d) {
+    char memory[CLI_BYTES_TEXT], allocation[CLI_BYTES_TEXT], binding[CLI_BYTES_TEXT];
+    if (!d->memory_bytes) {
+        printf("     no memory: it compiles and runs nothing\n");
+        return;
+    }
+    printf("     %s of memory, up to %s in one piece; kernels see %s at once, and larger tensors in parts\n", cli_bytes_text(d->memory_bytes, memory),
+           cli_bytes_text(d->max_allocation_bytes, allocation), cli_bytes_text(d->max_binding_bytes, binding));
+    if (d->mixed_precision) {
+        printf("     can: train and predict in fp32 and, with --precision mixed, in mixed precision\n");
+    } else {
+        printf("     can: train and predict in fp32\n     cannot: mixed precision, for which %s\n",
+               d->cooperative_matrix ? "its cooperative matrices are of another kind" : "it has no cooperative matrices");
+    }
+}
+
 static void print_text(int index, const tlvk_device_info *d) {
-    printf("%c %d  %s\n", d->chosen ? '*' : ' ', index, d->name);
-    printf("     %s, %s, Vulkan %s, ", kind_of(d->type), d->driver, d->api);
-    d->memory_bytes ? printf("%.1f GiB of memory", (double)d->memory_bytes / (1 << 30)) : printf("no memory");
-    printf("\n     subgroups of %u%s%s\n", d->subgroup_size, d->fp16 ? ", fp16" : "", d->cooperative_matrix ? ", cooperative matrices" : "");
+    printf("%c %d  %s\n     %s\n     %s, Vulkan %s, subgroups of %u%s\n", d->chosen ? '*' : ' ', index, d->name, kind_of(d->type), d->driver, d->api, d->subgroup_size,
+           d->fp16 ? ", fp16" : "");
+    if (d->usable) {
+        print_abilities(d);
+    }
     if (*d->reason) {
         printf("     %s\n", d->reason);
+    }
+}
+
+/* What to do where another device is wanted. */
+static void print_advice(size_t count, bool asked) {
+    printf(count > 1 ? "Another is taken with --device and its number or a part of its name, or with the same in TLVK_DEVICE.\n"
+                     : "Other devices are listed once the system has Vulkan drivers for them.\n");
+    if (asked) {
+        printf("Without --device or TLVK_DEVICE the choice is the library's own.\n");
     }
 }
 
@@ -59,6 +90,9 @@ static int run(const cli_command *command, int argc, char **argv) {
     for (size_t i = 0; !st && i < count && i < MAX_DEVICES; i++) {
         common.json ? print_json((int)i, &infos[i]) : print_text((int)i, &infos[i]);
         chosen = chosen || infos[i].chosen;
+    }
+    if (!st && !common.json) {
+        print_advice(count, common.device || getenv("TLVK_DEVICE"));
     }
     if (st) {
         status = cli_fail(ctx, st, CLI_WORKING);

@@ -55,7 +55,8 @@ static const char *unusable(const tlvk__physical *p) {
 static void fill_info(const tlvk__physical *p, tlvk_device_info *info) {
     const tlvk__caps *c = &p->caps;
     *info = (tlvk_device_info){.memory_bytes = c->memory_bytes, .subgroup_size = c->subgroup_size,
-                               .fp16 = c->fp16_storage && c->fp16_arithmetic, .cooperative_matrix = c->cooperative_matrix};
+                               .fp16 = c->fp16_storage && c->fp16_arithmetic, .cooperative_matrix = c->cooperative_matrix, .mixed_precision = c->matrix_m > 0,
+                               .max_binding_bytes = c->max_binding_bytes, .max_allocation_bytes = c->max_allocation_bytes};
     snprintf(info->name, sizeof info->name, "%s", c->name);
     snprintf(info->type, sizeof info->type, "%s", c->type);
     snprintf(info->driver, sizeof info->driver, "%s", c->driver);
@@ -76,6 +77,13 @@ static int pick(const tlvk__physical *devices, int count, const char *asked) {
     return best;
 }
 
+/* A kind of device as people call it. */
+static const char *kind(const tlvk__physical *p) {
+    static const char *const words[] = {"a device of unknown kind", "the processor itself", "a graphics card of a virtual machine", "graphics built into the processor",
+                                        "a graphics card"};
+    return rank(p) < 0 ? "a driver without its card" : words[rank(p)];
+}
+
 /* What a user should know of a device that was chosen because there is no better one; "" for a GPU. */
 static const char *caution(const tlvk__physical *p) {
     if (p->memory.memoryTypeCount == 0)
@@ -83,6 +91,26 @@ static const char *caution(const tlvk__physical *p) {
     if (p->type == VK_PHYSICAL_DEVICE_TYPE_CPU)
         return "; it is the processor itself, and slow: a graphics card is listed here once its Vulkan driver is installed";
     return "";
+}
+
+/* "chosen: a graphics card, the first of 2, taken before graphics built into the processor". */
+static void write_choice(const tlvk__physical *devices, int count, int chosen, char *reason, size_t size) {
+    int same = 0, next = -1;
+    for (int i = 0; i < count; i++) {
+        if (unusable(&devices[i]))
+            continue;
+        same += rank(&devices[i]) == rank(&devices[chosen]);
+        if (rank(&devices[i]) < rank(&devices[chosen]) && (next < 0 || rank(&devices[i]) > rank(&devices[next])))
+            next = i;
+    }
+    char first[48] = "";
+    if (same > 1)
+        snprintf(first, sizeof first, ", the first of %d", same);
+    if (count == 1)
+        snprintf(reason, size, "chosen: the only device%s", caution(&devices[chosen]));
+    else
+        snprintf(reason, size, "chosen: %s%s%s%s%s", kind(&devices[chosen]), first, next >= 0 ? ", taken before " : "", next >= 0 ? kind(&devices[next]) : "",
+                 caution(&devices[chosen]));
 }
 
 static void write_reasons(const tlvk__physical *devices, int count, const char *asked, const char *from, int chosen,
@@ -99,14 +127,13 @@ static void write_reasons(const tlvk__physical *devices, int count, const char *
         else if (i == chosen && asked)
             snprintf(reason, size, "chosen: %s asks for \"%.100s\"", from, asked);
         else if (i == chosen)
-            snprintf(reason, size, "chosen: %s%s", count == 1 ? "the only device" : "the best kind of device here", caution(&devices[i]));
+            write_choice(devices, count, i, reason, size);
         else if (asked)
             snprintf(reason, size, "not chosen: %s asks for \"%.100s\"", from, asked);
         else if (chosen >= 0 && rank(&devices[i]) == rank(&devices[chosen]))
             snprintf(reason, size, "not chosen: as good as device %d, which comes first", chosen);
         else
-            snprintf(reason, size, "not chosen: %s comes after %s", rank(&devices[i]) < 0 ? "a driver without its card" : infos[i].type,
-                     chosen >= 0 ? devices[chosen].caps.type : "others");
+            snprintf(reason, size, "not chosen: %s, taken after %s", kind(&devices[i]), chosen >= 0 ? kind(&devices[chosen]) : "others");
     }
 }
 
