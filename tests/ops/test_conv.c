@@ -242,8 +242,8 @@ static void adjoints(void **state) {
 
 static void adjoints_portable(void **state) {
     (void)state;
-    if (!floor_device)
-        skip();
+    test_device();
+    assert_non_null(floor_device);
     conv_adjoints(floor_device, true);
     grouped_and_transposed_adjoints(floor_device);
     depthwise_adjoints(floor_device);

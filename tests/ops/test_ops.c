@@ -27,6 +27,16 @@ static bool next_case(const tlvk__op *op, int *index, tlvk__op_case *c) {
     }
 }
 
+static void open_or_skip(const tlvk__device_desc *desc, tlvk__device **d) {
+    tlvk_status s = tlvk__device_create(desc, d);
+    if (s && s != TLVK_ERROR_NO_DEVICE)
+        fail_msg("opening a device: %s", tlvk__fail_text());
+    if (s) {
+        print_message("no device: %s\n", tlvk__fail_text());
+        skip();
+    }
+}
+
 /* Whose kernels are cut otherwise where the device is no processor. */
 static bool cut_otherwise(const tlvk__op *op) { return strstr(op->class_name, "Conv2D") || strstr(op->class_name, "Pooling2D"); }
 
@@ -36,10 +46,7 @@ static void check_all(const tlvk__device_desc *desc, int64_t pieces, bool elsewh
     const tlvk__op *op;
     int cases = 0, failed = 0;
     double worst = 0;
-    if (tlvk__device_create(desc, &d) != TLVK_OK) {
-        print_message("no device: %s\n", tlvk__fail_text());
-        skip();
-    }
+    open_or_skip(desc, &d);
     if (elsewhere)
         snprintf(((tlvk__caps *)tlvk__device_caps(d))->type, sizeof tlvk__device_caps(d)->type, "other");
     for (int i = 0; (op = tlvk__op_at(i)); i++) {
@@ -78,10 +85,7 @@ static void floor_device(void **state) {
 static void in_pieces(void **state) {
     (void)state;
     tlvk__device *d;
-    if (tlvk__device_create(NULL, &d) != TLVK_OK) {
-        print_message("no device: %s\n", tlvk__fail_text());
-        skip();
-    }
+    open_or_skip(NULL, &d);
     tlvk__caps limit = *tlvk__device_caps(d);
     tlvk__device_destroy(d);
     limit.pair_stores = false;

@@ -191,7 +191,8 @@ static run_result run(const run_desc *d) {
     run_result r = { .ctx = NULL };
     assert_int_equal(tlvk_context_create(&(tlvk_context_desc){ .cache_folder = "", .worker_threads = d->workers }, &r.ctx), TLVK_OK);
     tlvk__device *device;
-    if (tlvk__context_device(r.ctx, &device)) skip();
+    const tlvk_status status = tlvk__context_device(r.ctx, &device);
+    if (status) net_no_device(status);
     tlvk_model *augmentation = tutorial_layers(r.ctx);
     r.model = network(r.ctx, true);
     if (d->freeze) assert_api(r.ctx, tlvk_model_set_trainable(r.model, d->freeze, false));
