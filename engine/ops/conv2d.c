@@ -81,12 +81,10 @@ static bool residual(const tlvk__caps *caps, const tlvk__op_call *call) {
     return !grouped(call) && tlvk__gemm_adds_residual(caps);
 }
 
-/* A residual lies as y does. Weights in parts begin with filling dx from end to end. */
+/* A residual lies as y does. */
 static unsigned slices(const tlvk__caps *caps, const tlvk__op_call *call) {
-    const tlvk__tensor *x = call->x[0], *y = call->y;
-    const tlvk__conv2d_attrs *a = call->attrs;
-    uint64_t w = (uint64_t)(a->kernel_size[0] * a->kernel_size[1] * x->pitch * y->pitch) * sizeof(float);
-    if (grouped(call) || w > caps->max_binding_bytes / 2)
+    (void)caps;
+    if (grouped(call))
         return 0;
     return TLVK__SLICED_X | TLVK__SLICED_DX | TLVK__SLICED_DY | (call->epilogue.residual ? 0 : TLVK__SLICED_Y);
 }

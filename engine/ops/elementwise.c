@@ -20,7 +20,8 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
         if (d.bindings[i].span.bytes > caps->max_binding_bytes)
             return tlvk__fail(TLVK_ERROR_MEMORY, "%s: an operand of %llu bytes is larger than what the device binds at once (%llu bytes)",
                               w->operation, (unsigned long long)d.bindings[i].span.bytes, (unsigned long long)caps->max_binding_bytes);
-        d.bytes += (double)d.bindings[i].span.bytes * (o->access == TLVK__READ_WRITE ? 2 : 1);
+        double own = (double)o->t->pitch / (double)(tlvk__row_vecs(o->t) * TLVK__LANES); /* the rest of a slice's rows is others' */
+        d.bytes += (double)d.bindings[i].span.bytes * own * (o->access == TLVK__READ_WRITE ? 2 : 1);
         if (readable < 0 && o->access == TLVK__READ)
             readable = i;
         if (writable < 0 && (o->access & TLVK__WRITE))

@@ -97,7 +97,8 @@ static tlvk__phase tap_phase(int64_t k, int64_t size, int64_t stride, int64_t di
     return (tlvk__phase){.first = first, .count = first < size ? tlvk__div_up(size - first, stride) : 0, .taps = 1, .offset = (first + pad - k * dilation) / stride};
 }
 
-/* The same with w in parts: dx starts at zero and every part adds its tap's share to its columns. */
+/* The same with w in parts: dx starts at zero and every part adds its tap's share to its columns. A slice is never filled so, since its Concatenate has
+ * written it before (plan/slice.c) and this adds to it. */
 static tlvk_status data_parts(tlvk__recorder *r, const data_state *f) {
     const tlvk__conv_shape *s = &f->g->shape;
     const tlvk__op_call *call = f->g->call;

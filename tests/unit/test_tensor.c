@@ -1,6 +1,7 @@
 /* test_tensor.c - sizes of device tensors, their walk in pieces, windows, and the conversions between dense and padded order. */
-#include "ops/tensor.h"
+#include "ops/elementwise.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -103,6 +104,31 @@ static void slice_of_a_bindings_size(void **state) {
         assert_true(w.span.offset == (uint64_t)i * 512 && base == 12 && w.span.bytes == 512);
     }
     assert_true(tlvk__next_piece(&caps, &walked, 1, 3, &p, &more) == TLVK_OK && !more);
+}
+
+/* What a walk is said to move, by which submissions are cut: of a slice its own channels, 8 of 64. */
+static void bytes_of_a_slice(void **state) {
+    (void)state;
+    tlvk__device *d;
+    tlvk__recorder *r;
+    tlvk__recording *rec;
+    tlvk__recorded entry;
+    tlvk__span all = {.bytes = 3 * 100 * 64 * sizeof(float)}, part;
+    assert_int_equal(tlvk__device_dry(NULL, &d), TLVK_OK);
+    assert_int_equal(tlvk__buffer_create(d, TLVK__BUFFER_DEVICE, all.bytes, "a test", &all.buffer), TLVK_OK);
+    part = tlvk__span_part(all, 16 * sizeof(float), all.bytes - 16 * sizeof(float));
+    tlvk__tensor slice = tlvk__span_tensor(&part, 3, 100, 8);
+    slice.stride = 64;
+    assert_int_equal(tlvk__recorder_create(d, NULL, &r), TLVK_OK);
+    assert_int_equal(tlvk__record_add(r, &slice, &slice, &slice, "a test"), TLVK_OK);
+    assert_int_equal(tlvk__recorder_finish(r, &rec), TLVK_OK);
+    assert_int_equal(tlvk__recording_entry(rec, 0, &entry), TLVK_OK);
+    const double bytes = 3 * (3 * 100 * 8 * (double)sizeof(float));
+    if (fabs(entry.bytes - bytes) > 0.02 * bytes)
+        fail_msg("%g bytes, not %g", entry.bytes, bytes);
+    tlvk__recording_destroy(rec);
+    tlvk__buffer_destroy(all.buffer);
+    tlvk__device_destroy(d);
 }
 
 static void forced_pieces(void **state) {
@@ -211,7 +237,8 @@ static void segments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes), cmocka_unit_test(impossible_sizes), cmocka_unit_test(pieces), cmocka_unit_test(slice_of_a_bindings_size), cmocka_unit_test(forced_pieces),
+        cmocka_unit_test(sizes), cmocka_unit_test(impossible_sizes), cmocka_unit_test(pieces), cmocka_unit_test(slice_of_a_bindings_size),
+        cmocka_unit_test(bytes_of_a_slice), cmocka_unit_test(forced_pieces),
         cmocka_unit_test(variables), cmocka_unit_test(activations), cmocka_unit_test(segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
