@@ -117,6 +117,12 @@ void tlvk__plan_slice(tlvk__plan *plan);
 bool tlvk__plan_read_unfinished(const tlvk__plan *plan, int root);
 /* share.c: lets gradients that are equal lie in the same memory. */
 tlvk_status tlvk__plan_share(tlvk__plan *plan);
+/* Its forward has something to record: it is no view, and no Concatenate whose parts all lie in its output. */
+static inline bool plan_runs(const plan_step *s) {
+    int in_place = 0;
+    for (int k = 0; k < s->input_count; k++) in_place += s->in_place[k];
+    return !s->view && (in_place == 0 || in_place < s->input_count);
+}
 /* The operation's own backward takes the slope of its activation (TLVK__OP_SLOPE); with a residual, whose gradient has the slope in it, it is taken before. */
 static inline bool plan_takes_slope(const plan_step *s) { return (s->op->flags & TLVK__OP_SLOPE) && !s->residual_count; }
 /* The scale of a frozen BatchNormalization that dy is multiplied with before the operation's backward. */

@@ -34,7 +34,7 @@ static void make_again(tlvk__plan *plan, int index) {
     if (plan->tensors[root].kept) return;
     for (int i = plan->tensors[root].first_writer; i <= plan->tensors[root].last_writer; i++) {
         plan_step *s = &plan->steps[i];
-        if (s->view || plan->tensors[s->output].root != root || s->again_at != NO_STEP) continue;
+        if (!plan_runs(s) || plan->tensors[s->output].root != root || s->again_at != NO_STEP) continue;
         for (int k = 0; k < s->input_count; k++) {
             if (plan->tensors[s->inputs[k]].root != root) make_again(plan, s->inputs[k]);
         }

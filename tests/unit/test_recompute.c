@@ -70,11 +70,11 @@ static void assert_there(const tlvk__plan *plan, int index, int at) {
     }
     for (int i = 0; where == &root->again_storage && i < plan->step_count; i++) {
         const plan_step *s = &plan->steps[i];
-        if (!s->view && &plan->tensors[plan->tensors[s->output].root] == root) assert_true(s->again_at != NO_STEP && s->again_at <= at);
+        if (plan_runs(s) && &plan->tensors[plan->tensors[s->output].root] == root) assert_true(s->again_at != NO_STEP && s->again_at <= at);
     }
 }
 
-/* Whatever a backward or a second forward reads is there, and no step runs more than twice. */
+/* Whatever a backward or a second forward reads is there, no step runs more than twice, and none is said to run again that has nothing to do. */
 static void assert_complete(const tlvk__plan *plan) {
     int again = 0, backward = 0;
     for (int i = 0; i < plan->later_count; i++) {
@@ -83,6 +83,7 @@ static void assert_complete(const tlvk__plan *plan) {
         int at = plan->later[i].again ? s->again_at : s->back_at;
         for (int k = 0; (reads & TLVK__READS_X) && k < s->input_count; k++) assert_there(plan, s->inputs[k], at);
         if (reads & TLVK__READS_Y) assert_there(plan, s->output, s->epilogue_at);
+        assert_true(!plan->later[i].again || plan_runs(s));
         if (plan->later[i].again && s->residual_count) assert_there(plan, s->residual, at);
         again += plan->later[i].again;
         backward += !plan->later[i].again;
