@@ -25,7 +25,7 @@ static void take_output(tlvk__plan *plan, plan_step *p, plan_step *s) {
     plan->tensors[p->output].producer = (int)(p - plan->steps);
 }
 
-/* Where an operation keeps the zeros around its image, "valid" as it is; NULL: it can have none. */
+/* Where an operation keeps the zeros around its image, "valid" as it is; NULL: it can have none, or is none that has. */
 static int *zero_padding_of(const tlvk__op *op, void *attrs) {
     tlvk__conv2d_attrs *conv = attrs;
     tlvk__depthwise_conv2d_attrs *depthwise = attrs;
@@ -42,10 +42,12 @@ static void fold_padding(tlvk__plan *plan, plan_step *s) {
     plan_step *p = &plan->steps[x->producer];
     if (p->removed || p->op != &tlvk__op_zero_padding2d) return;
     const int *around = ((const tlvk__padding2d_attrs *)p->attrs)->padding;
-    memcpy(s->own_attrs.bytes, s->attrs, s->op->attr_bytes);
-    int *zero_padding = zero_padding_of(s->op, s->own_attrs.bytes);
+    union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } own;
+    memcpy(own.bytes, s->attrs, s->op->attr_bytes);
+    int *zero_padding = zero_padding_of(s->op, own.bytes);
     if (!zero_padding) return;
     memcpy(zero_padding, around, 4 * sizeof *around);
+    memcpy(s->own_attrs.bytes, own.bytes, s->op->attr_bytes);
     s->attrs = s->own_attrs.bytes;
     s->inputs[0] = p->inputs[0];
     p->removed = true;
@@ -54,8 +56,7 @@ static void fold_padding(tlvk__plan *plan, plan_step *s) {
 void tlvk__plan_fold_paddings(tlvk__plan *plan) {
     for (int i = 0; i < plan->step_count; i++) {
         plan_step *s = &plan->steps[i];
-        bool takes = s->op == &tlvk__op_conv2d || s->op == &tlvk__op_depthwise_conv2d || s->op == &tlvk__op_max_pooling2d;
-        if (!s->removed && takes) fold_padding(plan, s);
+        if (!s->removed) fold_padding(plan, s);
     }
 }
 
