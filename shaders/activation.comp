@@ -1,6 +1,6 @@
 #version 450
 // y = f(x), element by element; y may be x. One vec4 per invocation.
-//@ variant texel -DTEXEL
+//@ variant-and-half texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -12,7 +12,7 @@ layout(local_size_x = 64) in;
 layout(constant_id = 0) const int KIND = 0;
 layout(constant_id = 1) const uint MASK = 0; // c is no multiple of 4: f(0) must not show in the lanes behind it
 TLVK_READ_BUFFER_IN_PLACE(0, x);
-layout(binding = 1) writeonly buffer Y { vec4 y[]; };
+writeonly TLVK_WRITE_BUFFER(1, y);
 layout(push_constant) uniform Push { uint base[2]; uint items; uint c; uint columns; float alpha; float max_value; float threshold; };
 
 void main() {
@@ -22,5 +22,5 @@ void main() {
     vec4 v = TLVK_READ(x, int(base[0] + i));
     for (int k = 0; k < 4; k++)
         v[k] = tlvk_activate(KIND, alpha, max_value, threshold, v[k]);
-    y[base[1] + i] = MASK != 0 ? tlvk_keep_channels(v, i % columns, c) : v;
+    TLVK_WRITE(y, base[1] + i, MASK != 0 ? tlvk_keep_channels(v, i % columns, c) : v);
 }

@@ -1,6 +1,6 @@
 #version 450
 // y = f((x - mean[c]) * scale[c] + shift[c] (+ r)), with the vectors of batch_norm_finish.comp and f an activation.
-//@ variant-and-pairs texel -DTEXEL
+//@ variant-and-pairs-and-half texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

@@ -4,10 +4,10 @@
 // Backward-data: C = dx of one stride phase, A = dy, B = w read with rows and columns exchanged (B_BY_COLUMNS).
 // RESIDUAL: r, of the size of C, is added to the product, before the activation where there is one; it may be C itself.
 // A tile's lanes, loops and bits: gemm_tile.glsl. Recorded by engine/ops/gemm.c, which explains the numbers.
-//@ variant-and-pairs sgb_texel_packed -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE
-//@ variant-and-pairs sgb_texel_rows -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE
-//@ variant-and-pairs sgb_texel_packed_residual -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE -DRESIDUAL
-//@ variant-and-pairs sgb_texel_rows_residual -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE -DRESIDUAL
+//@ variant-and-pairs-and-half sgb_texel_packed -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE
+//@ variant-and-pairs-and-half sgb_texel_rows -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE
+//@ variant-and-pairs-and-half sgb_texel_packed_residual -DCORE_SGB -DTEXEL -DB_PACKED -DEPILOGUE -DRESIDUAL
+//@ variant-and-pairs-and-half sgb_texel_rows_residual -DCORE_SGB -DTEXEL -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant-and-pairs sgb_texel_columns -DCORE_SGB -DTEXEL -DB_BY_COLUMNS
 //@ variant-and-pairs sgb_texel_columns_residual -DCORE_SGB -DTEXEL -DB_BY_COLUMNS -DRESIDUAL
 //@ variant sgb_packed -DCORE_SGB -DB_PACKED -DEPILOGUE
@@ -18,10 +18,14 @@
 //@ variant sgb_columns_residual -DCORE_SGB -DB_BY_COLUMNS -DRESIDUAL
 //@ variant portable_rows -DB_ROWS -DEPILOGUE
 //@ variant portable_rows_residual -DB_ROWS -DEPILOGUE -DRESIDUAL
+//@ variant-and-half portable_texel_rows -DTEXEL -DB_ROWS -DEPILOGUE
+//@ variant-and-half portable_texel_rows_residual -DTEXEL -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant portable_columns -DB_BY_COLUMNS
 //@ variant portable_columns_residual -DB_BY_COLUMNS -DRESIDUAL
 //@ variant-with COOPERATIVE_MATRIX coop_rows -DCORE_COOP -DB_ROWS -DEPILOGUE
 //@ variant-with COOPERATIVE_MATRIX coop_rows_residual -DCORE_COOP -DB_ROWS -DEPILOGUE -DRESIDUAL
+//@ variant-with-and-half COOPERATIVE_MATRIX coop_texel_rows -DCORE_COOP -DTEXEL -DB_ROWS -DEPILOGUE
+//@ variant-with-and-half COOPERATIVE_MATRIX coop_texel_rows_residual -DCORE_COOP -DTEXEL -DB_ROWS -DEPILOGUE -DRESIDUAL
 //@ variant-with COOPERATIVE_MATRIX coop_columns -DCORE_COOP -DB_BY_COLUMNS
 //@ variant-with COOPERATIVE_MATRIX coop_columns_residual -DCORE_COOP -DB_BY_COLUMNS -DRESIDUAL
 #extension GL_GOOGLE_include_directive : require

@@ -5,7 +5,9 @@
 //@ variant-and-pairs sgb_texel -DCORE_SGB -DTEXEL
 //@ variant sgb -DCORE_SGB
 //@ variant portable
+//@ variant portable_texel -DTEXEL
 //@ variant-with COOPERATIVE_MATRIX coop -DCORE_COOP
+//@ variant-with COOPERATIVE_MATRIX coop_texel -DCORE_COOP -DTEXEL
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "gemm_tile.glsl"

@@ -3,7 +3,7 @@
 // Forward: a = x, b = w. Backward-data, one stride phase: a = dy, b = w with its taps in reverse, no epilogue.
 // One invocation makes OY x OX neighbouring outputs of four channels, so that what they share of `a` is read once. All taps are unrolled; the
 // recorder cuts larger kernels. Channels run fastest over invocations.
-//@ variant-and-pairs texel -DTEXEL
+//@ variant-and-pairs-and-half texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

@@ -4,7 +4,7 @@
 // read once. A step takes in IN_Y x IN_X pixels of `a` and makes OUT_Y x OUT_X of c.
 // Forward: IN is the stride, OUT 1. Backward-data (FLIP), a = dy: IN 1, OUT the stride, so that all stride phases are made together; window row v of
 // output phase r meets the tap r + OUT * (window rows - 1 - v), and the last of these taps may lie behind the kernel.
-//@ variant-and-pairs texel -DTEXEL
+//@ variant-and-pairs-and-half texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

@@ -1,7 +1,7 @@
 #version 450
 // out = act(factor * (a + b)), and likewise for the other kinds of tlvk__merge_kind, or out += it; a and b may have size 1 where out has more
 // (BROADCAST, which also keeps the lanes behind the last channel zero), and out may be a or b where they have its size. One vec4 of out per invocation.
-//@ variant texel -DTEXEL
+//@ variant-and-half texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -17,7 +17,7 @@ layout(constant_id = 2) const uint BROADCAST = 0;
 layout(constant_id = 3) const int ACTIVATION = 0;
 TLVK_READ_BUFFER_IN_PLACE(0, a);
 TLVK_READ_BUFFER_IN_PLACE(1, b);
-layout(binding = 2) buffer Out { vec4 result[]; };
+TLVK_WRITE_BUFFER(2, result);
 // Strides in vec4 units of (sample, row, pixel, column); 0 where an operand has size 1. Column stride 0: its only channel goes to every lane.
 layout(push_constant) uniform Push { uint base[3]; uint items; uint columns, w, h, c; uint a_stride[4]; uint b_stride[4]; float factor, alpha, max_value, threshold; };
 
@@ -45,5 +45,5 @@ void main() {
         v[lane] = tlvk_activate(ACTIVATION, alpha, max_value, threshold, v[lane]);
     if (BROADCAST != 0)
         v = tlvk_keep_channels(v, column, c);
-    result[base[2] + i] = ACCUMULATE != 0 ? result[base[2] + i] + v : v;
+    TLVK_WRITE(result, base[2] + i, ACCUMULATE != 0 ? TLVK_READ_BACK(result, base[2] + i) + v : v);
 }

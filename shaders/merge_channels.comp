@@ -1,7 +1,7 @@
 #version 450
 // out = act(factor * (a + b)), and likewise for the other kinds of tlvk__merge_kind, or out += it, where b has one number per sample and channel, such as
 // the gate of a squeeze and excitation: it is read once for a block of rows. a may be out.
-//@ variant texel -DTEXEL
+//@ variant-and-half texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -17,7 +17,7 @@ layout(constant_id = 2) const uint MASK = 0; // c is no multiple of 4: what the 
 layout(constant_id = 3) const int ACTIVATION = 0;
 TLVK_READ_BUFFER_IN_PLACE(0, a);
 TLVK_READ_BUFFER(1, b);
-layout(binding = 2, std430) buffer Out { vec4 result[]; };
+TLVK_WRITE_BUFFER(2, result);
 layout(push_constant) uniform Push { int base[3]; int items; int columns, rows, blocks, block_rows, c; float factor, alpha, max_value, threshold; } push;
 #include "row_blocks.glsl"
 
@@ -28,7 +28,7 @@ void one(vec4 q, int column, int at) {
             v[k] = tlvk_activate(ACTIVATION, push.alpha, push.max_value, push.threshold, v[k]);
     if (MASK != 0)
         v = tlvk_keep_channels(v, uint(column), uint(push.c));
-    result[push.base[2] + at] = ACCUMULATE != 0 ? result[push.base[2] + at] + v : v;
+    TLVK_WRITE(result, push.base[2] + at, ACCUMULATE != 0 ? TLVK_READ_BACK(result, push.base[2] + at) + v : v);
 }
 
 void main() {

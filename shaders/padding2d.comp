@@ -1,6 +1,6 @@
 #version 450
 // y[oy][ox] = x[oy - top][ox - left] where that is inside, else 0: padding with top, left > 0, cropping with top, left < 0.
-//@ variant-and-pairs texel -DTEXEL
+//@ variant-and-pairs-and-half texel -DTEXEL
 //@ variant plain
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

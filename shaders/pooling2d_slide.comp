@@ -4,9 +4,9 @@
 // With ZEROS what lies outside are zeros that count, of a maximum whose windows reach no further than the zeros around the image do.
 // With INDEX the maximum also leaves, for its gradient, which element of the window it was, row-major and the first of equal ones as in TensorFlow's CPU
 // kernel: one byte per channel.
-//@ variant-and-pairs max_texel -DMAXIMUM=1 -DTEXEL
+//@ variant-and-pairs-and-half max_texel -DMAXIMUM=1 -DTEXEL
 //@ variant max_plain -DMAXIMUM=1
-//@ variant-and-pairs average_texel -DMAXIMUM=0 -DTEXEL
+//@ variant-and-pairs-and-half average_texel -DMAXIMUM=0 -DTEXEL
 //@ variant average_plain -DMAXIMUM=0
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

@@ -1,7 +1,7 @@
 #version 450
 // winograd_output.comp - the products of every tile, plane by plane, into its 4 x 4 outputs A' m A with the epilogue; what of a tile lies outside the
 // picture is left out. One invocation makes four channels of a tile. Recorded by engine/ops/winograd.c.
-//@ variant-and-pairs texel -DTEXEL
+//@ variant-and-pairs-and-half texel -DTEXEL
 //@ variant storage
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

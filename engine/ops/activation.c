@@ -36,6 +36,11 @@ tlvk_status tlvk__activation_op_shape(const void *attrs, int inputs, const tlvk_
     return TLVK_OK;
 }
 
+unsigned tlvk__activation_op_halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps;
+    return tlvk__activation_op_activation(call->attrs).kind == TLVK_SOFTMAX ? 0 : TLVK__HALF_X | TLVK__HALF_Y;
+}
+
 unsigned tlvk__activation_op_backward_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
     (void)training, (void)want_dx, (void)want_dw;
     tlvk_activation_kind kind = tlvk__activation_op_activation(attrs).kind;
@@ -135,7 +140,7 @@ tlvk_status tlvk__activation_op_reference_backward(const tlvk__ref_call *call) {
     for (size_t i = 0; i < count; i++) {
         dx->v[i] = dy[i] * tlvk__activation_slope(&a, x[i]);
         if (dx->e)
-            dx->e[i] = fabs(dy[i]) * tlvk__activation_slope_bound(&a, x[i], 0, from_y) + 2 * TLVK__U * fabs(dx->v[i]);
+            dx->e[i] = fabs(dy[i]) * tlvk__activation_slope_bound(&a, x[i], call->half && from_y ? tlvk__activation_half_argument(&a, x[i]) : 0, from_y) + 2 * TLVK__U * fabs(dx->v[i]);
     }
     return TLVK_OK;
 }
@@ -171,7 +176,7 @@ const tlvk__op tlvk__op_activation = {
     .class_name = "Activation", .snake_name = "activation", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__activation_attrs), .fields = fields, .defaults = defaults,
     .shape = tlvk__activation_op_shape, .activation = tlvk__activation_op_activation, .view = tlvk__activation_op_view,
-    .backward_reads = tlvk__activation_op_backward_reads, .flops = tlvk__activation_op_flops,
+    .halves = tlvk__activation_op_halves, .backward_reads = tlvk__activation_op_backward_reads, .flops = tlvk__activation_op_flops,
     .forward = tlvk__activation_op_forward, .backward = tlvk__activation_op_backward,
     .reference_forward = tlvk__activation_op_reference_forward, .reference_backward = tlvk__activation_op_reference_backward,
     .test_case = test_case,

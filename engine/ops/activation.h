@@ -20,10 +20,14 @@ double tlvk__activation_bound(const tlvk__activation *a, double x, double e);
 /* The same for the slope; from_output: told from the device's own y. */
 double tlvk__activation_slope_bound(const tlvk__activation *a, double x, double e, bool from_output);
 
+/* How far off x seems to whom sees the activation's value in fp16. */
+double tlvk__activation_half_argument(const tlvk__activation *a, double x);
+
 /* What Activation, ReLU, LeakyReLU, ELU and Softmax have in common; attrs is tlvk__activation_attrs. */
 tlvk__activation tlvk__activation_op_activation(const void *attrs); /* a missing max_value made infinite */
 bool tlvk__activation_op_view(const void *attrs, bool training, const tlvk__tensor *x, const tlvk__tensor *y);
 tlvk_status tlvk__activation_op_shape(const void *attrs, int inputs, const tlvk__shape *x, tlvk__shape *y);
+unsigned tlvk__activation_op_halves(const tlvk__caps *caps, const tlvk__op_call *call);
 unsigned tlvk__activation_op_backward_reads(const void *attrs, bool training, bool want_dx, bool want_dw);
 double tlvk__activation_op_flops(const tlvk__op_call *call);
 tlvk_status tlvk__activation_op_forward(tlvk__recorder *r, const tlvk__op_call *call);

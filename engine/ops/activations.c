@@ -192,6 +192,11 @@ double tlvk__activation_slope_bound(const tlvk__activation *a, double x, double 
     return carried + own_slope_error(a, x, slope) + SMALLEST * (1 + x * x);
 }
 
+double tlvk__activation_half_argument(const tlvk__activation *a, double x) {
+    double slope = fabs(tlvk__activation_slope(a, x));
+    return slope > 0 ? tlvk__half_error(fabs(tlvk__activation_value(a, x))) / slope : 0;
+}
+
 /* --- recording -------------------------------------------------------------------------------------------------------------------------- */
 
 tlvk_status tlvk__record_activation(tlvk__recorder *r, const tlvk__activation *a, const tlvk__tensor *x, const tlvk__tensor *y, const char *layer) {

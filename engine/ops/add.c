@@ -48,5 +48,5 @@ static const tlvk__field fields[] = {{0}};
 
 const tlvk__op tlvk__op_add = {
     .class_name = "Add", .snake_name = "add", .flags = TLVK__OP_ACTIVATES, .min_inputs = 2, .max_inputs = TLVK__MAX_INPUTS, .fields = fields, .defaults = tlvk__no_defaults, .shape = shape, .flops = flops,
-    .forward = forward, .backward = backward, .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
+    .halves = tlvk__merge_halves, .forward = forward, .backward = backward, .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

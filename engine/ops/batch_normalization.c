@@ -206,6 +206,11 @@ static unsigned slices(const tlvk__caps *caps, const tlvk__op_call *call) {
     return TLVK__SLICED_X | TLVK__SLICED_Y | TLVK__SLICED_DX | TLVK__SLICED_DY;
 }
 
+static unsigned halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps, (void)call;
+    return TLVK__HALF_X | TLVK__HALF_Y;
+}
+
 static unsigned backward_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
     (void)attrs, (void)want_dx;
     return training || want_dw ? TLVK__READS_X : 0;
@@ -474,6 +479,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_batch_normalization = {
     .class_name = "BatchNormalization", .snake_name = "batch_normalization", .flags = TLVK__OP_STATE | TLVK__OP_ACTIVATES | TLVK__OP_SLOPE, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__batch_normalization_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables,
-    .residual = residual, .slices = slices, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
+    .residual = residual, .slices = slices, .halves = halves, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

@@ -83,6 +83,13 @@ tlvk_status tlvk__value_set_upload(tlvk__value *a) {
     return TLVK_OK;
 }
 
+tlvk_status tlvk__value_halve(tlvk__value *a) {
+    a->t.half = true;
+    for (size_t i = 0; i < a->dense_count; i++)
+        a->v[i] = (double)tlvk__float_of_half(tlvk__half_of((float)a->v[i]));
+    return tlvk__value_set_upload(a);
+}
+
 void tlvk__value_random(tlvk__value *a, tlvk__rng *rng, double low, double high) {
     for (size_t i = 0; i < a->dense_count; i++)
         a->v[i] = (float)(low + (high - low) * tlvk__rng_uniform(rng));
@@ -155,4 +162,14 @@ tlvk_status tlvk__value_compare(tlvk__check *result, const tlvk__value *a, const
 void tlvk__value_compare_bits(tlvk__check *result, const tlvk__value *a, const char *when) {
     if (memcmp(a->result, a->again, a->padded_count * sizeof(float)) != 0)
         tlvk__check_wrong(result, "%s, %s: two runs gave different bits", when, a->name);
+}
+
+void tlvk__value_compare_rounded(tlvk__check *result, const tlvk__value *a, const float *full, const char *when) {
+    for (size_t i = 0; i < a->padded_count; i++) {
+        float rounded = tlvk__float_of_half(tlvk__half_of(full[i]));
+        if (memcmp(&rounded, &a->result[i], sizeof rounded) == 0)
+            continue;
+        tlvk__check_wrong(result, "%s, %s: float %zu of the padded tensor is %.9g in fp16, %.9g in fp32", when, a->name, i, (double)a->result[i], (double)full[i]);
+        return;
+    }
 }

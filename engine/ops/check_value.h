@@ -27,6 +27,7 @@ void tlvk__value_destroy(tlvk__value *a); /* an empty one taken */
 void tlvk__value_random(tlvk__value *a, tlvk__rng *rng, double low, double high); /* v: floats, uniform */
 void tlvk__value_distinct(tlvk__value *a, tlvk__rng *rng); /* v: all different, the numbers of a fine grid on (-1, 1) in random order */
 tlvk_status tlvk__value_set_upload(tlvk__value *a); /* the present v, which are floats, become what is uploaded */
+tlvk_status tlvk__value_halve(tlvk__value *a);       /* v rounded to fp16, uploaded, and lying so on the device */
 void tlvk__value_poison(tlvk__value *a);            /* NaN is what is uploaded */
 void tlvk__value_unpad(const tlvk__value *a, const float *padded, float *dense);
 tlvk__ref_tensor tlvk__value_ref(tlvk__value *a, bool error);
@@ -35,6 +36,8 @@ tlvk__ref_tensor tlvk__value_ref(tlvk__value *a, bool error);
 void tlvk__check_wrong(tlvk__check *result, const char *format, ...) TLVK__PRINTF(2, 3);
 /* a->result against v within e, and its padding against zero; `prior`, dense or NULL, was there before and has been added to. */
 tlvk_status tlvk__value_compare(tlvk__check *result, const tlvk__value *a, const double *prior, const char *when);
+/* a->result, of fp16, against `full`, what an fp32 tensor holds in the same order: the one must be the other rounded. */
+void tlvk__value_compare_rounded(tlvk__check *result, const tlvk__value *a, const float *full, const char *when);
 void tlvk__value_compare_bits(tlvk__check *result, const tlvk__value *a, const char *when); /* a->result against a->again */
 
 #endif

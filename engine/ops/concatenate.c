@@ -83,6 +83,15 @@ static unsigned slices(const tlvk__caps *caps, const tlvk__op_call *call) {
     return by_channels(call) ? TLVK__SLICED_X | TLVK__SLICED_Y | TLVK__SLICED_DX | TLVK__SLICED_DY : 0;
 }
 
+/* Channels that do not begin at whole vec4 are moved one by one. */
+static unsigned halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps;
+    for (int i = 0; by_channels(call) && i < call->inputs - 1; i++)
+        if (call->x[i]->c % TLVK__LANES != 0)
+            return 0;
+    return TLVK__HALF_X | TLVK__HALF_Y;
+}
+
 static tlvk_status forward(tlvk__recorder *r, const tlvk__op_call *call) {
     tlvk_status s = TLVK_OK;
     bool channels = by_channels(call);
@@ -185,6 +194,6 @@ static const tlvk__field fields[] = {
 
 const tlvk__op tlvk__op_concatenate = {
     .class_name = "Concatenate", .snake_name = "concatenate", .min_inputs = 1, .max_inputs = TLVK__MAX_INPUTS,
-    .attr_bytes = sizeof(tlvk__concatenate_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = tlvk__elementwise_flops, .slices = slices,
+    .attr_bytes = sizeof(tlvk__concatenate_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = tlvk__elementwise_flops, .slices = slices, .halves = halves,
     .forward = forward, .backward = backward, .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

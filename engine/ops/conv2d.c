@@ -89,6 +89,11 @@ static unsigned slices(const tlvk__caps *caps, const tlvk__op_call *call) {
     return TLVK__SLICED_X | TLVK__SLICED_DX | TLVK__SLICED_DY | (call->epilogue.residual ? 0 : TLVK__SLICED_Y);
 }
 
+static unsigned halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    tlvk__gemm_call g = gemm_call_of(call);
+    return grouped(call) ? 0 : tlvk__gemm_halves(caps, &g);
+}
+
 static double flops(const tlvk__op_call *call) {
     const tlvk__conv2d_attrs *a = call->attrs;
     return 2.0 * a->kernel_size[0] * a->kernel_size[1] * (double)(call->x[0]->c / a->groups) * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
@@ -299,6 +304,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_conv2d = {
     .class_name = "Conv2D", .snake_name = "conv2d", .flags = TLVK__OP_EPILOGUE | TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__conv2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
-    .residual = residual, .slices = slices, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .pack = pack, .forward = forward, .backward = backward,
+    .residual = residual, .slices = slices, .halves = halves, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .pack = pack, .forward = forward, .backward = backward,
     .reference_forward = tlvk__conv2d_reference_forward, .reference_backward = tlvk__conv2d_reference_backward, .test_case = test_case,
 };

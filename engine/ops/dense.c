@@ -60,6 +60,11 @@ static bool residual(const tlvk__caps *caps, const tlvk__op_call *call) {
     return tlvk__gemm_adds_residual(caps);
 }
 
+static unsigned halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    tlvk__gemm_call g = gemm_call_of(call);
+    return tlvk__gemm_halves(caps, &g);
+}
+
 static double flops(const tlvk__op_call *call) {
     return 2.0 * (double)call->x[0]->c * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
 }
@@ -192,6 +197,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_dense = {
     .class_name = "Dense", .snake_name = "dense", .flags = TLVK__OP_EPILOGUE | TLVK__OP_PRODUCT, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__dense_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables, .activation = activation,
-    .residual = residual, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .forward = forward, .backward = backward,
+    .residual = residual, .halves = halves, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

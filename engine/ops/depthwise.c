@@ -288,6 +288,8 @@ static uint64_t split_bytes(const tlvk__caps *caps, const tlvk__depthwise_call *
     return (uint64_t)(s.parts * g->kernel[0] * g->kernel[1] * g->call->y->pitch) * sizeof(float);
 }
 
+unsigned tlvk__depthwise_halves(const tlvk__depthwise_call *g) { return TLVK__HALF_X | (g->kernel[0] * g->kernel[1] <= MOST_TAPS ? TLVK__HALF_Y : 0); }
+
 tlvk_status tlvk__depthwise_needs(const tlvk__caps *caps, const tlvk__depthwise_call *g, bool want_dw, tlvk__op_needs *needs) {
     needs->forward_scratch_bytes = g->call->epilogue.scale ? (uint64_t)g->call->y->pitch * 2 * sizeof(float) : 0;
     if (want_dw)

@@ -12,6 +12,7 @@ typedef struct tlvk__depthwise_call {
 
 /* What a pass (0 forward, 1 gradient of x, 2 of w) may run as; see tlvk__op.candidates. */
 int tlvk__depthwise_candidates(const tlvk__depthwise_call *g, int pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]);
+unsigned tlvk__depthwise_halves(const tlvk__depthwise_call *g); /* TLVK__HALF_*: taps in several groups add to y */
 tlvk_status tlvk__depthwise_needs(const tlvk__caps *caps, const tlvk__depthwise_call *g, bool want_dw, tlvk__op_needs *needs);
 tlvk_status tlvk__depthwise_forward(tlvk__recorder *r, const tlvk__depthwise_call *g);
 tlvk_status tlvk__depthwise_backward(tlvk__recorder *r, const tlvk__depthwise_call *g); /* whichever of dx, dw, db the call wants */

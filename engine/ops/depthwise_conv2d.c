@@ -63,6 +63,12 @@ static tlvk__depthwise_call depthwise_call_of(const tlvk__op_call *call) {
                                   .pad = {tlvk__window_pad(&k, 0, x->h, y->h), tlvk__window_pad(&k, 1, x->w, y->w)}};
 }
 
+static unsigned halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    tlvk__depthwise_call g = depthwise_call_of(call);
+    (void)caps;
+    return tlvk__depthwise_halves(&g);
+}
+
 static double flops(const tlvk__op_call *call) {
     const tlvk__depthwise_conv2d_attrs *a = call->attrs;
     return 2.0 * a->kernel_size[0] * a->kernel_size[1] * (double)call->y->n * (double)call->y->rows * (double)call->y->c;
@@ -175,6 +181,6 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_depthwise_conv2d = {
     .class_name = "DepthwiseConv2D", .snake_name = "depthwise_conv2d", .flags = TLVK__OP_EPILOGUE, .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__depthwise_conv2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .variables = variables,
-    .activation = activation, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .forward = forward, .backward = backward,
+    .activation = activation, .halves = halves, .backward_reads = backward_reads, .flops = flops, .candidates = candidates, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = tlvk__depthwise_reference_forward, .reference_backward = tlvk__depthwise_reference_backward, .test_case = test_case,
 };

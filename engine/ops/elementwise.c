@@ -22,7 +22,7 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
                               w->operation, (unsigned long long)d.bindings[i].span.bytes, (unsigned long long)caps->max_binding_bytes);
         double own = (double)o->t->pitch / (double)(tlvk__row_vecs(o->t) * TLVK__LANES); /* the rest of a slice's rows is others' */
         d.bytes += (double)d.bindings[i].span.bytes * own * (o->access == TLVK__READ_WRITE ? 2 : 1);
-        if (readable < 0 && o->access == TLVK__READ)
+        if (o->access == TLVK__READ && (readable < 0 || (d.bindings[readable].half && !d.bindings[i].half)))
             readable = i;
         if (writable < 0 && (o->access & TLVK__WRITE))
             writable = i;
@@ -35,6 +35,7 @@ static tlvk_status record_piece(tlvk__recorder *r, const tlvk__caps *caps, const
         if (!w->operands[i].t) {
             d.bindings[i] = d.bindings[w->operands[i].access == TLVK__READ ? readable : writable];
             d.bindings[i].access = w->operands[i].access;
+            d.bindings[i].half = d.bindings[i].half && w->operands[i].access == TLVK__READ;
             push[i] = 0;
         }
     uint64_t items = w->items * (uint64_t)(p->n1 - p->n0);

@@ -59,6 +59,9 @@ static inline tlvk__span tlvk__span_part(tlvk__span span, uint64_t offset, uint6
 
 /* The unit roundoff of float32, for error models. */
 #define TLVK__U 0x1p-24
+#define TLVK__HALF_MOST 65504.0
+/* How far a number of this size may be from what is stored of it in fp16. */
+static inline double tlvk__half_error(double size) { return 0x1p-11 * size + 0x1p-25 + (size > TLVK__HALF_MOST ? size - TLVK__HALF_MOST : 0); }
 
 /* Of operations without attributes. */
 void tlvk__no_defaults(void *attrs);

@@ -103,7 +103,7 @@ tlvk__tile tlvk__gemm_full_tile(const tlvk__caps *caps, const tlvk__gemm_call *g
 
 int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d) {
     int n = 0;
-    snprintf(name, 64, "%s_%s%s%s%s", base, t->coop ? "coop" : t->sgb ? "sgb" : "portable", t->sgb && tlvk__texel_operands(caps) ? "_texel" : "", *form ? "_" : "", form);
+    snprintf(name, 64, "%s_%s%s%s%s", base, t->coop ? "coop" : t->sgb ? "sgb" : "portable", t->halves || (t->sgb && tlvk__texel_operands(caps)) ? "_texel" : "", *form ? "_" : "", form);
     d->shader = name;
     d->specs[n++] = (tlvk__spec){"WG", (uint32_t)t->wg};
     if (t->coop) {
@@ -332,6 +332,12 @@ static tlvk_status forward_rows(tlvk__recorder *r, const forward_state *f) {
     }
 }
 
+unsigned tlvk__gemm_halves(const tlvk__caps *caps, const tlvk__gemm_call *g) {
+    const tlvk__conv_shape *s = &g->shape;
+    uint64_t w = (uint64_t)(s->kh * s->kw * s->cin_vecs * s->cout_vecs) * TLVK__LANES * 16;
+    return TLVK__HALF_X | (w > TLVK__MIN(caps->max_binding_bytes, caps->max_allocation_bytes) / 2 ? 0 : TLVK__HALF_Y);
+}
+
 bool tlvk__gemm_adds_residual(const tlvk__caps *caps) {
     return caps->max_storage_buffers >= 5;
 }
@@ -339,13 +345,15 @@ bool tlvk__gemm_adds_residual(const tlvk__caps *caps) {
 tlvk_status tlvk__gemm_forward(tlvk__recorder *r, const tlvk__gemm_call *g) {
     const tlvk__op_call *call = g->call;
     forward_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
+    const tlvk__tensor *residual = call->epilogue.residual;
     bool packed = is_packed(f.caps, g, &f.tile);
+    f.tile.halves = call->x[0]->half || call->y->half || (residual && residual->half);
     uint32_t any_base;
     tlvk__binding any = tlvk__tensor_window(f.caps, call->w[0], 0, 1, TLVK__READ, &any_base);
     tlvk_status s = tlvk__epilogue_bind(r, call, call->w[1], g->shape.cout, call->scratch, any, g->operation, &f.vectors, &f.epilogue, &f.activation);
     if (s)
         return s;
-    const tlvk__tensor *walked[] = {call->x[0], call->y, call->epilogue.residual};
+    const tlvk__tensor *walked[] = {call->x[0], call->y, residual};
     bool more;
     for (;;) {
         s = tlvk__next_piece(f.caps, walked, 3, call->y->n, &f.piece, &more);

@@ -47,6 +47,7 @@ typedef struct tlvk__tile {
     int cm, cn, ck, rm, rn, subgroups_x; /* coop: gemm_tile.glsl */
     int split;                     /* shuffle core: SPLIT of gemm_tile.glsl */
     bool long_sums;                /* backward-weights: cut into few parts */
+    bool halves;                   /* an activation lies in fp16: operands are read as texels by every core */
 } tlvk__tile;
 /* The call's products may go by cooperative matrices of fp16. */
 bool tlvk__gemm_mixed(const tlvk__caps *caps, const tlvk__gemm_call *g);
@@ -66,6 +67,8 @@ bool tlvk__gemm_few_rows(const tlvk__gemm_call *g, enum tlvk__gemm_pass pass); /
 int tlvk__gemm_candidates(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass, tlvk__choice_key *key, int32_t candidates[TLVK__MOST_CANDIDATES]);
 int32_t tlvk__gemm_choice(const tlvk__caps *caps, const tlvk__gemm_call *g, enum tlvk__gemm_pass pass);
 uint64_t tlvk__gemm_weights_scratch(const tlvk__caps *caps, const tlvk__gemm_call *g);
+/* TLVK__HALF_*: y is not stored in fp16 where weights in parts add to it. */
+unsigned tlvk__gemm_halves(const tlvk__caps *caps, const tlvk__gemm_call *g);
 /* Sets shader ("<base>_sgb_texel<form>"; written to `name`), specs and subgroup size of the tile. Returns the number of specs. */
 int tlvk__gemm_dispatch(const tlvk__caps *caps, const tlvk__tile *t, const char *base, const char *form, char name[64], tlvk__dispatch *d);
 

@@ -232,6 +232,7 @@ static tlvk_status backward_weights(tlvk__recorder *r, const tlvk__gemm_call *g)
     const tlvk__tensor *dw = call->dw[0], *walked[] = {call->x[0], call->dy};
     weights_state f = {.caps = tlvk__device_caps(tlvk__recorder_device(r)), .g = g};
     f.tile = tlvk__gemm_tile(f.caps, g, TLVK__GEMM_WEIGHTS);
+    f.tile.halves = call->x[0]->half;
     f.plan = split_plan_of(&g->shape, &f.tile, call->y->n);
     snprintf(f.operation, sizeof f.operation, "%s_backward_weights", g->operation);
     bool more, accumulate = call->dw_accumulate[0];

@@ -66,6 +66,10 @@ static tlvk_status average_backward(tlvk__recorder *r, const tlvk__op_call *call
     tlvk__walk_row_blocks(&walk, dx, TLVK__WRITTEN_ROWS);
     return tlvk__record_walk(r, &walk);
 }
+static unsigned average_halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps, (void)call;
+    return TLVK__HALF_X;
+}
 static unsigned max_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
     (void)attrs, (void)training, (void)want_dx, (void)want_dw;
     return TLVK__READS_X | TLVK__READS_Y;
@@ -177,7 +181,7 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_global_average_pooling2d = {
     .class_name = "GlobalAveragePooling2D", .snake_name = "global_average_pooling2d", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__global_pooling2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = flops,
-    .forward = average_forward, .backward = average_backward,
+    .halves = average_halves, .forward = average_forward, .backward = average_backward,
     .reference_forward = average_reference, .reference_backward = average_reference_backward, .test_case = test_case,
 };
 

@@ -112,6 +112,14 @@ static tlvk_status record(tlvk__recorder *r, tlvk__merge_kind kind, float factor
     return tlvk__record_walk(r, &walk);
 }
 
+unsigned tlvk__merge_halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps;
+    bool plain = call->inputs == 2;
+    for (int i = 0; plain && i < 2; i++)
+        plain = same_size(call->x[i], call->y) || per_channel(call->x[i], call->y);
+    return plain ? TLVK__HALF_X | TLVK__HALF_Y : 0;
+}
+
 tlvk_status tlvk__record_merge(tlvk__recorder *r, tlvk__merge_kind kind, float factor, const tlvk__tensor *a, const tlvk__tensor *b, const tlvk__tensor *out,
                                bool accumulate, const char *layer) {
     tlvk__activation linear = tlvk__activation_of(TLVK_LINEAR);
@@ -160,6 +168,7 @@ tlvk_status tlvk__record_merge_gradient(tlvk__recorder *r, float factor, const t
 
 tlvk__tensor tlvk__merge_room(const tlvk__span *span, const tlvk__tensor *y) {
     tlvk__tensor room = *y;
+    room.half = false;
     room.segment_n = y->n;
     room.segment_count = 1;
     room.segments = span;

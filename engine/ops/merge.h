@@ -16,6 +16,8 @@ tlvk_status tlvk__record_merge(tlvk__recorder *r, tlvk__merge_kind kind, float f
                                bool accumulate, const char *layer);
 /* y = act((x[0] kind x[1]) kind x[2] ..) of a call, with the activation of its epilogue: the forward of Add and Multiply. */
 tlvk_status tlvk__record_merge_all(tlvk__recorder *r, tlvk__merge_kind kind, const tlvk__op_call *call);
+/* TLVK__HALF_* of Add and Multiply: of two inputs of y's size or with a number per channel, whose gradients are all made by texel. */
+unsigned tlvk__merge_halves(const tlvk__caps *caps, const tlvk__op_call *call);
 /* dx = factor * sum of dy (* other, where not NULL) over the axes along which dx is smaller; dx += where accumulate. */
 tlvk_status tlvk__record_merge_gradient(tlvk__recorder *r, float factor, const tlvk__tensor *dy, const tlvk__tensor *other, const tlvk__tensor *dx,
                                         bool accumulate, const char *layer);

@@ -112,6 +112,6 @@ static const tlvk__field fields[] = {{0}};
 
 const tlvk__op tlvk__op_multiply = {
     .class_name = "Multiply", .snake_name = "multiply", .flags = TLVK__OP_ACTIVATES, .min_inputs = 2, .max_inputs = TLVK__MAX_INPUTS, .fields = fields, .defaults = tlvk__no_defaults, .shape = shape,
-    .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
+    .halves = tlvk__merge_halves, .backward_reads = backward_reads, .flops = flops, .needs = needs, .forward = forward, .backward = backward,
     .reference_forward = reference_forward, .reference_backward = reference_backward, .test_case = test_case,
 };

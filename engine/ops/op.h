@@ -128,6 +128,7 @@ typedef struct tlvk__op_needs {    /* bytes, asked before anything is allocated;
 } tlvk__op_needs;
 
 enum { TLVK__READS_X = 1, TLVK__READS_Y = 2 };
+enum { TLVK__HALF_X = 1, TLVK__HALF_Y = 2 };
 enum { TLVK__SLICED_X = 1, TLVK__SLICED_Y = 2, TLVK__SLICED_DX = 4, TLVK__SLICED_DY = 8 };
 enum {
     TLVK__OP_EPILOGUE = 1,  /* forward applies call->epilogue */
@@ -149,7 +150,7 @@ typedef struct tlvk__ref_tensor {
                     what special functions cost); filled by the reference. NULL: not wanted */
 } tlvk__ref_tensor;
 typedef struct tlvk__ref_call {
-    const void *attrs; bool training, mixed; uint32_t stream; const tlvk__step_params *step;
+    const void *attrs; bool training, mixed, half /* y lies in fp16 */; uint32_t stream; const tlvk__step_params *step;
     const tlvk__caps *caps; /* the device whose error the bounds are for; NULL: kernels without shortcuts */
     int inputs; const tlvk__ref_tensor *x[TLVK__MAX_INPUTS]; const tlvk__ref_tensor *w[TLVK__MAX_VARIABLES];
     tlvk__ref_tensor *y;
@@ -162,6 +163,7 @@ typedef struct tlvk__op_case {     /* one setting to test or time */
     union { unsigned char bytes[TLVK__ATTR_BYTES]; double align; } attrs;
     int inputs; tlvk__shape x[TLVK__MAX_INPUTS]; /* with batch */
     bool training, mixed;
+    bool half;                     /* x, residual and y lie in fp16 where the operation takes them so; x holds numbers of fp16 */
     tlvk__activation epilogue; bool scale_shift; /* for TLVK__OP_EPILOGUE operations; the activation for TLVK__OP_ACTIVATES too */
     bool residual;                 /* something is added before the activation, where the operation can on this device */
     bool planner_only;             /* a setting that no Keras config gives, only the planner */
@@ -195,6 +197,9 @@ struct tlvk__op {
     bool (*residual)(const tlvk__caps *caps, const tlvk__op_call *call); /* forward can add call->epilogue.residual; NULL: never */
     bool (*view)(const void *attrs, bool training, const tlvk__tensor *x, const tlvk__tensor *y); /* y is x's memory as it stands: nothing recorded */
     unsigned (*slices)(const tlvk__caps *caps, const tlvk__op_call *call); /* TLVK__SLICED_*: which tensors may be slices, every x alike; NULL: none */
+    /* TLVK__HALF_*: X: every x and the residual may lie in fp16, of forward and of backward: all are read as texels; Y: y may, which forward stores once
+     * and whole. Asked where the device reads operands as texels (tlvk__texel_operands). NULL: none */
+    unsigned (*halves)(const tlvk__caps *caps, const tlvk__op_call *call);
     unsigned (*backward_reads)(const void *attrs, bool training, bool want_dx, bool want_dw); /* TLVK__READS_*; w is always there */
     double (*flops)(const tlvk__op_call *call); /* of forward; each backward half counts the same */
     /* What forward (pass 0), the gradient of the input (1) and of the variables (2) may run as, the standard first; returns the count, 0: there is nothing

@@ -50,6 +50,10 @@ static tlvk_status record(tlvk__recorder *r, const tlvk__op_call *call, const tl
         .words = {(uint32_t)(to->pitch / TLVK__LANES), (uint32_t)from->h, (uint32_t)from->w, (uint32_t)to->h, (uint32_t)to->w,
                   (uint32_t)(sign * p[0]), (uint32_t)(sign * p[2])}, .word_count = 7});
 }
+static unsigned halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps, (void)call;
+    return TLVK__HALF_X | TLVK__HALF_Y;
+}
 static tlvk_status padding_forward(tlvk__recorder *r, const tlvk__op_call *call) {
     return record(r, call, call->x[0], call->y, 1, false);
 }
@@ -124,13 +128,13 @@ static const tlvk__field cropping_fields[] = {
 const tlvk__op tlvk__op_zero_padding2d = {
     .class_name = "ZeroPadding2D", .snake_name = "zero_padding2d", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__padding2d_attrs), .fields = padding_fields, .defaults = padding_defaults, .shape = padding_shape,
-    .flops = tlvk__elementwise_flops, .forward = padding_forward, .backward = padding_backward,
+    .flops = tlvk__elementwise_flops, .halves = halves, .forward = padding_forward, .backward = padding_backward,
     .reference_forward = padding_reference, .reference_backward = padding_reference_backward, .test_case = test_case,
 };
 
 const tlvk__op tlvk__op_cropping2d = {
     .class_name = "Cropping2D", .snake_name = "cropping2d", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__padding2d_attrs), .fields = cropping_fields, .defaults = cropping_defaults, .shape = cropping_shape,
-    .flops = tlvk__elementwise_flops, .forward = cropping_forward, .backward = cropping_backward,
+    .flops = tlvk__elementwise_flops, .halves = halves, .forward = cropping_forward, .backward = cropping_backward,
     .reference_forward = cropping_reference, .reference_backward = cropping_reference_backward, .test_case = test_case,
 };

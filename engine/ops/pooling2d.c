@@ -196,6 +196,10 @@ static tlvk_status average_forward(tlvk__recorder *r, const tlvk__op_call *call)
 static tlvk_status average_backward(tlvk__recorder *r, const tlvk__op_call *call) {
     return slides(call->attrs) ? slide_backward(r, call, false) : record_backward(r, call, "pooling2d_backward_average", false);
 }
+static unsigned halves(const tlvk__caps *caps, const tlvk__op_call *call) {
+    (void)caps;
+    return slides(call->attrs) ? TLVK__HALF_X | TLVK__HALF_Y : 0;
+}
 static unsigned max_reads(const void *attrs, bool training, bool want_dx, bool want_dw) {
     (void)training, (void)want_dx, (void)want_dw;
     return slides(attrs) ? 0 : TLVK__READS_X;
@@ -387,13 +391,13 @@ static const tlvk__field fields[] = {
 const tlvk__op tlvk__op_max_pooling2d = {
     .class_name = "MaxPooling2D", .snake_name = "max_pooling2d", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__pooling2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = flops,
-    .backward_reads = max_reads, .needs = max_needs, .forward = max_forward, .backward = max_backward,
+    .halves = halves, .backward_reads = max_reads, .needs = max_needs, .forward = max_forward, .backward = max_backward,
     .reference_forward = max_reference, .reference_backward = max_reference_backward, .test_case = max_case,
 };
 
 const tlvk__op tlvk__op_average_pooling2d = {
     .class_name = "AveragePooling2D", .snake_name = "average_pooling2d", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__pooling2d_attrs), .fields = fields, .defaults = defaults, .shape = shape, .flops = flops,
-    .forward = average_forward, .backward = average_backward,
+    .halves = halves, .forward = average_forward, .backward = average_backward,
     .reference_forward = average_reference, .reference_backward = average_reference_backward, .test_case = average_case,
 };

@@ -42,7 +42,7 @@ const tlvk__op tlvk__op_relu = {
     .class_name = "ReLU", .snake_name = "re_lu", .min_inputs = 1, .max_inputs = 1,
     .attr_bytes = sizeof(tlvk__activation_attrs), .fields = fields, .defaults = defaults,
     .shape = tlvk__activation_op_shape, .activation = tlvk__activation_op_activation,
-    .backward_reads = tlvk__activation_op_backward_reads, .flops = tlvk__activation_op_flops,
+    .halves = tlvk__activation_op_halves, .backward_reads = tlvk__activation_op_backward_reads, .flops = tlvk__activation_op_flops,
     .forward = tlvk__activation_op_forward, .backward = tlvk__activation_op_backward,
     .reference_forward = tlvk__activation_op_reference_forward, .reference_backward = tlvk__activation_op_reference_backward,
     .test_case = test_case,

@@ -19,12 +19,12 @@ uint32_t tlvk__large_group(const tlvk__caps *caps) { return caps->max_invocation
 
 /* From sample to sample. */
 static uint64_t sample_bytes(const tlvk__tensor *t) {
-    return (uint64_t)(t->rows * tlvk__row_vecs(t) * TLVK__LANES) * sizeof(float);
+    return (uint64_t)(t->rows * tlvk__row_vecs(t)) * tlvk__vec_bytes(t);
 }
 
 /* Behind the last row of a slice: another's, or nothing. */
 static uint64_t behind_bytes(const tlvk__tensor *t) {
-    return (uint64_t)(tlvk__row_vecs(t) * TLVK__LANES - t->pitch) * sizeof(float);
+    return (uint64_t)(tlvk__row_vecs(t) * TLVK__LANES - t->pitch) * tlvk__number_bytes(t);
 }
 
 tlvk_status tlvk__tensor_from_shape(const tlvk__shape *shape, tlvk__tensor *t) {
@@ -53,7 +53,7 @@ tlvk_status tlvk__tensor_from_shape(const tlvk__shape *shape, tlvk__tensor *t) {
 
 bool tlvk__tensor_bytes(const tlvk__tensor *t, uint64_t *bytes) {
     int64_t total;
-    if (!tlvk__mul_i64(t->rows, t->pitch, &total) || !tlvk__mul_i64(total, t->n, &total) || !tlvk__mul_i64(total, (int64_t)sizeof(float), &total))
+    if (!tlvk__mul_i64(t->rows, t->pitch, &total) || !tlvk__mul_i64(total, t->n, &total) || !tlvk__mul_i64(total, (int64_t)tlvk__number_bytes(t), &total))
         return false;
     *bytes = (uint64_t)total;
     return true;
@@ -76,11 +76,13 @@ tlvk_status tlvk__next_piece(const tlvk__caps *caps, const tlvk__tensor *const *
             continue;
         int64_t segment;
         uint64_t slack = sample_offset(t[i], p->n0, &segment) % tlvk__window_align(caps);
-        uint64_t room = caps->max_binding_bytes - TLVK__MIN(slack, caps->max_binding_bytes);
+        /* What is fp16 is read as texels, of which a view may hold fewer than a binding has bytes for. */
+        uint64_t most = t[i]->half ? TLVK__MIN(caps->max_binding_bytes, caps->max_texels * tlvk__vec_bytes(t[i])) : caps->max_binding_bytes;
+        uint64_t room = most - TLVK__MIN(slack, most);
         uint64_t fit = (room + behind_bytes(t[i])) / sample_bytes(t[i]);
         if (fit < 1)
             return tlvk__fail(TLVK_ERROR_MEMORY, "one sample of %lld x %lld floats (%llu bytes) is larger than what the device binds at once (%llu bytes)",
-                              (long long)t[i]->rows, (long long)t[i]->pitch, (unsigned long long)sample_bytes(t[i]), (unsigned long long)caps->max_binding_bytes);
+                              (long long)t[i]->rows, (long long)t[i]->pitch, (unsigned long long)sample_bytes(t[i]), (unsigned long long)most);
         n1 = TLVK__MIN(n1, (segment + 1) * t[i]->segment_n);
         if (fit < (uint64_t)(n1 - p->n0))
             n1 = p->n0 + (int64_t)fit;
@@ -89,17 +91,23 @@ tlvk_status tlvk__next_piece(const tlvk__caps *caps, const tlvk__tensor *const *
     return TLVK_OK;
 }
 
-tlvk__binding tlvk__span_window(const tlvk__caps *caps, tlvk__span span, tlvk__access access, uint32_t *base) {
+static tlvk__binding window(const tlvk__caps *caps, tlvk__span span, uint64_t vec_bytes, tlvk__access access, uint32_t *base) {
     uint64_t slack = span.offset % tlvk__window_align(caps);
-    *base = (uint32_t)(slack / (TLVK__LANES * sizeof(float)));
+    *base = (uint32_t)(slack / vec_bytes);
     return (tlvk__binding){.span = {span.buffer, span.offset - slack, span.bytes + slack}, .access = access};
+}
+
+tlvk__binding tlvk__span_window(const tlvk__caps *caps, tlvk__span span, tlvk__access access, uint32_t *base) {
+    return window(caps, span, TLVK__LANES * sizeof(float), access, base);
 }
 
 tlvk__binding tlvk__tensor_window(const tlvk__caps *caps, const tlvk__tensor *t, int64_t n0, int64_t n1, tlvk__access access, uint32_t *base) {
     int64_t segment;
     uint64_t offset = sample_offset(t, n0, &segment);
-    uint64_t bytes = (uint64_t)(n1 - n0) * sample_bytes(t) - behind_bytes(t);
-    return tlvk__span_window(caps, (tlvk__span){t->segments[segment].buffer, offset, bytes}, access, base);
+    tlvk__span span = {t->segments[segment].buffer, offset, (uint64_t)(n1 - n0) * sample_bytes(t) - behind_bytes(t)};
+    tlvk__binding b = window(caps, span, tlvk__vec_bytes(t), access, base);
+    b.half = t->half;
+    return b;
 }
 
 /* --- variables ------------------------------------------------------------------------------------------------------------------------ */
@@ -201,11 +209,11 @@ static int64_t segment_part(const tlvk__tensor *t, int i, tlvk__span *span) {
 tlvk_status tlvk__tensor_write(tlvk__device *d, const tlvk__tensor *t, const float *padded) {
     for (int i = 0; i < t->segment_count; i++) {
         tlvk__span span;
-        int64_t n = segment_part(t, i, &span);
-        tlvk_status s = tlvk__span_write(d, span, padded);
+        int64_t count = segment_part(t, i, &span) * tlvk__sample_floats(t);
+        tlvk_status s = t->half ? tlvk__half_write(d, span, (uint64_t)count, padded) : tlvk__span_write(d, span, padded);
         if (s)
             return s;
-        padded += n * tlvk__sample_floats(t);
+        padded += count;
     }
     return TLVK_OK;
 }
@@ -213,11 +221,11 @@ tlvk_status tlvk__tensor_write(tlvk__device *d, const tlvk__tensor *t, const flo
 tlvk_status tlvk__tensor_read(tlvk__device *d, const tlvk__tensor *t, float *padded) {
     for (int i = 0; i < t->segment_count; i++) {
         tlvk__span span;
-        int64_t n = segment_part(t, i, &span);
-        tlvk_status s = tlvk__span_read(d, span, padded);
+        int64_t count = segment_part(t, i, &span) * tlvk__sample_floats(t);
+        tlvk_status s = t->half ? tlvk__half_read(d, span, (uint64_t)count, padded) : tlvk__span_read(d, span, padded);
         if (s)
             return s;
-        padded += n * tlvk__sample_floats(t);
+        padded += count;
     }
     return TLVK_OK;
 }

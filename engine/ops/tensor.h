@@ -3,6 +3,7 @@
  * Layout: channels last (NHWC). A tensor is n samples x rows x pitch floats; rows = h*w for images (1 for vectors), pitch = c rounded
  * up to 4. The lanes from c to pitch are ZERO in every activation, gradient and variable: each operation keeps them so.
  * A slice is some channels of a larger tensor as a tensor of its own: its rows are `stride` floats apart, and what stands between them is another's.
+ * A tensor's numbers are fp32, or fp16 where the planner stores an activation so (docs/precision.md): the order is the same, of half the bytes.
  * Variables use the same struct with n = their rows, rows = 1 (see tlvk__variable_layout).
  * A tensor may be larger than one binding, one allocation or 65,535 workgroups: it lies in segments of segment_n samples, each segment
  * inside one buffer; tlvk__next_piece walks all operands of an operation together in ranges of samples that fit. */
@@ -18,13 +19,17 @@ typedef struct tlvk__tensor {
     int64_t h, w;                  /* rows = h*w where the tensor is an image (rank 4); else h = rows, w = 1 */
     tlvk__shape shape;             /* what tlvk__tensor_from_shape was given, for operations that see more axes than these; rank 0 elsewhere */
     int64_t stride;                /* of a slice: floats from row to row, a multiple of 4; 0: pitch. Only where an operation says that it takes slices */
+    bool half;                     /* numbers are fp16 */
     int64_t segment_n;             /* samples per segment; n where there is one segment */
     int segment_count;
-    const tlvk__span *segments;    /* borrowed; each offset a multiple of 256 bytes, of a slice of 16 */
+    const tlvk__span *segments;    /* borrowed; each offset a multiple of 256 bytes, of a slice of one vec4 */
 } tlvk__tensor;
 
 static inline int64_t tlvk__pitch(int64_t c) { return (c + TLVK__LANES - 1) / TLVK__LANES * TLVK__LANES; }
 static inline int64_t tlvk__sample_floats(const tlvk__tensor *t) { return t->rows * t->pitch; }
+/* Bytes of four numbers, and of one. */
+static inline uint64_t tlvk__vec_bytes(const tlvk__tensor *t) { return t->half ? 8 : 16; }
+static inline uint64_t tlvk__number_bytes(const tlvk__tensor *t) { return tlvk__vec_bytes(t) / TLVK__LANES; }
 /* From row to row in vec4. */
 static inline int64_t tlvk__row_vecs(const tlvk__tensor *t) { return (t->stride ? t->stride : t->pitch) / TLVK__LANES; }
 /* Fills n, rows, c, pitch, h, w from a shape whose dim[0] is the (known) batch; storage left empty. */
@@ -56,10 +61,10 @@ static inline uint64_t tlvk__texel_room(const tlvk__caps *caps) {
 /* Tests: pieces of this thread's walks have at most `samples` samples from now on; 0: no such limit. */
 void tlvk__force_pieces(int64_t samples);
 
-/* Binding of samples [n0, n1) of t; *base is where they begin behind the binding's aligned offset, in vec4 (16-byte) units: every shader
+/* Binding of samples [n0, n1) of t; *base is where they begin behind the binding's aligned offset, in units of vec4, of fp16 where t is: every shader
  * takes such a base per tensor among its push constants. */
 tlvk__binding tlvk__tensor_window(const tlvk__caps *caps, const tlvk__tensor *t, int64_t n0, int64_t n1, tlvk__access access, uint32_t *base);
-/* The same for a plain span, aligned down; base in vec4 units. */
+/* The same for a plain span of fp32, aligned down; base in vec4 units. */
 tlvk__binding tlvk__span_window(const tlvk__caps *caps, tlvk__span span, tlvk__access access, uint32_t *base);
 
 /* --- variables: Keras's dense shape on the host and in files, padded on the device ------------------------------------------------ */
@@ -76,8 +81,14 @@ void tlvk__variable_unpack(const tlvk__shape *shape, tlvk__layout layout, const 
 /* The same for activations: dense (n, rows, c) <-> (n, rows, pitch). */
 void tlvk__activation_pack(const tlvk__tensor *t, int64_t n, const float *dense, float *device);
 void tlvk__activation_unpack(const tlvk__tensor *t, int64_t n, const float *device, float *dense);
-/* Blocking, any size; for set-up and tests. */
+/* Blocking, any size; for set-up and tests. Floats on the host's side, whatever the tensor's numbers are: rounded on their way to fp16 as shaders do. */
 tlvk_status tlvk__tensor_write(tlvk__device *d, const tlvk__tensor *t, const float *padded);
 tlvk_status tlvk__tensor_read(tlvk__device *d, const tlvk__tensor *t, float *padded);
+/* To fp16 as shaders/buffers.glsl does it: to the nearest, ties to even, beyond 65504 to 65504, NaN to NaN; and back, exactly. */
+uint16_t tlvk__half_of(float v);
+float tlvk__float_of_half(uint16_t h);
+/* `count` of them in a span of a device, from and to floats. */
+tlvk_status tlvk__half_write(tlvk__device *d, tlvk__span span, uint64_t count, const float *from);
+tlvk_status tlvk__half_read(tlvk__device *d, tlvk__span span, uint64_t count, float *to);
 
 #endif

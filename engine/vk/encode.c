@@ -97,12 +97,13 @@ static tlvk_status make_set(tlvk__recording *rec, const tlvk__entry *e, VkDescri
     VkBufferView views[TLVK__MAX_BINDINGS];
     uint32_t count = 0;
     for (int i = 0; i < e->binding_count; i++) {
-        const tlvk__span *s = &rec->bindings[e->first_binding + (size_t)i].span;
+        const tlvk__binding *b = &rec->bindings[e->first_binding + (size_t)i];
+        const tlvk__span *s = &b->span;
         bool texel = shader->info.slots[i] == TLVK__SLOT_TEXEL;
         if (shader->info.slots[i] == TLVK__SLOT_NONE)
             continue;
         if (texel) {
-            tlvk_status status = tlvk__buffer_texels(s->buffer, s->offset, s->bytes, &views[i]);
+            tlvk_status status = tlvk__buffer_texels(s->buffer, s->offset, s->bytes, b->half, &views[i]);
             if (status != TLVK_OK)
                 return status;
         }

@@ -70,6 +70,7 @@ typedef struct tlvk__shader_info {
     int binding_count; /* highest binding + 1 */
     tlvk__slot slots[TLVK__MAX_BINDINGS];
     bool written[TLVK__MAX_BINDINGS]; /* the shader stores to it */
+    bool half[TLVK__MAX_BINDINGS];    /* a storage buffer of elements of 8 bytes in a form for fp16 */
     int spec_count;
     tlvk__spec_info specs[TLVK__MAX_SPECS]; /* in order of SpecId */
     uint32_t push_bytes;
@@ -154,7 +155,7 @@ tlvk_status tlvk__vk_fail(tlvk__device *d, VkResult result, const char *format, 
 void tlvk__device_log(const tlvk__device *d, tlvk_log_level level, const char *format, ...) TLVK__PRINTF(3, 4);
 
 /* --- memory.c ----------------------------------------------------------------------------------------------------------------- */
-typedef struct tlvk__texel_view { uint64_t offset, bytes; VkBufferView handle; } tlvk__texel_view;
+typedef struct tlvk__texel_view { uint64_t offset, bytes; bool half; VkBufferView handle; } tlvk__texel_view;
 struct tlvk__buffer {
     tlvk__device *device;
     tlvk__buffer_kind kind;
@@ -169,8 +170,8 @@ struct tlvk__buffer {
 
 /* Index of the best memory type among `allowed` for the kind; -1 when none. */
 int tlvk__memory_type(const VkPhysicalDeviceMemoryProperties *memory, uint32_t allowed, tlvk__buffer_kind kind);
-/* A view of RGBA32F texels over a range; owned by the buffer, the same for the same range. */
-tlvk_status tlvk__buffer_texels(tlvk__buffer *b, uint64_t offset, uint64_t bytes, VkBufferView *out);
+/* A view of RGBA32F texels over a range, or of RGBA16F, which Vulkan asks of every device as well; owned by the buffer, the same for the same range. */
+tlvk_status tlvk__buffer_texels(tlvk__buffer *b, uint64_t offset, uint64_t bytes, bool half, VkBufferView *out);
 
 /* --- recorder.c, recording.c -------------------------------------------------------------------------------------------------- */
 typedef enum tlvk__entry_kind { TLVK__ENTRY_DISPATCH, TLVK__ENTRY_FILL, TLVK__ENTRY_COPY } tlvk__entry_kind;

@@ -196,9 +196,9 @@ tlvk_status tlvk__buffer_flush(tlvk__buffer *b, uint64_t offset, uint64_t bytes)
 
 tlvk_status tlvk__buffer_invalidate(tlvk__buffer *b, uint64_t offset, uint64_t bytes) { return sync_range(b, offset, bytes, false); }
 
-tlvk_status tlvk__buffer_texels(tlvk__buffer *b, uint64_t offset, uint64_t bytes, VkBufferView *out) {
+tlvk_status tlvk__buffer_texels(tlvk__buffer *b, uint64_t offset, uint64_t bytes, bool half, VkBufferView *out) {
     for (size_t i = 0; i < b->view_count; i++)
-        if (b->views[i].offset == offset && b->views[i].bytes == bytes) {
+        if (b->views[i].offset == offset && b->views[i].bytes == bytes && b->views[i].half == half) {
             *out = b->views[i].handle;
             return TLVK_OK;
         }
@@ -207,10 +207,11 @@ tlvk_status tlvk__buffer_texels(tlvk__buffer *b, uint64_t offset, uint64_t bytes
         return tlvk__fail(TLVK_ERROR_MEMORY, "a view of texels: no host memory");
     b->views = grown;
     const VkBufferViewCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, .buffer = b->handle,
-                                         .format = VK_FORMAT_R32G32B32A32_SFLOAT, .offset = offset, .range = bytes};
+                                         .format = half ? VK_FORMAT_R16G16B16A16_SFLOAT : VK_FORMAT_R32G32B32A32_SFLOAT, .offset = offset,
+                                         .range = bytes};
     VkResult result = b->device->vk.vkCreateBufferView(b->device->handle, &info, NULL, out);
     if (result != VK_SUCCESS)
         return tlvk__vk_fail(b->device, result, "a view of %" PRIu64 " bytes of texels", bytes);
-    grown[b->view_count++] = (tlvk__texel_view){offset, bytes, *out};
+    grown[b->view_count++] = (tlvk__texel_view){offset, bytes, half, *out};
     return TLVK_OK;
 }

@@ -3,6 +3,7 @@
 #include "vk/internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,12 +198,16 @@ static tlvk_status check_binding(const tlvk__device *d, const tlvk__dispatch *di
     if (b->span.offset % align != 0)
         return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: offset %" PRIu64 " is no multiple of %u", dispatch->shader, i,
                           b->span.offset, align);
-    if (texel && (b->span.bytes % 16 != 0 || b->span.bytes / 16 > d->caps.max_texels))
+    uint32_t element = b->half ? 8 : 16;
+    if (texel && (b->span.bytes % element != 0 || b->span.bytes / element > d->caps.max_texels))
         return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: %" PRIu64 " bytes do not make 1 to %" PRIu64 " texels",
                           dispatch->shader, i, b->span.bytes, d->caps.max_texels);
     if (!texel && b->span.bytes > d->caps.max_binding_bytes)
         return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: %" PRIu64 " bytes; the device binds at most %" PRIu64,
                           dispatch->shader, i, b->span.bytes, d->caps.max_binding_bytes);
+    if (!texel && b->half != info->half[i])
+        return tlvk__fail(TLVK_ERROR_INTERNAL, "shader \"%s\", binding %d: what is bound is %s, the shader's buffer is %s", dispatch->shader, i,
+                          b->half ? "fp16" : "fp32", info->half[i] ? "fp16" : "of other numbers");
     if (b->access == 0 || (texel && b->access != TLVK__READ) || (info->written[i] && !(b->access & TLVK__WRITE)))
         return tlvk__fail(TLVK_ERROR_INTERNAL,
                           "shader \"%s\", binding %d: the access %d told is not what the shader does (1 reads, 2 writes)", dispatch->shader, i,
@@ -247,7 +252,14 @@ static tlvk_status fold_groups(const tlvk__device *d, const tlvk__dispatch *disp
     return TLVK_OK;
 }
 
-tlvk_status tlvk__record_dispatch(tlvk__recorder *r, const tlvk__dispatch *dispatch) {
+static bool stores_half(const tlvk__dispatch *dispatch) {
+    for (int i = 0; i < dispatch->binding_count; i++)
+        if (dispatch->bindings[i].half && (dispatch->bindings[i].access & TLVK__WRITE))
+            return true;
+    return false;
+}
+
+static tlvk_status record_as(tlvk__recorder *r, const tlvk__dispatch *dispatch) {
     if (r->failed != TLVK_OK)
         return repeat_failure(r);
     tlvk__device *d = r->rec->device;
@@ -266,12 +278,22 @@ tlvk_status tlvk__record_dispatch(tlvk__recorder *r, const tlvk__dispatch *dispa
     return remember(r, status);
 }
 
+tlvk_status tlvk__record_dispatch(tlvk__recorder *r, const tlvk__dispatch *dispatch) {
+    if (!stores_half(dispatch))
+        return record_as(r, dispatch);
+    char name[64];
+    tlvk__dispatch half = *dispatch;
+    snprintf(name, sizeof name, "%s_half", dispatch->shader);
+    half.shader = name;
+    return record_as(r, &half);
+}
+
 /* --- fills and copies ----------------------------------------------------------------------------------------------------------- */
 
 tlvk_status tlvk__record_fill(tlvk__recorder *r, tlvk__span to, uint32_t word) {
     if (r->failed != TLVK_OK)
         return repeat_failure(r);
-    const tlvk__binding b = {to, TLVK__WRITE};
+    const tlvk__binding b = {.span = to, .access = TLVK__WRITE};
     const tlvk__entry e = {.kind = TLVK__ENTRY_FILL, .binding_count = 1, .groups = {1, 1, 1}, .word = word, .bytes = (double)to.bytes};
     tlvk_status status = check_span(&to, "fill", 0);
     if (status == TLVK_OK && (to.offset % 4 != 0 || to.bytes % 4 != 0))
@@ -284,7 +306,7 @@ tlvk_status tlvk__record_fill(tlvk__recorder *r, tlvk__span to, uint32_t word) {
 tlvk_status tlvk__record_copy(tlvk__recorder *r, tlvk__span from, tlvk__span to) {
     if (r->failed != TLVK_OK)
         return repeat_failure(r);
-    const tlvk__binding b[2] = {{from, TLVK__READ}, {to, TLVK__WRITE}};
+    const tlvk__binding b[2] = {{.span = from, .access = TLVK__READ}, {.span = to, .access = TLVK__WRITE}};
     const tlvk__entry e = {.kind = TLVK__ENTRY_COPY, .binding_count = 2, .groups = {1, 1, 1}, .bytes = 2.0 * (double)to.bytes};
     tlvk_status status = check_span(&from, "copy", 0);
     if (status == TLVK_OK)

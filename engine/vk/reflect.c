@@ -141,6 +141,10 @@ static tlvk_status read_variable(module *m, const id *variable) {
     if (slot == TLVK__SLOT_NONE || (*known != TLVK__SLOT_NONE && *known != slot))
         return broken(m, "a binding is neither a storage buffer nor a uniform texel buffer, or both");
     *known = slot;
+    if (slot == TLVK__SLOT_STORAGE && strstr(m->name, "_half")) {
+        const id *member = at(m, type->at, type->length, type->length - 1);
+        m->out->half[variable->binding] = member->op == OP_TYPE_RUNTIME_ARRAY && member->stride == 8;
+    }
     m->out->binding_count = TLVK__MAX(m->out->binding_count, (int)variable->binding + 1);
     return TLVK_OK;
 }

@@ -111,8 +111,10 @@ typedef struct tlvk__recording tlvk__recording;
 
 typedef enum tlvk__access { TLVK__READ = 1, TLVK__WRITE = 2, TLVK__READ_WRITE = 3 } tlvk__access;
 typedef struct tlvk__binding {
-    tlvk__span span;      /* offset aligned to caps.storage_align (texel: texel_align), bytes <= max_binding_bytes (texel: 16*max_texels) */
+    tlvk__span span;      /* offset aligned to caps.storage_align (texel: texel_align), bytes <= max_binding_bytes (texel: max_texels elements) */
     tlvk__access access;  /* must say WRITE where the shader's code stores to the binding, also if a constant turns the store off */
+    bool half;            /* elements of four fp16 in 8 bytes, not of four fp32 in 16: a texel buffer is viewed so, and of the shader that stores to
+                             it the form <shader>_half is recorded (cmake/shaders.cmake); of any other storage buffer an error */
 } tlvk__binding;          /* binding i of the shader is entry i; storage buffer or uniform texel buffer as the shader's SPIR-V says */
 typedef struct tlvk__spec { const char *name; uint32_t value; } tlvk__spec; /* specialization constant by its GLSL name; float constants: bits.
                                                                     A local_size_*_id without a named constant goes by local_size_x, _y, _z. */
