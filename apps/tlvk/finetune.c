@@ -189,6 +189,7 @@ typedef struct watch {
     const tlvk_context *ctx;
     const tlvk_model *model;
     tlvk_memory memory;     /* of the phase with the highest peak */
+    bool mixed;
     bool counting;          /* the device's time is counted from here on: */
     double busy, idle;      /* where its counters stood when the epoch, or the frozen part before it, began */
 } watch;
@@ -235,6 +236,10 @@ static void report_plan(const watch *w) {
     }
     cli_message("device memory: %s predicted (%s for activations), limit %s%s", cli_bytes_text(m.predicted_bytes, needs),
                 cli_bytes_text(m.activations_bytes, activations), cli_bytes_text(m.limit_bytes, limit), how);
+    if (w->mixed) {
+        cli_message("mixed precision: %d of %d activations in fp16, products %s", m.activations_fp16, m.activations,
+                    m.products_fp16 ? "of fp16 by matrix units" : "in fp32, for want of matrix units");
+    }
 }
 
 /* Keeps the figures of the phase that took most. */
@@ -435,10 +440,11 @@ static int save(finetune_job *job, const watch *w, const tlvk_history *history) 
         remove_checkpoints(job);
     }
     if (job->o->common.json) {
-        cli_print_json(json_pack("{s:o, s:i, s:o, s:o, s:o, s:I, s:I, s:i, s:i}", "output", cli_json_text(output), "epochs", w->epochs, "seconds",
+        cli_print_json(json_pack("{s:o, s:i, s:o, s:o, s:o, s:I, s:I, s:i, s:i, s:i, s:i, s:b}", "output", cli_json_text(output), "epochs", w->epochs, "seconds",
                                  cli_json_number(seconds), "best_val_accuracy", cli_json_number(w->best_accuracy), "kernel_choices", choices_of(history),
                                  "predicted_bytes", (json_int_t)w->memory.predicted_bytes, "peak_bytes", (json_int_t)w->memory.measured_bytes,
-                                 "micro_batches", w->memory.micro_batches, "recomputed", w->memory.recomputed));
+                                 "micro_batches", w->memory.micro_batches, "recomputed", w->memory.recomputed, "activations", w->memory.activations, "activations_fp16",
+                                 w->memory.activations_fp16, "products_fp16", w->memory.products_fp16));
     } else if (isnan(w->best_accuracy)) {
         printf("%s: %d epochs in %.1f s\n", output, w->epochs, seconds);
     } else {
@@ -449,7 +455,7 @@ static int save(finetune_job *job, const watch *w, const tlvk_history *history) 
 
 static int finetune(const cli_command *command, const finetune_options *o) {
     finetune_job job = {.o = o, .began = cli_seconds()};
-    watch w = {.json = o->common.json, .verbose = o->common.verbose > 0};
+    watch w = {.json = o->common.json, .mixed = o->precision == TLVK_MIXED, .verbose = o->common.verbose > 0};
     tlvk_history *history = NULL;
     int status = finetune_phases(command, o, &job.phases, &job.phase_count);
     job.own_checkpoint = cli_format("%s.checkpoint", o->output);
@@ -617,7 +623,7 @@ static int parse(const cli_command *command, int argc, char **argv, finetune_opt
         {"then", 0, CLI_REPEATED, &o->then, "\"freeze=SPEC,epochs=N,learning-rate=R\"", "a further phase; repeatable", 0, 0, NULL},
         {"seed", 0, CLI_INTEGER, &o->seed, "N", "default 0", 0, 9e15, NULL},
         {"cache", 0, CLI_CHOICE, &o->cache, "memory|disk|off", "of the frozen part's output", 0, 0, caches},
-        {"precision", 0, CLI_CHOICE, &o->precision, "fp32|mixed", "mixed: matrix products of fp16, where the device has them (default fp32)", 0, 0, precisions},
+        {"precision", 0, CLI_CHOICE, &o->precision, "fp32|mixed", "mixed: activations in fp16, and matrix products where the device has units for them (default fp32)", 0, 0, precisions},
         {"memory-limit", 0, CLI_BYTES, &o->common.memory_limit, "BYTES", "device memory at most", 0, 0, NULL},
         {"deterministic", 0, CLI_FLAG, &o->deterministic, NULL, "no kernel choice by measurement, whatever --tune says", 0, 0, NULL},
         END,

@@ -21,6 +21,7 @@ static bool passes_gradient(const tlvk__plan *plan, const plan_step *s) { return
 
 static void take_output(tlvk__plan *plan, plan_step *p, plan_step *s) {
     s->removed = true;
+    p->moving |= s->moving;
     p->output = s->output;
     plan->tensors[p->output].producer = (int)(p - plan->steps);
 }

@@ -49,6 +49,7 @@ static tlvk_status lower_call(tlvk__plan *plan, const tlvk__flat_call *c) {
         if (is_trained(plan, c->variables[i])) s->constant = false;
     }
     if ((s->op->flags & TLVK__OP_STATE) && s->training) s->constant = false;
+    s->moving = !s->constant || (c->mode != TLVK_CALL_INFERENCE && ((s->op->flags & TLVK__OP_RANDOM) || ((s->op->flags & TLVK__OP_STATE) && c->layer_trainable)));
     plan->step_count++;
     return TLVK_OK;
 }

@@ -198,6 +198,7 @@ tlvk_status tlvk__plan_items(tlvk__plan *plan) {
         if (t->root == i && t->last >= t->first) st = add_tensor(plan, &t->storage, &t->t, t->first, t->last, path);
         t->grad = t->t;
         t->grad.stride = t->grad_stride;
+        t->grad.half = false;
         if (!st && t->grad_root == i && t->grad_last >= t->grad_first) st = add_tensor(plan, &t->grad_storage, &t->grad, t->grad_first, t->grad_last, path);
         t->again = t->t;
         if (!st && t->root == i && t->again_last >= t->again_first) st = add_tensor(plan, &t->again_storage, &t->again, t->again_first, t->again_last, path);

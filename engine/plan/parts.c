@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static double tensor_bytes(const tlvk__tensor *t) { return (double)t->n * (double)tlvk__sample_floats(t) * sizeof(float); }
+static double tensor_bytes(const tlvk__tensor *t) { return (double)t->n * (double)tlvk__sample_floats(t) * (double)tlvk__number_bytes(t); }
 
 static void add_bytes(const tlvk__plan *plan, const plan_step *s, tlvk__plan_part *part) {
     double in = 0, variables = 0, trained = 0, out = tensor_bytes(&plan->tensors[s->output].t);

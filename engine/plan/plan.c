@@ -93,6 +93,7 @@ static tlvk_status create(tlvk__plan *plan) {
     if (!st) st = target_sizes(plan);
     if (!st) st = tlvk__plan_mark(plan);
     if (!st) st = check_trainable(plan);
+    if (!st) st = tlvk__plan_store(plan);
     if (!st) st = tlvk__plan_fit(plan);
     if (!st) st = list_variables(plan);
     if (!st) st = list_prepared(plan);
@@ -234,7 +235,7 @@ static tlvk_status bind_slice(tlvk__tensor *t, const plan_storage *storage, int6
     if (at == 0 || storage->item_count == 0) return TLVK_OK;
     if (!*segments) *segments = tlvk__calloc((size_t)storage->item_count, sizeof **segments);
     if (!*segments) return tlvk__fail(TLVK_ERROR_MEMORY, "plan: no memory");
-    uint64_t before = (uint64_t)at * sizeof(float);
+    uint64_t before = (uint64_t)at * tlvk__number_bytes(t);
     for (int i = 0; i < storage->item_count; i++) (*segments)[i] = tlvk__span_part(storage->segments[i], before, storage->segments[i].bytes - before);
     t->segments = *segments;
     return TLVK_OK;

@@ -34,7 +34,7 @@ typedef struct tlvk__plan_desc {
     bool (*trained)(const tlvk__variable *v, void *user); /* variables that change while this plan's memory lives; NULL: none */
     void *user;
     tlvk__objective objectives[TLVK_MAX_IO]; /* one per flat output; not read for PREDICT */
-    bool mixed;                      /* products of matrices in mixed precision */
+    bool mixed;                      /* mixed precision: products of matrices, and activations in fp16 where the device can (docs/precision.md) */
     bool update;                     /* TRAIN: record the optimizer's update (false: gradients only, for tests) */
     uint64_t budget_bytes;           /* TRAIN: of the arena. Where more would be needed, the backward makes some activations again instead of keeping them: as
                                         few as do, with the same bits. 0: none. A plan that cannot keep it is made all the same. */
@@ -49,6 +49,8 @@ void tlvk__plan_destroy(tlvk__plan *plan);
 /* --- what it will take ---------------------------------------------------------------------------------------------------------------- */
 /* Bytes of arena block i (each at most caps.max_allocation_bytes); 0 past the last. Plans that do not run at the same time share blocks. */
 uint64_t tlvk__plan_block_bytes(const tlvk__plan *plan, int block);
+/* How many activations lie in memory, and how many of them in fp16; views and slices of others are not counted. */
+void tlvk__plan_halves(const tlvk__plan *plan, int *activations, int *halves);
 uint64_t tlvk__plan_arena_bytes(const tlvk__plan *plan); /* all blocks together */
 int tlvk__plan_recomputed(const tlvk__plan *plan);       /* how many steps run forward a second time */
 /* Variables the plan reads, and whether it trains them; returns false past the last. */

@@ -48,6 +48,7 @@ typedef struct plan_step {
     tlvk__variable *variables[TLVK__MAX_VARIABLES]; tlvk__layout layouts[TLVK__MAX_VARIABLES];
     bool trained[TLVK__MAX_VARIABLES]; int variable_count;
     bool training;                 /* this step's own mode */
+    bool moving;                   /* what it makes of the same input may differ from one epoch to the next: trained, random or keeping statistics */
     uint32_t stream;
     bool in_front;
     tlvk__activation activation;   /* epilogue */
@@ -115,6 +116,8 @@ tlvk_status tlvk__plan_mark(tlvk__plan *plan);
 void tlvk__plan_slice(tlvk__plan *plan);
 /* A step reads a part of this memory and makes what another part is made from: it cannot be made again as a whole. */
 bool tlvk__plan_read_unfinished(const tlvk__plan *plan, int root);
+/* storage.c: which activations lie in fp16. */
+tlvk_status tlvk__plan_store(tlvk__plan *plan);
 /* share.c: lets gradients that are equal lie in the same memory. */
 tlvk_status tlvk__plan_share(tlvk__plan *plan);
 /* Its forward has something to record: it is no view, and no Concatenate whose parts all lie in its output. */

@@ -104,6 +104,8 @@ void tlvk__session_memory(const tlvk__session *s, tlvk_memory *m) {
         if (r->mode != TLVK__PLAN_TRAIN) continue;
         m->micro_batches = TLVK__MAX(m->micro_batches, r->parts.count);
         m->recomputed = TLVK__MAX(m->recomputed, tlvk__plan_recomputed(r->parts.plan));
+        tlvk__plan_halves(r->parts.plan, &m->activations, &m->activations_fp16);
+        m->products_fp16 = s->desc.mixed && tlvk__device_caps(s->device)->matrix_m;
     }
 }
 

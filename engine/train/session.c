@@ -238,10 +238,11 @@ static tlvk_status open_graphs(tlvk__session *s) {
 /* Never fp32 in silence. */
 static tlvk_status check_precision(const tlvk__session *s) {
     const tlvk__caps *caps = tlvk__device_caps(s->device);
-    if (!s->desc.mixed || caps->matrix_m) return TLVK_OK;
+    if (!s->desc.mixed || caps->matrix_m || tlvk__texel_operands(caps)) return TLVK_OK;
     const char *why = !caps->cooperative_matrix ? "the device offers no VK_KHR_cooperative_matrix"
                                                 : "the device has no cooperative matrix of fp16 with fp32 sums that fits, or this library was built without their shaders";
-    return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "mixed precision on %s: %s; fp32 works there", caps->name, why);
+    return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "mixed precision on %s: neither products nor activations would be of fp16: %s, and its texel buffers hold less than a "
+                      "binding; fp32 works there", caps->name, why);
 }
 
 static tlvk_status create(tlvk__session *s) {
@@ -368,6 +369,7 @@ tlvk_status tlvk__session_prefix_hash(tlvk__session *s, tlvk__hash *hash) {
     tlvk__hash_add(hash, &s->desc.mixed, sizeof s->desc.mixed);
     tlvk__hash_add(hash, flat->outputs, (size_t)flat->output_count * sizeof *flat->outputs);
     const tlvk__caps *caps = tlvk__device_caps(s->device);
+    if (s->desc.mixed && tlvk__texel_operands(caps)) tlvk__hash_add(hash, "activations of fp16", sizeof "activations of fp16");
     tlvk__hash_add(hash, caps->driver, strlen(caps->driver));
     tlvk__hash_add(hash, caps->device_uuid, sizeof caps->device_uuid);
     if (!tlvk__choices_count(s->choices)) return TLVK_OK;

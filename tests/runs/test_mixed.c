@@ -1,5 +1,6 @@
 /* test_mixed.c - training in mixed precision: a curve beside that of fp32, what a step leaves alone whose gradients overflow, the same bits twice and
- * through a checkpoint, and the refusals. All but the first are skipped on devices without cooperative matrices of fp16. */
+ * through a checkpoint, kept features beside none, and the refusals: with fp16 activations on any device that reads by texel, and with products of fp16 where it has
+ * cooperative matrices. */
 #include "support/nets.h"
 
 enum { SAMPLES = 12, BATCH = 4, STEPS = 20 };
@@ -7,7 +8,7 @@ enum { SAMPLES = 12, BATCH = 4, STEPS = 20 };
 /* A context whose device can; elsewhere the test is skipped. */
 static tlvk_context *able_context(void) {
     tlvk_context *ctx = net_context(NULL);
-    if (!tlvk__device_caps(net_device(ctx))->matrix_m) {
+    if (!tlvk__device_caps(net_device(ctx))->matrix_m && !tlvk__texel_operands(tlvk__device_caps(net_device(ctx)))) {
         tlvk_context_destroy(ctx);
         skip();
     }
@@ -38,12 +39,14 @@ static void test_refused(void **state) {
     tlvk_model *model = compiled(ctx, &mixed_adam);
     tlvk_dataset *data = small_data(ctx, SAMPLES, BATCH, 1);
     caps->matrix_m = caps->matrix_n = caps->matrix_k = 0;
+    caps->max_texels = 65536;
     for (int offered = 0; offered < 2; offered++) {
         caps->cooperative_matrix = offered;
         assert_int_equal(tlvk_model_fit(model, data, NULL, NULL), TLVK_ERROR_UNSUPPORTED);
         assert_non_null(strstr(tlvk_last_error(ctx), "mixed precision"));
         assert_non_null(strstr(tlvk_last_error(ctx), caps->name));
         assert_non_null(strstr(tlvk_last_error(ctx), offered ? "built without" : "VK_KHR_cooperative_matrix"));
+        assert_non_null(strstr(tlvk_last_error(ctx), "texel buffers"));
     }
     *caps = real;
     assert_int_equal(tlvk_model_compile(model, &(tlvk_compile_desc){ .precision = (tlvk_precision)2 }), TLVK_ERROR_ARGUMENT);
@@ -121,6 +124,10 @@ static float *trained_weights(const tlvk_model *model, size_t *count) {
  * enough, and those are applied. Adam's correction then is that of the first step. */
 static void overflow(const tlvk_optimizer *optimizer) {
     tlvk_context *ctx = able_context();
+    if (!tlvk__device_caps(net_device(ctx))->matrix_m) { /* products of fp32 do not overflow */
+        tlvk_context_destroy(ctx);
+        skip();
+    }
     tlvk_model *model = compiled(ctx, &(tlvk_compile_desc){ .precision = TLVK_MIXED, .optimizer = *optimizer });
     tlvk_dataset *data = small_data(ctx, BATCH, BATCH, 1);
     assert_api(ctx, tlvk_model_fit(model, data, NULL, NULL));
@@ -213,6 +220,34 @@ static void test_same_bits(void **state) {
     free(path);
 }
 
+/* --- features that are kept ---------------------------------------------------------------------------------------------------------------------- */
+
+static tlvk_model *half_frozen(tlvk_context *ctx, tlvk_cache cache) {
+    tlvk_model *model = small_network(ctx, 5);
+    assert_api(ctx, tlvk_model_set_trainable(model, "*", false));
+    assert_api(ctx, tlvk_model_set_trainable(model, "conv2", true));
+    assert_api(ctx, tlvk_model_set_trainable(model, "dense", true));
+    assert_api(ctx, tlvk_model_compile(model, &mixed_adam));
+    tlvk_dataset *data = small_data(ctx, SAMPLES, BATCH, 1);
+    assert_api(ctx, tlvk_model_fit(model, data, &(tlvk_fit_desc){ .epochs = 3, .seed = 4, .cache = cache }, NULL));
+    tlvk_memory memory;
+    assert_api(ctx, tlvk_model_memory(model, &memory));
+    if (cache == TLVK_CACHE_OFF && tlvk__texel_operands(tlvk__device_caps(net_device(ctx)))) assert_true(memory.activations_fp16 > 0);
+    tlvk_dataset_destroy(data);
+    return model;
+}
+
+/* The frozen part ends in fp32 whether it is a network of its own or not. */
+static void test_kept_features(void **state) {
+    (void)state;
+    tlvk_context *ctx = able_context();
+    tlvk_model *a = half_frozen(ctx, TLVK_CACHE_OFF), *b = half_frozen(ctx, TLVK_CACHE_MEMORY);
+    assert_same_weights(a, b);
+    tlvk_model_destroy(a);
+    tlvk_model_destroy(b);
+    tlvk_context_destroy(ctx);
+}
+
 /* --- what is recorded --------------------------------------------------------------------------------------------------------------------------- */
 
 static int count_of(tlvk__recording *rec, const char *shader) {
@@ -225,10 +260,12 @@ static int count_of(tlvk__recording *rec, const char *shader) {
     return count;
 }
 
-/* Two Conv2D and a Dense: each forward and with respect to its weights, and all but the first with respect to its input. */
+/* Two Conv2D and a Dense: each forward and with respect to its weights, and all but the first with respect to its input. What is between the input and the
+ * second Conv2D is fp16: what the other Conv2D, two BatchNormalizations, DepthwiseConv2D, Add and MaxPooling2D make. */
 static void test_recorded(void **state) {
     (void)state;
     tlvk_context *ctx = able_context();
+    const tlvk__caps *caps = tlvk__device_caps(net_device(ctx));
     tlvk_model *model = compiled(ctx, &mixed_adam);
     tlvk_dataset *data = small_data(ctx, BATCH, BATCH, 1);
     assert_api(ctx, tlvk_model_fit(model, data, NULL, NULL));
@@ -237,9 +274,22 @@ static void test_recorded(void **state) {
     assert_int_equal(tlvk__session_runner(model->training->session, TLVK__WHOLE, TLVK__PLAN_TRAIN, &input, &runner), TLVK_OK);
     tlvk__recording *rec = tlvk__runner_recording(runner, 0);
     assert_non_null(rec);
-    assert_int_equal(count_of(rec, "conv2d_gemm_coop_rows"), 3);
-    assert_int_equal(count_of(rec, "conv2d_gemm_coop_columns"), 2);
-    assert_int_equal(count_of(rec, "conv2d_weights_coop"), 3);
+    if (caps->matrix_m) {
+        assert_int_equal(count_of(rec, "conv2d_gemm_coop_rows") + count_of(rec, "conv2d_gemm_coop_texel_rows") + count_of(rec, "conv2d_gemm_coop_texel_rows_half"), 3);
+        assert_int_equal(count_of(rec, "conv2d_gemm_coop_columns"), 2);
+        assert_int_equal(count_of(rec, "conv2d_weights_coop") + count_of(rec, "conv2d_weights_coop_texel"), 3);
+    }
+    if (tlvk__texel_operands(caps)) {
+        tlvk_memory memory;
+        assert_api(ctx, tlvk_model_memory(model, &memory));
+        print_message("%d of %d activations are of fp16\n", memory.activations_fp16, memory.activations);
+        assert_int_equal(memory.activations_fp16, 6);
+        assert_true(memory.products_fp16 == (caps->matrix_m > 0));
+        assert_int_equal(count_of(rec, "batch_norm_apply_texel_half"), 2);
+        assert_int_equal(count_of(rec, "depthwise_slide_texel_half"), 1);
+        assert_int_equal(count_of(rec, "merge_texel_half"), 1);
+        assert_int_equal(count_of(rec, "pooling2d_slide_max_texel_half"), 1);
+    }
     assert_int_equal(count_of(rec, "loss_scale"), 1);
     tlvk_dataset_destroy(data);
     tlvk_model_destroy(model);
@@ -247,7 +297,7 @@ static void test_recorded(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_refused), cmocka_unit_test(test_curve), cmocka_unit_test(test_overflow), cmocka_unit_test(test_same_bits),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_refused), cmocka_unit_test(test_curve), cmocka_unit_test(test_overflow), cmocka_unit_test(test_same_bits), cmocka_unit_test(test_kept_features),
                                         cmocka_unit_test(test_recorded) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

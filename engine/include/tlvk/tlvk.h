@@ -595,8 +595,8 @@ typedef enum tlvk_metric_kind { TLVK_METRIC_NONE = 0, TLVK_ACCURACY, TLVK_BINARY
 typedef enum tlvk_cache { TLVK_CACHE_MEMORY = 0, TLVK_CACHE_DISK, TLVK_CACHE_OFF } tlvk_cache; /* of the frozen prefix; memory spills to disk */
 typedef enum tlvk_precision {
     TLVK_FP32 = 0,
-    TLVK_MIXED /* matrix products of fp16 with fp32 sums, weights and all else fp32, dynamic loss scaling; fit is TLVK_ERROR_UNSUPPORTED on a device without
-                  VK_KHR_cooperative_matrix for fp16, and in a library built without its shaders */
+    TLVK_MIXED /* activations in fp16; matrix products of fp16 with fp32 sums where the device has VK_KHR_cooperative_matrix for them and the library its shaders;
+                  weights, gradients and all else fp32, dynamic loss scaling. fit is TLVK_ERROR_UNSUPPORTED on a device that can neither */
 } tlvk_precision;
 typedef struct tlvk_compile_desc {
     tlvk_optimizer optimizer;
@@ -667,6 +667,8 @@ typedef struct tlvk_memory {
     uint64_t measured_bytes;       /* the most that was allocated at once since the last fit began */
     int micro_batches;             /* parts in which a batch is done so that it fits; 1: the whole at once */
     int recomputed;                /* operations done a second time in the backward so that their results need not be kept */
+    int activations, activations_fp16; /* tensors that a step's forward pass writes, and how many of them lie in fp16 */
+    bool products_fp16;            /* products of matrices are of fp16; like the line before, what TLVK_MIXED comes to on this device */
 } tlvk_memory;
 /* Of the last fit or train_on_batch, or of the fit that runs; TLVK_ERROR_ARGUMENT for a model that was not trained since it was compiled. */
 TLVK_API tlvk_status tlvk_model_memory(const tlvk_model *model, tlvk_memory *memory);
