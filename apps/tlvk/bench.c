@@ -105,12 +105,12 @@ static bool read_parts(const cli_command *command, const char *text, unsigned *p
     return true;
 }
 
-typedef struct bench_options { const char *filter, *parts, *networks, *layers; int64_t repeats, batch_size, image_size, pictures, epochs; int cache; bool full; } bench_options;
+typedef struct bench_options { const char *filter, *parts, *networks, *layers; int64_t repeats, batch_size, image_size, pictures, epochs; int cache, precision; bool full; } bench_options;
 
 static int measure(const cli_command *command, cli_common *common, const bench_options *o) {
     tlvk_bench_desc desc = {.filter = o->filter, .repeats = (int)o->repeats, .batch_size = (int)o->batch_size, .report = report, .user = common,
                             .networks = o->layers ? o->layers : o->networks, .image_size = (int)o->image_size, .layers = o->layers != NULL,
-                            .pictures = (int)o->pictures, .epochs = (int)o->epochs, .cache = (tlvk_cache)o->cache};
+                            .pictures = (int)o->pictures, .epochs = (int)o->epochs, .cache = (tlvk_cache)o->cache, .precision = (tlvk_precision)o->precision};
     if (o->full) {
         desc.parts = TLVK_BENCH_PEAK | TLVK_BENCH_FORWARD | TLVK_BENCH_HEAD | TLVK_BENCH_STEP | TLVK_BENCH_JOB | TLVK_BENCH_OPERATIONS;
     }
@@ -133,6 +133,7 @@ static int measure(const cli_command *command, cli_common *common, const bench_o
 
 static int run(const cli_command *command, int argc, char **argv) {
     static const cli_choice caches[] = {{"memory", TLVK_CACHE_MEMORY}, {"disk", TLVK_CACHE_DISK}, {"off", TLVK_CACHE_OFF}, {NULL, 0}};
+    static const cli_choice precisions[] = {{"fp32", TLVK_FP32}, {"mixed", TLVK_MIXED}, {NULL, 0}};
     cli_common common = {0};
     bench_options o = {0};
     cli_option common_rows[CLI_COMMON_ROWS];
@@ -146,6 +147,7 @@ static int run(const cli_command *command, int argc, char **argv) {
         {"repeats", 0, CLI_INTEGER, &o.repeats, "N", "runs of each case (3, or fewer of what takes seconds)", 1, 64, NULL},
         {"batch-size", 0, CLI_INTEGER, &o.batch_size, "N", "pictures at a time (8)", 1, 65536, NULL},
         {"image-size", 0, CLI_INTEGER, &o.image_size, "N", "height and width of pictures (224)", 1, 16384, NULL},
+        {"precision", 0, CLI_CHOICE, &o.precision, "fp32|mixed", "of networks, layers and the job (fp32)", 0, 0, precisions},
         {"pictures", 0, CLI_INTEGER, &o.pictures, "N", "of the job (100)", 1, 10000000, NULL},
         {"epochs", 0, CLI_INTEGER, &o.epochs, "N", "of the job (10)", 1, 100000, NULL},
         {"cache", 0, CLI_CHOICE, &o.cache, "WHERE", "of the job's features: memory, disk, off", 0, 0, caches},

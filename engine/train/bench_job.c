@@ -18,7 +18,7 @@ static tlvk_status fit(const tlvk__bench *b, tlvk_model *model, const float *x, 
     double began = tlvk__now_seconds();
     tlvk_status st = tlvk_dataset_from_arrays(b->ctx, &(tlvk_array_desc){ .x = x, .x_shape = { pictures, b->image_size, b->image_size, 3 }, .y = y,
                                               .y_shape = { pictures }, .batch_size = b->batch, .borrow = true }, &data);
-    if (!st) st = tlvk_model_compile(model, &(tlvk_compile_desc){ .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metrics = { TLVK_ACCURACY } });
+    if (!st) st = tlvk_model_compile(model, &(tlvk_compile_desc){ .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .metrics = { TLVK_ACCURACY }, .precision = b->desc->precision });
     if (!st) st = tlvk_model_fit(model, data, &(tlvk_fit_desc){ .epochs = epochs, .cache = b->desc->cache }, NULL);
     *ms = (tlvk__now_seconds() - began) * 1e3;
     tlvk_dataset_destroy(data);

@@ -129,7 +129,8 @@ static tlvk_status measure(const tlvk__bench *b, const char *net, const char *wo
     table t = { 0 }, kinds = { 0 };
     tlvk_status st = tlvk__bench_model(b, net, frozen, &model);
     if (st) return st;
-    st = tlvk__trial_session(model, b->batch, train, true, &session, &runner);
+    st = tlvk__trial_session(model, &(tlvk__trial){ .batch = b->batch, .train = train, .timestamps = true, .mixed = b->desc->precision == TLVK_MIXED },
+                             &session, &runner);
     if (!st) st = time_entries(b, runner, &ms);
     if (!st) st = sum_entries(&t, tlvk__runner_recording(runner, 0), ms);
     if (!st) {

@@ -58,7 +58,7 @@ static tlvk_status measure_part(const tlvk__bench *b, const char *net, const net
     tlvk__runner *runner;
     tlvk_status st = tlvk__bench_model(b, net, part->frozen, &model);
     if (st) return st;
-    st = tlvk__trial_session(model, b->batch, part->train, false, &session, &runner);
+    st = tlvk__trial_session(model, &(tlvk__trial){ .batch = b->batch, .train = part->train, .mixed = b->desc->precision == TLVK_MIXED }, &session, &runner);
     tlvk__times times = { .effort = b->effort };
     if (!st) st = time_runner(b, runner, &times);
     if (!st) {

@@ -194,7 +194,7 @@ static tlvk_status time_update(const tlvk__bench *b, const char *net) {
     tlvk__runner *runner;
     tlvk_status st = tlvk__bench_model(&small, net, false, &model);
     if (st) return st;
-    st = tlvk__trial_session(model, 1, true, true, &session, &runner);
+    st = tlvk__trial_session(model, &(tlvk__trial){ .batch = 1, .train = true, .timestamps = true }, &session, &runner);
     tlvk__times times = { .effort = OPERATION_EFFORT };
     double flops = 0, bytes = 0;
     for (int run = 0; !st && (run == 0 || !tlvk__times_enough(&times)); run++) {

@@ -41,10 +41,11 @@ static tlvk_status trial_inputs(const tlvk_model *model, int64_t batch, tlvk__sh
     return TLVK_OK;
 }
 
-tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bool timestamps, tlvk__session **session, tlvk__runner **runner) {
-    tlvk__session_desc d = { .training = train, .recorder = { .timestamps = timestamps } };
+tlvk_status tlvk__trial_session(tlvk_model *model, const tlvk__trial *trial, tlvk__session **session, tlvk__runner **runner) {
+    bool train = trial->train;
+    tlvk__session_desc d = { .training = train, .mixed = trial->mixed, .recorder = { .timestamps = trial->timestamps } };
     *session = NULL;
-    tlvk_status st = trial_inputs(model, batch, d.inputs);
+    tlvk_status st = trial_inputs(model, trial->batch, d.inputs);
     for (int i = 0; i < model->output_count; i++) d.objectives[i] = (tlvk__objective){ .loss = { .kind = TLVK_SPARSE_CATEGORICAL_CROSSENTROPY }, .weight = 1 };
     if (!st && train) st = tlvk__optimizer_resolve(&(tlvk_optimizer){ .kind = TLVK_ADAM }, &d.optimizer);
     if (!st) st = tlvk__session_create(model, &d, session);
@@ -59,7 +60,7 @@ tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bo
 static tlvk_status trace(tlvk_model *model, int64_t batch, bool train, void (*report)(const tlvk_trace_entry *e, void *user), void *user) {
     tlvk__session *session;
     tlvk__runner *runner;
-    tlvk_status st = tlvk__trial_session(model, batch, train, true, &session, &runner);
+    tlvk_status st = tlvk__trial_session(model, &(tlvk__trial){ .batch = batch, .train = train, .timestamps = true }, &session, &runner);
     if (st) return st;
     for (int i = 0; !st && i < 2; i++) { /* the first run compiles */
         st = tlvk__runner_submit(runner, 0);

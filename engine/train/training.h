@@ -90,7 +90,8 @@ double tlvk__model_penalty(const tlvk_model *model); /* l1, l2 of trainable laye
 tlvk_context *tlvk__model_context(const tlvk_model *model);
 
 /* A session and a runner on random data for trace and bench; sparse cross-entropy over the model's output, Adam. */
-tlvk_status tlvk__trial_session(tlvk_model *model, int64_t batch, bool train, bool timestamps, tlvk__session **session, tlvk__runner **runner);
+typedef struct tlvk__trial { int64_t batch; bool train, timestamps, mixed; } tlvk__trial;
+tlvk_status tlvk__trial_session(tlvk_model *model, const tlvk__trial *trial, tlvk__session **session, tlvk__runner **runner);
 
 /* --- history and checkpoints ------------------------------------------------------------------------------------------------------------------ */
 struct tlvk_history {

@@ -752,6 +752,7 @@ typedef struct tlvk_bench_desc {
     bool layers;                   /* instead of whole networks: time per layer and pass, the slowest first */
     int pictures, epochs;          /* of the job: 100, 10 */
     tlvk_cache cache;              /* of the job */
+    tlvk_precision precision;      /* of networks, layers and the job */
 } tlvk_bench_desc;
 /* Where the device has no timestamps, operations and layers are submitted one by one and timed by the host's clock, submission included. */
 TLVK_API tlvk_status tlvk_bench(tlvk_context *ctx, const tlvk_bench_desc *desc);
