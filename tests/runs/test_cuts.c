@@ -29,7 +29,7 @@ static tlvk_status make(work *w, const char *settings) {
     assert_ok(tlvk__record_fill(r, x, word));
     assert_ok(tlvk__record_fill(r, y, 0));
     for (int i = 0; i < STEPS; i++)
-        assert_ok(tlvk__record_sum_parts(r, x, 1, VECS, (tlvk__binding){y, TLVK__READ_WRITE}, 0, true, "a test", "here"));
+        assert_ok(tlvk__record_sum_parts(r, x, 1, VECS, (tlvk__binding){.span = y, .access = TLVK__READ_WRITE}, 0, true, "a test", "here"));
     return tlvk__recorder_finish(r, &w->rec);
 }
 
