@@ -17,6 +17,8 @@ if [ ! -e "$home/root.made" ]; then
         dpkg-deb --fsys-tarfile "$file" | tar -x --keep-directory-symlink -C "$TLVK_CROSS_PREFIX"
     done
     rm -f "$home"/apt/archives/*.deb
+    # What points to the root of a system points into this folder: a linker takes libm.a where libm.so leads nowhere.
+    find "$TLVK_CROSS_PREFIX" -type l -lname '/*' | while read -r link; do ln -sfn "$TLVK_CROSS_PREFIX$(readlink "$link")" "$link"; done
     touch "$home/root.made"
 fi
 
@@ -24,6 +26,8 @@ emulated() { qemu-aarch64-static -L "$TLVK_CROSS_PREFIX" "$@"; }
 tlvk() { emulated "$home/build/apps/tlvk" "$@"; }
 lane_statistics() { emulated "$home/build/tests/lane_statistics" "$@"; }
 
+# One holds a reader's memory against limits, and it is qemu's here; the other builds a program by the host's compiler.
+without='^(test_fuzz|installed)$'
 VK_ICD_FILENAMES=/no/driver
 export VK_ICD_FILENAMES
 cross aarch64 "Linux aarch64: $(aarch64-linux-gnu-gcc -dumpfullversion), $(qemu-aarch64-static --version | head -n 1 | cut -d ' ' -f 1-3)" tlvk --version
