@@ -30,7 +30,7 @@ lane_statistics() { emulated "$home/build/tests/lane_statistics" "$@"; }
 without='^(test_fuzz|installed)$'
 VK_ICD_FILENAMES=/no/driver
 export VK_ICD_FILENAMES
-cross aarch64 "Linux aarch64: $(aarch64-linux-gnu-gcc -dumpfullversion), $(qemu-aarch64-static --version | head -n 1 | cut -d ' ' -f 1-3)" tlvk --version
+cross aarch64 "Linux aarch64: GCC $(aarch64-linux-gnu-gcc -dumpfullversion), $(qemu-aarch64-static --version | head -n 1 | cut -d ' ' -f 1-3)" tlvk --version
 VK_ICD_FILENAMES=/usr/share/vulkan/icd.d/lvp_icd.aarch64.json
 if [ -x "$home/build/apps/tlvk" ] && shows_device qemu; then no_training=1 values 'qemu, lavapipe' --filter Conv2D; fi
 finish

@@ -214,7 +214,7 @@ def broken(lane, device, why):
 
 def line_of(row, columns):
     cells = [str(row.get(key, "")) for key, _ in columns]
-    device = row.get("driver", row["device"]).split(" / ")[0].lstrip("* ").strip() or row.get("why", "")
+    device = re.sub(r"^\*? *\d+ +", "", row.get("driver", row["device"]).split(" / ")[0].strip()) or row.get("why", "")
     name = f"{row['device']}: {device}" if row["device"] and device != row["device"] else device
     return f"| {row['lane']} | {name} | " + " | ".join(cell or "-" for cell in cells) + " |"
 

@@ -59,7 +59,7 @@ refuses() {
     grep -q 'HDF5.*TLVK_WITH_HDF5' "$home/refused.txt" && tlvk summary mobilenet:random >"$home/summary.txt"
 }
 
-cross mingw "Windows x86-64: $(x86_64-w64-mingw32-gcc -dumpfullversion), $(wine --version 2>/dev/null || echo 'no wine')" wine_works
+cross mingw "Windows x86-64: GCC $(x86_64-w64-mingw32-gcc -dumpfullversion), $(wine --version 2>/dev/null || echo 'no wine')" wine_works
 if [ -e "$home/build/bin/tlvk.exe" ] && wine_works; then
     refuses || broken '' "a file of HDF5 is not refused by name: $(tail -n 1 "$home/refused.txt")"
     if shows_device wine; then values 'wine, lavapipe'; fi
