@@ -4,7 +4,7 @@
  *
  * These runs are hollow: pipelines are not compiled and dispatches not passed to the driver, so that thousands of them take seconds; some more
  * run in full. TLVK_TEST_FULL=1 gives every call every error that Vulkan allows it, in full; TLVK_TEST_CHOICE=k of 0 to 4
- * gives it the k-th of these alone. */
+ * gives it the k-th of these alone, and TLVK_TEST_FROM=n leaves out the first n - 1 calls. */
 #include "support/nets.h"
 #include "support/simulator.h"
 
@@ -138,7 +138,8 @@ static int fail_each(const paths *p, bool hollow, int64_t stride, int choice) {
     copy_file(p->first, p->checkpoint);
     int forgone = 0;
     sim_report r = { .calls = 1 };
-    for (int64_t k = 1;; k += stride) {
+    const char *from = tlvk__env("TLVK_TEST_FROM");
+    for (int64_t k = from ? atoll(from) : 1;; k += stride) {
         snprintf(settings, sizeof settings, "fail_at=%lld,fail_choice=%lld,hollow=%d", (long long)k, (long long)(choice < 0 ? k / stride : choice), hollow);
         if (!same_file(p->first, p->checkpoint)) copy_file(p->first, p->checkpoint);
         sim_begin(settings);
