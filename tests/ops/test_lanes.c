@@ -16,10 +16,10 @@ typedef struct width { int lanes; const char *settings; int usual, all, forms; }
 static const width widths[] = {
     {4, "", 2, 4, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
     {8, "", 2, 8, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
-    {8, "discrete=1", 1, 4, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
-    {16, "no_texel_buffers=1", 1, 6, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
-    {16, "discrete=1", 1, 4, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
-    {32, "discrete=1,no_texel_buffers=1", 1, 4, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
+    {8, "discrete=1", 2, 4, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
+    {16, "no_texel_buffers=1", 2, 6, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
+    {16, "discrete=1", 2, 4, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
+    {32, "discrete=1,no_texel_buffers=1", 2, 4, PRODUCTS | WINOGRAD | WINOGRAD_WEIGHTS},
     {64, "discrete=1", 3, 4, PACKED | ROWS | COLUMNS | WEIGHTS},
     {128, "discrete=1,no_texel_buffers=1", 3, 4, PACKED | ROWS | COLUMNS | WEIGHTS},
 };
