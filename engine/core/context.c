@@ -40,6 +40,7 @@ static published_error *find_error(const tlvk_context *ctx) {
 }
 
 tlvk_status tlvk__context_fail(const tlvk_context *ctx, tlvk_status status) {
+    tlvk__fail_note(status != TLVK_OK);
     if (status == TLVK_OK) return status;
     published_error *e = find_error(ctx);
     if (!e) e = &error_ring[error_next++ % ERROR_RING];

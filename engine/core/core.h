@@ -29,6 +29,9 @@
  * their own words in front ("conv2d_3: ...") with tlvk__fail_context. The text is this thread's until the next tlvk__fail. */
 tlvk_status tlvk__fail(tlvk_status status, const char *format, ...) TLVK__PRINTF(2, 3);
 tlvk_status tlvk__fail_context(tlvk_status status, const char *format, ...) TLVK__PRINTF(2, 3); /* "format: " before the present text; returns status */
+/* As tlvk__fail, of a call on something empty that an earlier call has failed to make: the text of that failure goes on behind. */
+tlvk_status tlvk__fail_after(tlvk_status status, const char *format, ...) TLVK__PRINTF(2, 3);
+void tlvk__fail_note(bool failed); /* how this thread's public call ended, with the present text where it failed */
 const char *tlvk__fail_text(void);
 void tlvk__fail_clear(void);
 

@@ -31,7 +31,7 @@ tlvk_tensor tlvk__build_apply(const char *call, const tlvk__op *op, const void *
             ctx = x[i].node->ctx;
     }
     if (!ctx) {
-        tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "%s: its input is empty: a model or a tensor before it is NULL", call));
+        tlvk__context_fail(NULL, tlvk__fail_after(TLVK_ERROR_ARGUMENT, "%s: its input is empty: a model or a tensor before it is NULL", call));
         return (tlvk_tensor){NULL, 0};
     }
     tlvk_layer *layer;
@@ -47,7 +47,8 @@ tlvk_tensor tlvk__build_missing(tlvk_tensor x, const char *call, const char *wha
     if (x.node && x.node->error)
         return x;
     tlvk_context *ctx = x.node ? x.node->ctx : NULL;
-    return tlvk__error_tensor(ctx, TLVK_ERROR_ARGUMENT, "%s: %s", call, what);
+    tlvk_status status = tlvk__fail_after(TLVK_ERROR_ARGUMENT, "%s: %s", call, what);
+    return tlvk__error_tensor(ctx, status, "%s", tlvk__fail_text());
 }
 
 tlvk_tensor tlvk_input(tlvk_context *ctx, const tlvk_input_desc *desc) {

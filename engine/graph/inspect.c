@@ -15,7 +15,7 @@ int tlvk_model_output_count(const tlvk_model *model) { return model ? model->out
 
 static tlvk_tensor end_of(const tlvk_model *model, const tlvk_tensor *ends, int count, int index, const char *what) {
     if (!model) {
-        tlvk__context_fail(NULL, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_model_%s: the model is NULL", what));
+        tlvk__context_fail(NULL, tlvk__fail_after(TLVK_ERROR_ARGUMENT, "tlvk_model_%s: the model is NULL", what));
         return (tlvk_tensor){NULL, 0};
     }
     if (index < 0 || index >= count)
@@ -34,7 +34,7 @@ tlvk_tensor tlvk_model_output(const tlvk_model *model, int index) {
 tlvk_tensor tlvk_layer_output(const tlvk_model *model, const char *name) {
     if (!model || !name) {
         tlvk_context *ctx = model ? model->ctx : NULL;
-        tlvk__context_fail(ctx, tlvk__fail(TLVK_ERROR_ARGUMENT, "tlvk_layer_output: the %s is NULL", model ? "name" : "model"));
+        tlvk__context_fail(ctx, tlvk__fail_after(TLVK_ERROR_ARGUMENT, "tlvk_layer_output: the %s is NULL", model ? "name" : "model"));
         return (tlvk_tensor){NULL, 0};
     }
     tlvk_layer *path[TLVK__MAX_NESTING + 1];

@@ -59,8 +59,8 @@ void tlvk_model_destroy(tlvk_model *model) { tlvk__model_release(model); }
 
 static tlvk_status check_ends(const tlvk__model_build *b, const tlvk_context *ctx) {
     if (b->input_count < 1 || b->output_count < 1)
-        return tlvk__fail(TLVK_ERROR_ARGUMENT, "a model needs at least one input and one output; an empty tensor ends each list, and comes of a "
-                                               "model or tensor that is NULL");
+        return tlvk__fail_after(TLVK_ERROR_ARGUMENT, "a model needs at least one input and one output; an empty tensor ends each list, and comes of a "
+                                                     "model or tensor that is NULL");
     if (b->input_count > TLVK_MAX_IO || b->output_count > TLVK_MAX_IO)
         return tlvk__fail(TLVK_ERROR_UNSUPPORTED, "a model of %d inputs and %d outputs; at most %d of each", b->input_count, b->output_count, TLVK_MAX_IO);
     for (int i = 0; i < b->input_count + b->output_count; i++) {
@@ -68,7 +68,7 @@ static tlvk_status check_ends(const tlvk__model_build *b, const tlvk_context *ct
         int index = output ? i - b->input_count : i;
         tlvk_tensor t = output ? b->outputs[index] : b->inputs[index];
         if (!t.node)
-            return tlvk__fail(TLVK_ERROR_ARGUMENT, "the model's %s %d is empty", output ? "output" : "input", index);
+            return tlvk__fail_after(TLVK_ERROR_ARGUMENT, "the model's %s %d is empty", output ? "output" : "input", index);
         if (t.node->error)
             return tlvk__fail(t.node->error, "%s", t.node->error_text ? t.node->error_text : "a call failed for want of memory");
         if (t.node->ctx != ctx)

@@ -44,10 +44,11 @@ tlvk_tensor tlvk__node_output(struct tlvk_node *node, int index) {
 static tlvk_tensor input_error(const tlvk_layer *layer, const tlvk_tensor *inputs, int count) {
     for (int i = 0; i < count; i++) {
         const struct tlvk_node *node = inputs[i].node;
-        if (!node)
-            return tlvk__error_tensor(layer->ctx, TLVK_ERROR_ARGUMENT,
-                                      "%s (%s): input %d is empty: a model or a tensor before it is NULL, or the call that made it failed",
-                                      layer->name, layer->class_name, i);
+        if (!node) {
+            tlvk_status status = tlvk__fail_after(TLVK_ERROR_ARGUMENT, "%s (%s): input %d is empty: a model or a tensor before it is NULL, or the call that "
+                                                  "made it failed", layer->name, layer->class_name, i);
+            return tlvk__error_tensor(layer->ctx, status, "%s", tlvk__fail_text());
+        }
         if (node->error)
             return inputs[i];
         if (node->ctx != layer->ctx)

@@ -180,6 +180,26 @@ static void errors_travel(void **state) {
     assert_int_equal(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {x}, .outputs = {tlvk_layer_output(NULL, "a")}}, &m), TLVK_ERROR_ARGUMENT);
     assert_int_equal(tlvk_model_create(NULL, NULL, &m), TLVK_ERROR_ARGUMENT);
     assert_null(tlvk_input(NULL, NULL).node);
+
+    /* What is built on what a failed call did not make says why it failed, as long as nothing else was called. */
+    m = NULL;
+    assert_int_equal(tlvk_layer_set_name(NULL, "some name"), TLVK_ERROR_ARGUMENT);
+    assert_int_equal(tlvk_net(ctx, "vgg61", NULL, &m), TLVK_ERROR_ARGUMENT);
+    y = dense(tlvk_flatten(tlvk_model_output(m, 0), NULL), NULL, 3);
+    assert_non_null(strstr(tlvk_last_error(NULL), "vgg61"));
+    assert_int_equal(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {x}, .outputs = {y}}, &m), TLVK_ERROR_ARGUMENT);
+    assert_non_null(strstr(tlvk_last_error(ctx), "vgg61"));
+    assert_null(strstr(tlvk_last_error(ctx), "tlvk_layer_set_name"));
+    assert_int_equal(tlvk_net(ctx, "vgg61", NULL, &m), TLVK_ERROR_ARGUMENT);
+    y = tlvk_add((tlvk_tensor[]){x, tlvk_model_call(m, x, TLVK_CALL_DEFAULT, NULL)}, 2, NULL);
+    assert_int_equal(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {x}, .outputs = {y}}, &m), TLVK_ERROR_ARGUMENT);
+    assert_non_null(strstr(tlvk_last_error(ctx), "vgg61"));
+    tlvk_model *good = NULL;
+    tlvk_tensor apart = input(ctx, NULL, 32, 3);
+    assert_int_equal(tlvk_model_create(ctx, &(tlvk_model_desc){.inputs = {apart}, .outputs = {conv(apart, NULL, 4, 3)}}, &good), TLVK_OK);
+    assert_null(tlvk_model_output(NULL, 0).node);
+    assert_string_equal(tlvk_last_error(NULL), "tlvk_model_output: the model is NULL");
+    tlvk_model_destroy(good);
     assert_int_equal(tlvk_tensor_shape((tlvk_tensor){NULL, 0}, NULL), 0);
     assert_int_equal(tlvk_tensor_shape(y, NULL), 0);
     tlvk_model_destroy(NULL);
