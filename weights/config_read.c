@@ -227,10 +227,10 @@ static arithmetic arithmetic_of(const slot *s) {
 static tlvk_status refuse_arithmetic(const slot *s) {
     const char *function = json_string_value(json_object_get(config_of(s->entry), "function"));
     return tlvk__fail(TLVK_ERROR_UNSUPPORTED, TLVK__PLACE_FORMAT ": the operation %s with these operands is not one of those this library knows; it knows "
-                      "+ and * of two tensors, and +, -, *, / with a number", TLVK__PLACE_ARGS(&s->at), function ? function : s->at.class_name);
+                      "+, - and * of two tensors, and +, -, *, / with a number", TLVK__PLACE_ARGS(&s->at), function ? function : s->at.class_name);
 }
 
-/* The layer that does it: Rescaling for a number, Add or Multiply for two tensors, ReLU. */
+/* The layer that does it: Rescaling for a number; Add, Subtract or Multiply for two tensors; ReLU. */
 static tlvk_status make_arithmetic(reader *r, const slot *s, const tlvk__config_call *call, tlvk_layer **out) {
     arithmetic kind = arithmetic_of(s);
     const tlvk__op *op = NULL;
@@ -243,7 +243,7 @@ static tlvk_status make_arithmetic(reader *r, const slot *s, const tlvk__config_
         scale = (float)(kind == MULTIPLY ? c : kind == DIVIDE ? 1 / c : kind == SUBTRACT && first ? -1 : 1);
         offset = (float)(kind == ADD || (kind == SUBTRACT && first) ? c : kind == SUBTRACT ? -c : 0);
     } else if (!call->has_constant && call->input_count == 2) {
-        op = kind == ADD ? &tlvk__op_add : kind == MULTIPLY ? &tlvk__op_multiply : NULL;
+        op = kind == ADD ? &tlvk__op_add : kind == SUBTRACT ? &tlvk__op_subtract : kind == MULTIPLY ? &tlvk__op_multiply : NULL;
     } else if (!call->has_constant && call->input_count == 1 && kind == RELU) {
         op = &tlvk__op_relu;
     }

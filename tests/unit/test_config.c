@@ -189,6 +189,19 @@ static void arithmetic_between_layers(void **state) {
     assert_string_equal(m->layers[1]->class_name, "Rescaling");
     assert_string_equal(m->layers[2]->class_name, "Multiply");
     tlvk_model_destroy(m);
+    /* a - b of two tensors, in either's form */
+    m = accept(FUNCTIONAL(INPUT("a", "[null, 8, 8, 4]") ", " LAYER("ReLU", "", "[['a', 0, 0, {}]]") ", "
+                          LAMBDA("tf.sub", "math.subtract", "['a', 0, 0, {'y': ['ReLU_1', 0, 0], 'name': null}]"),
+                          "'input_layers': [['a', 0, 0]], 'output_layers': [['tf.sub', 0, 0]]"), 2);
+    assert_string_equal(m->layers[2]->class_name, "Subtract");
+    assert_ptr_equal(m->outputs[0].node->inputs[0].node, m->inputs[0].node);
+    tlvk_model_destroy(m);
+    m = accept(FUNCTIONAL(INPUT("a", "[null, 8, 8, 4]") ", " LAYER("Add", "", "{'args': [" TENSOR("a") ", 3.0], 'kwargs': {}}") ", "
+                          LAYER("Subtract", "", "{'args': [" TENSOR("a") ", " TENSOR("Add_1") "], 'kwargs': {}}"),
+                          "'input_layers': ['a', 0, 0], 'output_layers': ['Subtract_1', 0, 0]"), 3);
+    assert_string_equal(m->layers[2]->class_name, "Subtract");
+    assert_ptr_equal(m->outputs[0].node->inputs[0].node, m->inputs[0].node);
+    tlvk_model_destroy(m);
     refuse(FUNCTIONAL(INPUT("a", "[null, 8, 8, 4]") ", " LAMBDA("t", "math.pow", "['a', 0, 0, {'y': 2.0, 'name': null}]"), "'input_layers': [['a', 0, 0]], 'output_layers': [['t', 0, 0]]"),
            2, TLVK_ERROR_UNSUPPORTED, "math.pow");
     refuse(FUNCTIONAL(INPUT("a", "[null, 8, 8, 4]") ", " LAMBDA("t", "math.subtract", "['a', 0, 0, {'y': [1.0, 2.0, 3.0, 4.0]}]"), "'input_layers': [['a', 0, 0]], 'output_layers': [['t', 0, 0]]"),
