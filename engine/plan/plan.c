@@ -146,19 +146,19 @@ void tlvk__plan_destroy(tlvk__plan *plan) {
     free(plan);
 }
 
-bool tlvk__plan_divisible(const tlvk__plan *plan, const char **path, const char **why) {
+bool tlvk__plan_divisible(const tlvk__plan *plan, tlvk__hindrance *against) {
     static const char *const other_samples = "does not have the batch's number of samples";
     int64_t n = plan->tensors[plan->inputs[0]].t.n;
-    *path = "the input";
-    *why = other_samples;
+    *against = (tlvk__hindrance){ .path = "the input", .why = other_samples, .remedy = "" };
     for (int i = 0; i < plan->input_count; i++) {
         if (plan->tensors[plan->inputs[i]].t.n != n) return false;
     }
     for (int i = 0; i < plan->step_count; i++) {
         const plan_step *s = &plan->steps[i];
         bool statistics = (s->op->flags & TLVK__OP_STATE) && s->training;
-        *path = s->path;
-        *why = statistics ? "takes statistics of the whole batch" : other_samples;
+        against->path = s->path;
+        against->why = statistics ? "takes statistics of the whole batch" : other_samples;
+        against->remedy = statistics ? ", or let BatchNormalization stay in inference mode" : "";
         if (statistics || plan->tensors[s->output].t.n != n) return false;
     }
     return true;

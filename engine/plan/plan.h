@@ -59,8 +59,10 @@ bool tlvk__plan_variable(const tlvk__plan *plan, int index, tlvk__variable **v, 
  * in two plans is the same thing. Returns false past the last. */
 typedef struct tlvk__prepared { uint64_t key; uint64_t bytes; } tlvk__prepared;
 bool tlvk__plan_prepared(const tlvk__plan *plan, int index, tlvk__prepared *prepared);
-/* Whether a batch may be cut and its parts run one after the other with the same result; otherwise the layer that stands against it and why. */
-bool tlvk__plan_divisible(const tlvk__plan *plan, const char **path, const char **why);
+/* Whether a batch may be cut and its parts run one after the other with the same result; otherwise the layer that stands against it, why, and what would help
+ * besides a smaller batch ("": nothing). */
+typedef struct tlvk__hindrance { const char *path, *why, *remedy; } tlvk__hindrance;
+bool tlvk__plan_divisible(const tlvk__plan *plan, tlvk__hindrance *against);
 const tlvk__tensor *tlvk__plan_input(const tlvk__plan *plan, int index);   /* sizes; storage after bind */
 const tlvk__tensor *tlvk__plan_output(const tlvk__plan *plan, int index);
 const tlvk__shape *tlvk__plan_output_shape(const tlvk__plan *plan, int index);

@@ -202,11 +202,11 @@ static const char *step_name(const tlvk__runner *r) {
 }
 
 /* Nothing fits: what is needed, what there is, and what would fit. */
-static tlvk_status refuse(const tlvk__runner *r, uint64_t fixed, uint64_t budget, uint64_t available, const char *path, const char *why) {
+static tlvk_status refuse(const tlvk__runner *r, uint64_t fixed, uint64_t budget, uint64_t available, const tlvk__hindrance *against) {
     tlvk__plan *plan = NULL;
-    int64_t samples = path ? r->parts.batch : 1, largest = 0;
-    tlvk_status st = plan_samples(r, samples, (tlvk__plan_limits){ .smallest = true, .divided = !path && r->parts.batch > 1 }, &plan);
-    if (!st && path) st = largest_batch(r, budget, &largest);
+    int64_t samples = against ? r->parts.batch : 1, largest = 0;
+    tlvk_status st = plan_samples(r, samples, (tlvk__plan_limits){ .smallest = true, .divided = !against && r->parts.batch > 1 }, &plan);
+    if (!st && against) st = largest_batch(r, budget, &largest);
     if (st) {
         tlvk__plan_destroy(plan);
         return st;
@@ -216,17 +216,17 @@ static tlvk_status refuse(const tlvk__runner *r, uint64_t fixed, uint64_t budget
     in_words(available, has);
     in_words(fixed, beside);
     tlvk__plan_destroy(plan);
-    if (!path) {
+    if (!against) {
         return tlvk__fail(TLVK_ERROR_MEMORY, "%s takes at least %s of device memory with a single sample at a time, %s of it for weights and the like; "
                           "the limit is %s: no batch fits", step_name(r), needs, beside, has);
     }
     if (largest == 0) {
         return tlvk__fail(TLVK_ERROR_MEMORY, "%s of %lld samples takes at least %s of device memory, the limit is %s, and it cannot be done in parts, since "
-                          "'%s' %s; no batch fits", step_name(r), (long long)r->parts.batch, needs, has, path, why);
+                          "'%s' %s; no batch fits", step_name(r), (long long)r->parts.batch, needs, has, against->path, against->why);
     }
     return tlvk__fail(TLVK_ERROR_MEMORY, "%s of %lld samples takes at least %s of device memory, the limit is %s, and it cannot be done in parts, since '%s' %s; "
-                      "the largest batch that fits is %lld, or let BatchNormalization stay in inference mode", step_name(r), (long long)r->parts.batch, needs, has,
-                      path, why, (long long)largest);
+                      "the largest batch that fits is %lld%s", step_name(r), (long long)r->parts.batch, needs, has, against->path, against->why, (long long)largest,
+                      against->remedy);
 }
 
 static void take_parts(tlvk__runner *r, const tlvk__parts *p) {
@@ -237,9 +237,9 @@ static void take_parts(tlvk__runner *r, const tlvk__parts *p) {
 /* The batch as it is done where memory is not short. */
 static tlvk_status divide_easily(tlvk__runner *r) {
     tlvk__parts p;
-    const char *path, *why;
+    tlvk__hindrance against;
     bool easy = !tlvk__device_caps(r->session->device)->unified || tlvk__plan_arena_bytes(r->parts.plan) <= EASY_BYTES;
-    if (easy || !tlvk__plan_divisible(r->parts.plan, &path, &why)) return TLVK_OK;
+    if (easy || !tlvk__plan_divisible(r->parts.plan, &against)) return TLVK_OK;
     tlvk_status st = fewest_parts(r, (arena_limit){ EASY_BYTES, .alone = true }, &p);
     if (!st && p.count) take_parts(r, &p);
     return st;
@@ -259,7 +259,7 @@ int64_t tlvk__session_part_samples(const tlvk__session *s, int64_t batch) {
 static tlvk_status divide_alike(tlvk__runner *r) {
     tlvk__parts p;
     bool fits = false;
-    const char *path, *why;
+    tlvk__hindrance against;
     const tlvk__session *s = r->session;
     int64_t size = s->part_limit;
     if (r->mode != TLVK__PLAN_TRAIN || s->fits == 0 || r->fit != s->fits) return TLVK_OK;
@@ -268,7 +268,7 @@ static tlvk_status divide_alike(tlvk__runner *r) {
         bool larger = other->mode == TLVK__PLAN_TRAIN && other->fit == s->fits && other->fitted && other->parts.batch > r->parts.batch;
         if (larger && (!size || other->parts.size < size)) size = other->parts.size;
     }
-    if (!size || r->parts.size <= size || !tlvk__plan_divisible(r->parts.plan, &path, &why)) return TLVK_OK;
+    if (!size || r->parts.size <= size || !tlvk__plan_divisible(r->parts.plan, &against)) return TLVK_OK;
     tlvk_status st = plan_parts(r, tlvk__div_up(r->parts.batch, tlvk__div_up(r->parts.batch, size)), (arena_limit){ UINT64_MAX, .alone = true }, &p, &fits);
     if (!st && fits) {
         take_parts(r, &p);
@@ -280,13 +280,13 @@ static tlvk_status divide_alike(tlvk__runner *r) {
 static tlvk_status fit_runner(tlvk__runner *r, uint64_t fixed, uint64_t budget, uint64_t available) {
     tlvk__parts p;
     bool fits = false;
-    const char *path, *why;
+    tlvk__hindrance against;
     const arena_limit limit = { budget, .again = true };
     tlvk_status st = plan_parts(r, r->parts.size, limit, &p, &fits);
     if (!st && !fits) {
-        if (!tlvk__plan_divisible(r->parts.plan, &path, &why)) return refuse(r, fixed, budget, available, path, why);
+        if (!tlvk__plan_divisible(r->parts.plan, &against)) return refuse(r, fixed, budget, available, &against);
         st = fewest_parts(r, limit, &p);
-        if (!st && p.count == 0) return refuse(r, fixed, budget, available, NULL, NULL);
+        if (!st && p.count == 0) return refuse(r, fixed, budget, available, NULL);
     }
     if (!st) take_parts(r, &p);
     return st;
