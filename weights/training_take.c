@@ -1,7 +1,8 @@
 /* training_take.c - the compile settings of a file as those of a model here.
  *
  * Hides: the two places they stand in, training_config of Keras 1 to 3 and compile_config of a .keras archive, and the many spellings of a loss. What
- * this library does not have (another optimizer, a loss written in Python, a schedule) leaves the model uncompiled, as Keras does without a compile. */
+ * this library does not have (another optimizer, a loss written in Python, a schedule) leaves the model uncompiled, as Keras does without a compile; where
+ * it is the optimizer alone, the model is still evaluated by the file's losses and metrics. */
 #include "weights/config.h"
 
 #include "ops/optimizer.h"
@@ -121,6 +122,7 @@ void tlvk__training_take(tlvk_model *model, const char *json, bool archive) {
     json_t *root = json_loads(json, 0, NULL);
     const json_t *settings = archive ? json_object_get(root, "compile_config") : root;
     const json_t *optimizer = json_object_get(settings, archive ? "optimizer" : "optimizer_config");
-    model->compiled.set = json_is_object(settings) && take_optimizer(optimizer, &model->compiled.optimizer) && take_outputs(model, settings);
+    model->compiled.measures = json_is_object(settings) && take_outputs(model, settings);
+    model->compiled.set = model->compiled.measures && take_optimizer(optimizer, &model->compiled.optimizer);
     json_decref(root);
 }

@@ -1,6 +1,8 @@
 /* evaluate.c - `tlvk evaluate`: loss and accuracy of a model on a folder with a folder for each class. */
 #include "cli.h"
 
+#include <math.h>
+
 /* Class folders are taken in the model's order of classes where it is known, else sorted as Keras does. */
 static int open_data(tlvk_context *ctx, const tlvk_model *model, const char *spec, const cli_picture_options *pictures, const char *folder,
                      tlvk_dataset **data) {
@@ -39,10 +41,7 @@ static int open_data(tlvk_context *ctx, const tlvk_model *model, const char *spe
 
 static int evaluate(tlvk_context *ctx, tlvk_model *model, tlvk_dataset *data, bool json) {
     tlvk_logs logs = {0};
-    tlvk_status st = tlvk_model_compile(model, &(tlvk_compile_desc){.metrics = {TLVK_ACCURACY}});
-    if (!st) {
-        st = tlvk_model_evaluate(model, data, &logs);
-    }
+    tlvk_status st = tlvk_model_evaluate(model, data, &logs);
     cli_report_failed(data);
     if (st) {
         return cli_fail(ctx, st, CLI_WORKING);
@@ -51,7 +50,11 @@ static int evaluate(tlvk_context *ctx, tlvk_model *model, tlvk_dataset *data, bo
         cli_print_json(json_pack("{s:o, s:o, s:I}", "loss", cli_json_number(logs.loss), "accuracy", cli_json_number(logs.accuracy), "samples",
                                  (json_int_t)logs.samples));
     } else {
-        printf("loss %.4f, accuracy %.4f, %lld pictures\n", logs.loss, logs.accuracy, (long long)logs.samples);
+        printf("loss %.4f, ", logs.loss);
+        if (!isnan(logs.accuracy)) { /* the file's own compile may name no metric */
+            printf("accuracy %.4f, ", logs.accuracy);
+        }
+        printf("%lld pictures\n", (long long)logs.samples);
     }
     return CLI_DONE;
 }
@@ -102,7 +105,8 @@ const cli_command cli_evaluate = {
     .name = "evaluate",
     .operands = "MODEL DIR",
     .summary = "Measure loss and accuracy on a folder with a folder for each class",
-    .details = "DIR may lie in an archive (.zip, .tar, .tar.gz): pets.zip//val.",
+    .details = "Loss and metric are those the model was compiled with when its file was written; without them a\n"
+               "cross-entropy and accuracy. DIR may lie in an archive (.zip, .tar, .tar.gz): pets.zip//val.",
     .example = "tlvk evaluate mine.h5 photos/val",
     .run = run,
 };

@@ -87,7 +87,13 @@ struct tlvk_model {
     int keras_version;             /* major version of the file it came from; 3 when built here */
     /* By tlvk_model_compile, losses and metrics resolved by fit; saved as training_config. `loss` is losses[0]; one entry per output, weights as
      * the loss is multiplied by them (1 where none was given, 0 for TLVK_ZERO). */
-    struct { bool set; tlvk_optimizer optimizer; tlvk_loss loss; tlvk_loss losses[TLVK_MAX_IO]; float loss_weights[TLVK_MAX_IO]; tlvk_metric_kind metrics[TLVK_MAX_IO]; } compiled;
+    struct {
+        bool set, measures; /* all of this is known; all but the optimizer */
+        tlvk_optimizer optimizer;
+        tlvk_loss loss, losses[TLVK_MAX_IO];
+        float loss_weights[TLVK_MAX_IO];
+        tlvk_metric_kind metrics[TLVK_MAX_IO];
+    } compiled;
     char *optimizer_config;        /* JSON text of training_config as read, or NULL; kept for saving until the model is compiled anew */
     tlvk__training *training; void (*training_destroy)(tlvk__training *);
     bool fitting;                  /* a fit runs, which needs `training` as it is, or the model as its augmentation; its callback may make calls meanwhile */

@@ -19,7 +19,7 @@ static void destroy_training(tlvk_model *m) {
 
 void tlvk__model_forget_training(tlvk_model *m) {
     destroy_training(m);
-    m->compiled.set = false;
+    m->compiled.set = m->compiled.measures = false;
     tlvk__optimizer_state_destroy(m->optimizer_state);
     m->optimizer_state = NULL;
     free(m->optimizer_config);

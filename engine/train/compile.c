@@ -102,10 +102,22 @@ static tlvk_status compile(tlvk_model *model, const tlvk_compile_desc *desc) {
     attach(model, t);
     tlvk__optimizer_state_destroy(model->optimizer_state);
     model->optimizer_state = NULL;
-    model->compiled.set = true;
+    model->compiled.set = model->compiled.measures = true;
     model->compiled.optimizer = t->optimizer;
     tlvk__compiled_objectives(model, t->objectives);
     return TLVK_OK;
+}
+
+static void read_objectives(const tlvk_model *model, tlvk__objective objectives[TLVK_MAX_IO]) {
+    for (int i = 0; i < model->output_count; i++) {
+        objectives[i] = (tlvk__objective){ .loss = model->compiled.losses[i], .weight = model->compiled.loss_weights[i], .metric = model->compiled.metrics[i] };
+    }
+}
+
+void tlvk__model_objectives(const tlvk_model *model, tlvk__objective objectives[TLVK_MAX_IO]) {
+    for (int i = 0; i < TLVK_MAX_IO; i++) objectives[i] = (tlvk__objective){ .metric = TLVK_ACCURACY, .weight = 1 };
+    if (model->training) memcpy(objectives, model->training->objectives, sizeof model->training->objectives);
+    else if (model->compiled.measures) read_objectives(model, objectives);
 }
 
 tlvk_status tlvk__training_adopt(tlvk_model *model) {
@@ -113,9 +125,7 @@ tlvk_status tlvk__training_adopt(tlvk_model *model) {
     tlvk__training *t = tlvk__calloc(1, sizeof *t);
     if (!t) return tlvk__fail(TLVK_ERROR_MEMORY, "compile: no memory");
     t->optimizer = model->compiled.optimizer;
-    for (int i = 0; i < model->output_count; i++) {
-        t->objectives[i] = (tlvk__objective){ .loss = model->compiled.losses[i], .weight = model->compiled.loss_weights[i], .metric = model->compiled.metrics[i] };
-    }
+    read_objectives(model, t->objectives);
     if (model->optimizer_state) t->steps = model->optimizer_state->iterations;
     attach(model, t);
     return TLVK_OK;

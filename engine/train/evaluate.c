@@ -14,12 +14,12 @@ static tlvk_status constant_session(tlvk_model *model, const tlvk__task *task, t
 }
 
 static tlvk_status evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs) {
-    tlvk__objective automatic[TLVK_MAX_IO];
-    for (int i = 0; i < TLVK_MAX_IO; i++) automatic[i] = (tlvk__objective){ .metric = TLVK_ACCURACY, .weight = 1 };
+    tlvk__objective objectives[TLVK_MAX_IO];
+    tlvk__model_objectives(model, objectives);
     tlvk__task task;
     tlvk__session *session = NULL;
     double began = tlvk__now_seconds();
-    tlvk_status st = tlvk__task_resolve(model, data, model->training ? model->training->objectives : automatic, &task);
+    tlvk_status st = tlvk__task_resolve(model, data, objectives, &task);
     if (!st) st = constant_session(model, &task, &session);
     if (st) return st;
     int64_t size = tlvk_dataset_size(data), *order = tlvk__calloc((size_t)size + 1, sizeof *order);

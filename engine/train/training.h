@@ -84,6 +84,8 @@ tlvk_status tlvk__features_fill(const tlvk__features_part parts[TLVK__FEATURES_P
 /* A model read from a file that was compiled goes on from its settings and its optimizer's state, as if tlvk_model_compile had been called. Nothing to do
  * for others. */
 tlvk_status tlvk__training_adopt(tlvk_model *model);
+/* What the outputs are held to: by compile, else by the file that the model came from, else a loss told from the data, and accuracy. */
+void tlvk__model_objectives(const tlvk_model *model, tlvk__objective objectives[TLVK_MAX_IO]);
 /* What saving the model as compiled says of its losses. */
 void tlvk__compiled_objectives(tlvk_model *model, const tlvk__objective *objectives);
 double tlvk__model_penalty(const tlvk_model *model); /* l1, l2 of trainable layers, from host values */

@@ -182,6 +182,12 @@ results() {
     check 'evaluate --json has the keys of the contract' json loss accuracy samples
     expect 0 '' "$tlvk" finetune two.h5 --no-top --head flatten-256 --activation sigmoid --train train --validation-split 0.25 --output sigmoid.h5 "${quick[@]}"
     expect 0 'down' "$tlvk" predict sigmoid.h5 val/down/000.bmp
+    expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --validation val --label-smoothing 0.3 --output smooth.h5 --json "${quick[@]}" --epochs 1
+    head -n 1 out >epochs
+    "$helper" json val_loss <epochs | cut -c1-6 >smoothed
+    expect 0 '' "$tlvk" evaluate smooth.h5 val --json
+    json loss; cut -c1-6 values >evaluated
+    check 'a file is evaluated by the loss it was compiled with' same smoothed evaluated
     local words=flip,rotate:0.1,zoom:0.2,translate:0.1,contrast:0.2,brightness:0.1
     expect 0 '' "$tlvk" finetune two.h5 --no-top --train train --validation val --augment "$words" --augment-preview seen --output augmented.h5 "${quick[@]}"
     check 'the varied pictures can be looked at' test -s seen/00025.png

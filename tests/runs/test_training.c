@@ -1,6 +1,7 @@
 /* test_training.c - whole trainings on a device: what is frozen keeps its bytes, the cached prefix changes nothing, the same run twice gives the
  * same bits, a run that is broken off and resumed equals the unbroken one, and the loss falls. */
 #include "support/nets.h"
+#include "weights/weights.h"
 
 #include <stdio.h>
 
@@ -423,6 +424,37 @@ static void test_more_scores_than_can_be_counted(void **state) {
     tlvk_context_destroy(ctx);
 }
 
+/* As Keras's load_model(file).evaluate: by the loss and the metric that the file was compiled with, whatever its optimizer is. */
+static void test_evaluate_by_the_file(void **state) {
+    (void)state;
+    static const char *const other = "{\"loss\": \"mse\", \"metrics\": [\"categorical_accuracy\"], \"optimizer_config\": {\"class_name\": \"Lion\", \"config\": {}}}";
+    tlvk_context *ctx = net_context(NULL);
+    char *path = temp_path("evaluated.h5");
+    tlvk_model *model = small_network(ctx, 3), *loaded = NULL;
+    tlvk_dataset *data = small_data(ctx, 20, 8, 4);
+    tlvk_logs plain, smoothed, squared, seen;
+    assert_api(ctx, tlvk_model_evaluate(model, data, &plain));
+    assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .loss = { TLVK_MEAN_SQUARED_ERROR, false, 0 }, .metrics = { TLVK_ACCURACY } }));
+    assert_api(ctx, tlvk_model_evaluate(model, data, &squared));
+    assert_api(ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .loss = { TLVK_CATEGORICAL_CROSSENTROPY, false, 0.2f }, .metrics = { TLVK_ACCURACY } }));
+    assert_api(ctx, tlvk_model_evaluate(model, data, &smoothed));
+    assert_true(fabs(smoothed.loss - plain.loss) > 1e-3 && fabs(squared.loss - plain.loss) > 1e-3);
+    assert_api(ctx, tlvk_model_save(model, path));
+    assert_api(ctx, tlvk_model_load(ctx, path, &loaded));
+    assert_api(ctx, tlvk_model_evaluate(loaded, data, &seen));
+    assert_true(seen.loss == smoothed.loss && seen.accuracy == smoothed.accuracy);
+    tlvk__training_take(loaded, other, false);
+    assert_api(ctx, tlvk_model_evaluate(loaded, data, &seen));
+    assert_true(seen.loss == squared.loss && seen.accuracy == squared.accuracy);
+    assert_int_equal(tlvk_model_fit(loaded, data, &(tlvk_fit_desc){ .epochs = 1 }, NULL), TLVK_ERROR_ARGUMENT);
+    tlvk__file_remove(path);
+    free(path);
+    tlvk_dataset_destroy(data);
+    tlvk_model_destroy(loaded);
+    tlvk_model_destroy(model);
+    tlvk_context_destroy(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_falls), cmocka_unit_test(test_same_run_same_bits), cmocka_unit_test(test_other_seed_other_bits),
@@ -430,7 +462,7 @@ int main(void) {
         cmocka_unit_test(test_damaged_checkpoint_is_refused), cmocka_unit_test(test_recompiling_keeps_weights),
         cmocka_unit_test(test_evaluate_agrees_with_validation), cmocka_unit_test(test_batch_norm_inference), cmocka_unit_test(test_norm_taken_in), cmocka_unit_test(test_a_picture_alone_has_the_same_bits),
         cmocka_unit_test(test_a_callback_swallows_no_cancel), cmocka_unit_test(test_augmentation_stays_while_it_is_used),
-        cmocka_unit_test(test_more_scores_than_can_be_counted),
+        cmocka_unit_test(test_more_scores_than_can_be_counted), cmocka_unit_test(test_evaluate_by_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -672,6 +672,7 @@ typedef struct tlvk_memory {
 } tlvk_memory;
 /* Of the last fit or train_on_batch, or of the fit that runs; TLVK_ERROR_ARGUMENT for a model that was not trained since it was compiled. */
 TLVK_API tlvk_status tlvk_model_memory(const tlvk_model *model, tlvk_memory *memory);
+/* By the losses and metrics of compile, else of the file that the model came from, else by a loss told from the data, and accuracy. */
 TLVK_API tlvk_status tlvk_model_evaluate(tlvk_model *model, tlvk_dataset *data, tlvk_logs *logs);
 /* scores: dataset size x elements of the output per sample, rows in the dataset's own order; unreadable pictures give NaN rows. */
 TLVK_API tlvk_status tlvk_model_predict(tlvk_model *model, tlvk_dataset *data, float *scores, size_t elements);
