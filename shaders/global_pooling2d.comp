@@ -21,7 +21,7 @@ void main() {
     if (group >= items)
         return;
     uint blocks = (columns + 7) / 8, n = group / blocks, column = group % blocks * 8 + lane % 8;
-    vec4 v = vec4(MAXIMUM != 0 ? -3.4028234e38 : 0.0);
+    vec4 v = vec4(MAXIMUM != 0 ? uintBitsToFloat(0xff800000u) : 0.0);
     if (column < columns)
         for (uint row = lane / 8; row < rows; row += 8) {
             vec4 s = TLVK_READ(x, int(base[0] + (n * rows + row) * columns + column));

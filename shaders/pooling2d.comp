@@ -23,7 +23,7 @@ void main() {
     uint n = t / uint(oh);
     int y0 = max(oy * stride_h - top, 0), y1 = min(oy * stride_h - top + kh, h);
     int x0 = max(ox * stride_w - left, 0), x1 = min(ox * stride_w - left + kw, w);
-    vec4 v = vec4(MAXIMUM != 0 ? -3.4028234e38 : 0.0);
+    vec4 v = vec4(MAXIMUM != 0 ? uintBitsToFloat(0xff800000u) : 0.0);
     for (int iy = y0; iy < y1; iy++) {
         uint at = base[0] + ((n * uint(h) + uint(iy)) * uint(w) + uint(x0)) * columns + column;
         for (int ix = x0; ix < x1; ix++, at += columns)

@@ -22,7 +22,7 @@ layout(constant_id = 5) const int INDEX = 0;
 layout(constant_id = 6) const int ZEROS = 0;
 const int COLUMNS = (BX - 1) * SX + KW;
 const int KEPT = KH > SY ? KH - SY : 0;
-const float LOWEST = -3.4028234e38;
+#define LOWEST uintBitsToFloat(0xff800000u) // -inf
 
 TLVK_READ_BUFFER(0, x);
 writeonly restrict TLVK_WRITE_BUFFER(1, y);

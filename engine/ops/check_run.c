@@ -197,6 +197,8 @@ static tlvk_status make_inputs(check *k, tlvk__rng *rng, int64_t force) {
             k->x[i].v[v] = round(k->x[i].v[v] * 4) / 4;
         for (size_t v = 0; v < k->x[i].dense_count; v++)
             k->x[i].v[v] = (float)(k->x[i].v[v] * (k->c->range > 0 ? (double)k->c->range : 1) + (double)k->c->offset);
+        for (size_t v = 0; k->c->infinite && v < k->x[i].dense_count; v++)
+            k->x[i].v[v] = v % 8 < 7 ? -INFINITY : k->x[i].v[v];
         s = tlvk__value_set_upload(&k->x[i]);
         snprintf(name, sizeof name, "dx%d", i);
         if (!s && has_backward(k))

@@ -144,7 +144,7 @@ tlvk_status tlvk__value_compare(tlvk__check *result, const tlvk__value *a, const
         double expected = a->v[i] + (prior ? prior[i] : 0), bound = a->e[i];
         if (prior) /* one rounding for each piece of samples that adds its share */
             bound += 2 * TLVK__U * sqrt((double)TLVK__MAX(a->pieces, 1)) * (fabs(prior[i]) + fabs(a->v[i]));
-        double error = fabs((double)dense[i] - expected);
+        double error = (double)dense[i] == expected ? 0 : fabs((double)dense[i] - expected); /* equal where both are infinite */
         double share = bound > 0 ? error / bound : error > 0 ? INFINITY : 0;
         if (isnan(error) || share > result->worst) {
             result->worst = isnan(error) ? INFINITY : share;

@@ -171,6 +171,7 @@ typedef struct tlvk__op_case {     /* one setting to test or time */
     bool distinct;                 /* inputs must have no equal values (max pooling) */
     bool coarse;                   /* inputs are quarters, so that equal values meet (ties of a maximum) */
     bool positive;                 /* inputs in (0.1, 1) instead of (-1, 1) */
+    bool infinite;                 /* of 8 inputs behind each other the first 7 are -inf */
     float range;                   /* inputs times this; 0: 1 */
     float offset;                  /* added to every input: a large mean beside a small deviation */
 } tlvk__op_case;

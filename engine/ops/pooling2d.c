@@ -333,10 +333,10 @@ static tlvk_status average_reference_backward(const tlvk__ref_call *call) {
 
 /* --- cases ------------------------------------------------------------------------------------------------------------------------------ */
 
-/* The last PADDED cases are with zeros around the image. */
+/* The last PADDED cases are with zeros around the image, of a maximum alone. */
 enum { PADDED = 4 };
 
-static bool case_of(int index, int left_out, tlvk__op_case *c) {
+static bool case_of(int index, bool maximum, tlvk__op_case *c) {
     static const struct { tlvk__pooling2d_attrs a; tlvk__shape x; } cases[] = {
         {{{2, 2}, {0, 0}, TLVK_VALID, {0}}, {4, {2, 6, 4, 8}}},
         {{{2, 2}, {2, 2}, TLVK_VALID, {0}}, {4, {3, 7, 5, 5}}},
@@ -351,6 +351,8 @@ static bool case_of(int index, int left_out, tlvk__op_case *c) {
         {{{9, 8}, {2, 3}, TLVK_SAME, {0}}, {4, {2, 11, 10, 5}}},
         {{{2, 2}, {5, 6}, TLVK_VALID, {0}}, {4, {2, 13, 14, 6}}},
         {{{7, 7}, {1, 4}, TLVK_SAME, {0}}, {4, {2, 9, 12, 5}}},
+        {{{3, 3}, {2, 2}, TLVK_SAME, {0}}, {4, {2, 7, 8, 5}}},
+        {{{9, 8}, {2, 3}, TLVK_SAME, {0}}, {4, {2, 5, 4, 3}}},
         {{{2, 2}, {2, 2}, TLVK_VALID, {0}}, {4, {2, 56, 56, 128}}},
         {{{3, 3}, {2, 2}, TLVK_SAME, {0}}, {4, {1, 112, 112, 64}}},
         {{{3, 3}, {1, 1}, TLVK_SAME, {0}}, {4, {1, 35, 35, 192}}},
@@ -359,26 +361,29 @@ static bool case_of(int index, int left_out, tlvk__op_case *c) {
         {{{3, 2}, {1, 3}, TLVK_VALID, {0, 4, 3, 1}}, {4, {2, 6, 9, 5}}},
         {{{2, 3}, {3, 1}, TLVK_VALID, {2, 0, 0, 2}}, {4, {3, 38, 5, 4}}},
     };
-    if (index >= (int)TLVK__COUNT(cases) - left_out)
+    if (index >= (int)TLVK__COUNT(cases) - (maximum ? 0 : PADDED))
         return false;
     const tlvk__pooling2d_attrs *a = &cases[index].a;
     memcpy(c->attrs.bytes, a, sizeof *a);
     c->inputs = 1;
     c->x[0] = cases[index].x;
-    c->coarse = index == 8 || index == 17 || index == 19;
-    c->distinct = !c->coarse;
-    c->real_size = index >= 13 && index < 16;
-    c->planner_only = index >= 16;
+    c->coarse = index == 8 || index == 19 || index == 21;
+    c->infinite = maximum && (index == 13 || index == 14);
+    c->distinct = !c->coarse && !c->infinite;
+    c->real_size = index >= 15 && index < 18;
+    c->planner_only = index >= 18;
     snprintf(c->name, sizeof c->name, "%s %dx%d s%dx%d %s", a->padding == TLVK_SAME ? "same" : "valid", a->pool_size[0], a->pool_size[1],
              (int)stride_of(a, 0), (int)stride_of(a, 1), tlvk__shape_text(&c->x[0], (char[64]){0}, 64));
-    if (index >= 16)
+    if (c->infinite)
+        snprintf(c->name + strlen(c->name), sizeof c->name - strlen(c->name), ", most of it -inf");
+    if (c->planner_only)
         snprintf(c->name + strlen(c->name), sizeof c->name - strlen(c->name), ", zeros %d %d %d %d", a->zero_padding[0], a->zero_padding[1], a->zero_padding[2],
                  a->zero_padding[3]);
     return true;
 }
 
-static bool max_case(int index, tlvk__op_case *c) { return case_of(index, 0, c); }
-static bool average_case(int index, tlvk__op_case *c) { return case_of(index, PADDED, c); }
+static bool max_case(int index, tlvk__op_case *c) { return case_of(index, true, c); }
+static bool average_case(int index, tlvk__op_case *c) { return case_of(index, false, c); }
 
 static const tlvk__field fields[] = {
     {.key = "pool_size", .type = TLVK__FIELD_PAIR, .offset = offsetof(tlvk__pooling2d_attrs, pool_size)},
