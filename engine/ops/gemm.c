@@ -14,7 +14,7 @@ static const struct { int sg; bool processor; int tm, tv, kc, split; } sgb_tiles
 /* For layers with few rows per sample (Dense), whose cost is reading w: a small TM wastes little where the batch is small. The first row of the subgroup's
  * size that has less than twice as many columns as the layer, or the last one; two vec4 of columns in a lane on processors alone. */
 static const struct { int sg, tm, tv, kc; } small_tiles[] = {{4, 8, 1, 8}, {8, 8, 2, 8}, {8, 8, 1, 8}, {16, 8, 1, 16}, {32, 8, 1, 16}};
-enum { SMALL_ROWS = 8, GROUP_SUBGROUPS = 4, PORTABLE_GROUP = 64, PORTABLE_VECS = 8, PORTABLE_KC = 16 };
+enum { SMALL_ROWS = 8, PORTABLE_GROUP = 64, PORTABLE_VECS = 8, PORTABLE_KC = 16 };
 
 tlvk__tile tlvk__gemm_portable_tile(bool small) {
     int tm = small ? 2 : 8;
@@ -30,12 +30,15 @@ bool tlvk__gemm_mixed(const tlvk__caps *caps, const tlvk__gemm_call *g) {
 enum { COOP_KC = 32, COOP_SIDE = 32, WIDE_COLUMNS = 128, WIDE_ROWS = 196, WIDE_SHARED = 32768 };
 
 bool tlvk__gemm_wide_coop(const tlvk__caps *caps) {
-    return caps->subgroup_size >= 16 && 8 * caps->subgroup_size <= caps->max_invocations && caps->max_shared_bytes >= WIDE_SHARED;
+    bool holds = !caps->max_group_subgroups || caps->max_group_subgroups >= 2 * TLVK__GROUP_SUBGROUPS;
+    bool fits = 2 * TLVK__GROUP_SUBGROUPS * caps->subgroup_size <= caps->max_invocations && caps->max_shared_bytes >= WIDE_SHARED;
+    return holds && fits && caps->subgroup_size >= 16;
 }
 
 tlvk__tile tlvk__gemm_coop_tile(const tlvk__caps *caps, bool wide) {
     int sg = (int)caps->subgroup_size;
-    tlvk__tile t = {.coop = true, .sg = sg, .kc = COOP_KC, .wg = (wide ? 8 : 4) * sg, .cm = (int)caps->matrix_m, .cn = (int)caps->matrix_n, .ck = (int)caps->matrix_k};
+    tlvk__tile t = {.coop = true, .sg = sg, .kc = COOP_KC, .wg = (wide ? 2 : 1) * TLVK__GROUP_SUBGROUPS * sg, .cm = (int)caps->matrix_m,
+                    .cn = (int)caps->matrix_n, .ck = (int)caps->matrix_k};
     t.rm = COOP_SIDE / t.cm;
     t.rn = (wide ? 2 : 1) * COOP_SIDE / t.cn;
     t.subgroups_x = 2;
@@ -51,7 +54,8 @@ static bool fills_wide(const tlvk__conv_shape *s, enum tlvk__gemm_pass pass) {
 }
 
 tlvk__tile tlvk__gemm_sgb_tile(int sg, int tm, int tv, int kc, int split) {
-    return (tlvk__tile){.sgb = true, .sg = sg, .tm = tm, .tv = tv, .kc = kc, .split = split, .wg = GROUP_SUBGROUPS * sg, .rows = tm, .vecs = sg * tv, .rows_per_group = GROUP_SUBGROUPS * tm};
+    return (tlvk__tile){.sgb = true, .sg = sg, .tm = tm, .tv = tv, .kc = kc, .split = split, .wg = TLVK__GROUP_SUBGROUPS * sg, .rows = tm, .vecs = sg * tv,
+                        .rows_per_group = TLVK__GROUP_SUBGROUPS * tm};
 }
 
 /* Whether a row of the table fits a product of `columns` vec4: two of them beside each other in a lane where that makes no more than a tenth more. */

@@ -21,7 +21,7 @@ static extension_list read_extensions(const tlvk__instance *instance, tlvk__phys
     if (result >= VK_SUCCESS)
         list.count = count;
     else
-        p->unread = true;
+        p->unread = result;
     return list;
 }
 
@@ -116,16 +116,15 @@ static void read_matrices(const tlvk__instance *instance, tlvk__physical *p) {
 }
 
 /* Whatever is above 1.1's floor: extensions and optional features, each only where the device says so. */
-static void read_optional(const tlvk__instance *instance, tlvk__physical *p, const VkPhysicalDeviceSubgroupProperties *subgroup) {
-    extension_list list = read_extensions(instance, p);
+static void read_optional(const tlvk__instance *instance, tlvk__physical *p, const extension_list *list,
+                          const VkPhysicalDeviceSubgroupProperties *subgroup) {
     tlvk__caps *c = &p->caps;
-    bool control = has(&list, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME), driver = has(&list, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
-    bool maintenance4 = has(&list, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
-    p->float16_extension = has(&list, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
-    p->memory_budget = has(&list, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-    c->cooperative_matrix = has(&list, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
-    p->memory_model_extension = has(&list, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
-    free(list.items);
+    bool control = has(list, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME), driver = has(list, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
+    bool maintenance4 = has(list, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
+    p->float16_extension = has(list, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
+    p->memory_budget = has(list, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    c->cooperative_matrix = has(list, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    p->memory_model_extension = has(list, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
 
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT size = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
@@ -181,12 +180,26 @@ static void read_optional(const tlvk__instance *instance, tlvk__physical *p, con
         bool dependable = p->full_subgroups || size.minSubgroupSize == size.maxSubgroupSize; /* a size that varies is required, and whole subgroups */
         /* The narrowest that it can be asked for, in which a lane has the most registers: 8 or 16 on Intel, 32 on AMD since RDNA. */
         c->shuffle_size = c->subgroup_size_control ? size.minSubgroupSize : c->subgroup_size;
-        c->subgroup_shuffle = dependable && (subgroup->supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
+        c->max_group_subgroups = size.maxComputeWorkgroupSubgroups;
+        bool fits = dependable && c->max_group_subgroups >= TLVK__GROUP_SUBGROUPS;
+        c->subgroup_shuffle = fits && (subgroup->supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
         /* Shaders with cooperative matrices are compiled to the Vulkan memory model, and count on whole subgroups of one size. */
-        if (TLVK_WITH_COOPERATIVE_MATRIX && dependable && c->fp16_arithmetic && memory_model.vulkanMemoryModel && matrix.cooperativeMatrix &&
+        if (TLVK_WITH_COOPERATIVE_MATRIX && fits && c->fp16_arithmetic && memory_model.vulkanMemoryModel && matrix.cooperativeMatrix &&
             instance->GetPhysicalDeviceCooperativeMatrixPropertiesKHR)
             read_matrices(instance, p);
     }
+}
+
+static void read_above_floor(const tlvk__instance *instance, tlvk__physical *p, const VkPhysicalDeviceLimits *limits, const extension_list *list,
+                             const VkPhysicalDeviceSubgroupProperties *subgroup) {
+    tlvk__caps *c = &p->caps;
+    VkFormatProperties format;
+    instance->GetPhysicalDeviceFormatProperties(p->handle, VK_FORMAT_R32G32B32A32_SFLOAT, &format);
+    if (format.bufferFeatures & VK_FORMAT_FEATURE_UNIFORM_TEXEL_BUFFER_BIT)
+        c->max_texels = limits->maxTexelBufferElements;
+    c->timestamps = p->queue_timestamp_bits > 0 && limits->timestampPeriod > 0;
+    c->timestamp_ns = c->timestamps ? (double)limits->timestampPeriod : 0;
+    read_optional(instance, p, list, subgroup);
 }
 
 void tlvk__physical_read(const tlvk__instance *instance, VkPhysicalDevice handle, bool floor, tlvk__physical *out) {
@@ -224,16 +237,10 @@ void tlvk__physical_read(const tlvk__instance *instance, VkPhysicalDevice handle
 
     extension_list list = read_extensions(instance, out);
     out->portability_subset = has(&list, "VK_KHR_portability_subset"); /* must be enabled where it is listed */
+    out->executable_properties = has(&list, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+    if (!floor)
+        read_above_floor(instance, out, &basic.limits, &list, &subgroup);
     free(list.items);
-    if (floor)
-        return;
-    VkFormatProperties format;
-    instance->GetPhysicalDeviceFormatProperties(handle, VK_FORMAT_R32G32B32A32_SFLOAT, &format);
-    if (format.bufferFeatures & VK_FORMAT_FEATURE_UNIFORM_TEXEL_BUFFER_BIT)
-        c->max_texels = basic.limits.maxTexelBufferElements;
-    c->timestamps = out->queue_timestamp_bits > 0 && basic.limits.timestampPeriod > 0;
-    c->timestamp_ns = c->timestamps ? (double)basic.limits.timestampPeriod : 0;
-    read_optional(instance, out, &subgroup);
 }
 
 void tlvk__caps_fixed_memory(tlvk__caps *caps) {
@@ -273,7 +280,14 @@ void tlvk__caps_limit(tlvk__caps *caps, const tlvk__caps *limit) {
     if (!limit->subgroup_size)
         caps->subgroup_size = 0;
     caps->subgroup_shuffle = caps->subgroup_shuffle && limit->subgroup_shuffle && caps->subgroup_size;
+    const bool asked = caps->subgroup_size_control;
     caps->subgroup_size_control = caps->subgroup_size_control && limit->subgroup_size_control && caps->subgroup_size;
+    if (limit->max_group_subgroups)
+        caps->max_group_subgroups = TLVK__MIN(caps->max_group_subgroups, limit->max_group_subgroups);
+    if (asked && !caps->subgroup_size_control)
+        caps->shuffle_size = caps->subgroup_size; /* kernels have the size that is reported */
+    if (caps->max_group_subgroups && caps->max_group_subgroups < TLVK__GROUP_SUBGROUPS)
+        caps->subgroup_shuffle = caps->cooperative_matrix = false;
     caps->timestamps = caps->timestamps && limit->timestamps;
     caps->pair_stores = caps->pair_stores && limit->pair_stores;
     caps->fp16_storage = caps->fp16_storage && limit->fp16_storage;

@@ -47,8 +47,10 @@ static const char *unusable(const tlvk__physical *p) {
         return "not usable: it has no Vulkan 1.1";
     if (p->queue_family < 0)
         return "not usable: no queue of it computes";
-    if (p->unread)
+    if (p->unread == VK_ERROR_OUT_OF_HOST_MEMORY || p->unread == VK_ERROR_OUT_OF_DEVICE_MEMORY)
         return "not usable: the list of its extensions could not be read, for want of memory";
+    if (p->unread)
+        return "not usable: its driver does not give the list of its extensions";
     return NULL;
 }
 

@@ -131,6 +131,15 @@ static tlvk_status open_device(tlvk__device *d, bool floor) {
     return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "making a command pool");
 }
 
+/* Without the control that it has, a device whose subgroups vary in size promises none. */
+static void limit_caps(tlvk__device *d, const tlvk__caps *limit) {
+    tlvk__caps_limit(&d->caps, limit);
+    if (!d->caps.subgroup_size_control && d->physical.subgroup_min != d->physical.subgroup_max) {
+        d->caps.subgroup_shuffle = false;
+        d->caps.matrix_m = d->caps.matrix_n = d->caps.matrix_k = 0;
+    }
+}
+
 /* Chooses and opens; d is released by the caller on failure. */
 static tlvk_status start(tlvk__device *d, const tlvk__device_desc *desc) {
     d->log = desc->log;
@@ -147,7 +156,7 @@ static tlvk_status start(tlvk__device *d, const tlvk__device_desc *desc) {
         d->physical = devices[chosen];
         d->caps = d->physical.caps;
         d->dry = desc->inspect || d->physical.memory.memoryTypeCount == 0;
-        d->statistics = desc->inspect && tlvk__tells_statistics(&d->instance, d->physical.handle);
+        d->statistics = desc->inspect && tlvk__tells_statistics(&d->instance, &d->physical);
         if (d->dry)
             tlvk__caps_fixed_memory(&d->caps);
     }
@@ -157,7 +166,7 @@ static tlvk_status start(tlvk__device *d, const tlvk__device_desc *desc) {
     if (desc->memory_limit)
         d->caps.memory_bytes = TLVK__MIN(d->caps.memory_bytes, desc->memory_limit);
     if (desc->limit)
-        tlvk__caps_limit(&d->caps, desc->limit);
+        limit_caps(d, desc->limit);
     d->caps.max_allocation_bytes = TLVK__MIN(d->caps.max_allocation_bytes, d->caps.memory_bytes);
     d->caps.forced_choice = desc->forced_choice;
     set_speed(d);

@@ -6,22 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool tlvk__tells_statistics(const tlvk__instance *instance, VkPhysicalDevice handle) {
-    uint32_t count = 0;
-    bool found = false;
-    if (instance->EnumerateDeviceExtensionProperties(handle, NULL, &count, NULL) != VK_SUCCESS || count == 0)
-        return false;
-    VkExtensionProperties *list = tlvk__calloc(count, sizeof *list);
-    if (list && instance->EnumerateDeviceExtensionProperties(handle, NULL, &count, list) == VK_SUCCESS)
-        for (uint32_t i = 0; i < count && !found; i++)
-            found = strcmp(list[i].extensionName, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME) == 0;
-    free(list);
-    if (!found)
+bool tlvk__tells_statistics(const tlvk__instance *instance, const tlvk__physical *p) {
+    if (!p->executable_properties)
         return false;
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &executables};
-    instance->GetPhysicalDeviceFeatures2(handle, &features);
+    instance->GetPhysicalDeviceFeatures2(p->handle, &features);
     return executables.pipelineExecutableInfo;
 }
 
@@ -37,16 +28,17 @@ static double number_of(const VkPipelineExecutableStatisticKHR *s) {
 /* Executable `index` of the pipeline, into what describes the pipeline already. */
 static tlvk_status tell_executable(tlvk__device *d, const tlvk__pipeline *p, uint32_t index, tlvk__executable *e,
                                    void (*each)(const tlvk__executable *e, void *user), void *user) {
-    enum { MOST = 64 };
     static const VkPipelineExecutableStatisticKHR empty = {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR};
-    VkPipelineExecutableStatisticKHR *list = tlvk__calloc(MOST, sizeof *list);
-    tlvk__statistic *statistics = tlvk__calloc(MOST, sizeof *statistics);
-    uint32_t count = MOST;
-    for (uint32_t i = 0; list && i < MOST; i++)
-        list[i] = empty;
     const VkPipelineExecutableInfoKHR info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, .pipeline = p->handle, .executableIndex = index};
-    VkResult result = list && statistics ? d->vk.vkGetPipelineExecutableStatisticsKHR(d->handle, &info, &count, list) : VK_ERROR_OUT_OF_HOST_MEMORY;
-    if (result >= VK_SUCCESS) {
+    uint32_t count = 0;
+    VkResult result = d->vk.vkGetPipelineExecutableStatisticsKHR(d->handle, &info, &count, NULL);
+    VkPipelineExecutableStatisticKHR *list = tlvk__calloc((size_t)count + 1, sizeof *list);
+    tlvk__statistic *statistics = tlvk__calloc((size_t)count + 1, sizeof *statistics);
+    for (uint32_t i = 0; list && i < count; i++)
+        list[i] = empty;
+    if (result == VK_SUCCESS)
+        result = list && statistics ? d->vk.vkGetPipelineExecutableStatisticsKHR(d->handle, &info, &count, list) : VK_ERROR_OUT_OF_HOST_MEMORY;
+    if (result == VK_SUCCESS) {
         for (uint32_t i = 0; i < count; i++) {
             snprintf(statistics[i].name, sizeof statistics[i].name, "%.*s", (int)sizeof statistics[i].name - 1, list[i].name);
             statistics[i].value = number_of(&list[i]);
@@ -57,11 +49,26 @@ static tlvk_status tell_executable(tlvk__device *d, const tlvk__pipeline *p, uin
     }
     free(list);
     free(statistics);
-    return result >= VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "shader \"%s\": reading the compiler's statistics", e->shader);
+    return result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "shader \"%s\": reading the compiler's statistics", e->shader);
+}
+
+/* All executables of the pipeline; the caller frees the list, also after a failure. */
+static VkResult list_executables(const tlvk__device *d, const tlvk__pipeline *p, VkPipelineExecutablePropertiesKHR **list, uint32_t *count) {
+    static const VkPipelineExecutablePropertiesKHR empty = {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR};
+    const VkPipelineInfoKHR info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = p->handle};
+    *list = NULL;
+    VkResult result = d->vk.vkGetPipelineExecutablePropertiesKHR(d->handle, &info, count, NULL);
+    if (result != VK_SUCCESS)
+        return result;
+    *list = tlvk__calloc((size_t)*count + 1, sizeof **list);
+    if (!*list)
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    for (uint32_t i = 0; i < *count; i++)
+        (*list)[i] = empty;
+    return d->vk.vkGetPipelineExecutablePropertiesKHR(d->handle, &info, count, *list);
 }
 
 static tlvk_status tell_pipeline(tlvk__device *d, const tlvk__pipeline *p, void (*each)(const tlvk__executable *e, void *user), void *user) {
-    enum { MOST = 8 };
     tlvk__executable e = {.shader = tlvk__shaders[p->shader_index].name, .required_subgroup_size = p->subgroup_size};
     int specs = 0;
     for (int k = 0; k < p->shader->info.spec_count; k++)
@@ -71,19 +78,16 @@ static tlvk_status tell_pipeline(tlvk__device *d, const tlvk__pipeline *p, void 
         each(&e, user);
         return TLVK_OK;
     }
-    static const VkPipelineExecutablePropertiesKHR empty = {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR};
-    VkPipelineExecutablePropertiesKHR list[MOST];
-    uint32_t count = MOST;
-    for (uint32_t i = 0; i < MOST; i++)
-        list[i] = empty;
-    const VkPipelineInfoKHR info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = p->handle};
-    VkResult result = d->vk.vkGetPipelineExecutablePropertiesKHR(d->handle, &info, &count, list);
-    tlvk_status status = result >= VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "shader \"%s\": listing its executables", e.shader);
+    VkPipelineExecutablePropertiesKHR *list;
+    uint32_t count = 0;
+    VkResult result = list_executables(d, p, &list, &count);
+    tlvk_status status = result == VK_SUCCESS ? TLVK_OK : tlvk__vk_fail(d, result, "shader \"%s\": listing its executables", e.shader);
     for (uint32_t i = 0; status == TLVK_OK && i < count; i++) {
         e.name = list[i].name;
         e.subgroup_size = list[i].subgroupSize;
         status = tell_executable(d, p, i, &e, each, user);
     }
+    free(list);
     return status;
 }
 

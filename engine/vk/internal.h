@@ -48,8 +48,8 @@ typedef struct tlvk__physical {
     int queue_family; /* -1: none can compute */
     uint32_t queue_timestamp_bits;
     uint32_t subgroup_min, subgroup_max;
-    bool full_subgroups, memory_budget, portability_subset, float16_extension, memory_model_extension;
-    bool unread;          /* the list of its extensions could not be had */
+    bool full_subgroups, memory_budget, portability_subset, float16_extension, memory_model_extension, executable_properties;
+    VkResult unread;      /* why the list of its extensions could not be had; VK_SUCCESS: it could */
     uint64_t flush_align; /* nonCoherentAtomSize */
 } tlvk__physical;
 
@@ -100,8 +100,10 @@ typedef struct tlvk__pipeline {
 } tlvk__pipeline;
 
 #define TLVK__PIPELINE_BUCKETS 256
+typedef struct tlvk__shader_name { const char *name; int index; /* in tlvk__shaders, of what stands for it on this device */ } tlvk__shader_name;
 typedef struct tlvk__pipelines {
     tlvk__shader *shaders; /* as many as tlvk__shaders has */
+    tlvk__shader_name *names; /* the same, sorted */
     int shader_count;
     tlvk__pipeline *buckets[TLVK__PIPELINE_BUCKETS];
     VkPipelineCache cache;
@@ -123,7 +125,7 @@ tlvk_status tlvk__pipeline_cache_open(tlvk__device *d, const char *folder); /* f
 void tlvk__pipeline_cache_close(tlvk__device *d);                           /* saves what is new */
 
 /* --- inspect.c ---------------------------------------------------------------------------------------------------------------- */
-bool tlvk__tells_statistics(const tlvk__instance *instance, VkPhysicalDevice handle); /* VK_KHR_pipeline_executable_properties, and its feature */
+bool tlvk__tells_statistics(const tlvk__instance *instance, const tlvk__physical *p); /* VK_KHR_pipeline_executable_properties, and its feature */
 
 /* --- device.c ----------------------------------------------------------------------------------------------------------------- */
 struct tlvk__device {

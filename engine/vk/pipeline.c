@@ -53,27 +53,37 @@ static void destroy_layouts(tlvk__device *d, tlvk__shader *s) {
     s->set_layout = VK_NULL_HANDLE;
 }
 
-/* Number of a shader in tlvk__shaders; -1: there is none of this name. */
-static int find_shader(const tlvk__pipelines *p, const char *name) {
-    for (int i = 0; i < p->shader_count; i++)
-        if (strcmp(tlvk__shaders[i].name, name) == 0)
-            return i;
-    return -1;
+static int compare_entries(const void *a, const void *b) {
+    return strcmp(((const tlvk__shader_name *)a)->name, ((const tlvk__shader_name *)b)->name);
 }
 
-/* Where the device stores by pairs, the second form of a shader that has one (cmake/shaders.cmake) stands for it: same bindings, constants and bits. */
-static tlvk_status get_shader(tlvk__device *d, const char *name, int *index) {
+static tlvk__shader_name *find_shader(const tlvk__pipelines *p, const char *name) {
+    const tlvk__shader_name key = {.name = name};
+    return bsearch(&key, p->names, (size_t)p->shader_count, sizeof key, compare_entries);
+}
+
+/* Names in order, so that they are found by halving. Where the device stores by pairs, the second form of a shader that has one (cmake/shaders.cmake)
+ * stands for it: same bindings, constants and bits. */
+static void sort_names(tlvk__device *d) {
     tlvk__pipelines *p = &d->pipelines;
     char pairs[64];
-    int i = -1;
-    if (d->caps.pair_stores) {
-        snprintf(pairs, sizeof pairs, "%s_pairs", name);
-        i = find_shader(p, pairs);
+    for (int i = 0; i < p->shader_count; i++)
+        p->names[i] = (tlvk__shader_name){tlvk__shaders[i].name, i};
+    qsort(p->names, (size_t)p->shader_count, sizeof *p->names, compare_entries);
+    for (int i = 0; d->caps.pair_stores && i < p->shader_count; i++) {
+        snprintf(pairs, sizeof pairs, "%s_pairs", tlvk__shaders[i].name);
+        const tlvk__shader_name *second = find_shader(p, pairs);
+        if (second)
+            find_shader(p, tlvk__shaders[i].name)->index = second->index;
     }
-    if (i < 0)
-        i = find_shader(p, name);
-    if (i < 0)
+}
+
+static tlvk_status get_shader(tlvk__device *d, const char *name, int *index) {
+    tlvk__pipelines *p = &d->pipelines;
+    const tlvk__shader_name *found = find_shader(p, name);
+    if (!found)
         return tlvk__fail(TLVK_ERROR_INTERNAL, "there is no shader \"%s\"", name);
+    const int i = found->index;
     tlvk__shader *s = &p->shaders[i];
     if (!s->ready) {
         tlvk_status status = tlvk__reflect(&tlvk__shaders[i], &s->info);
@@ -131,8 +141,13 @@ static tlvk_status check_local_size(const tlvk__device *d, const tlvk__pipeline 
     return TLVK_OK;
 }
 
-static tlvk_status check_subgroup(const tlvk__device *d, const char *name, uint32_t size) {
+static tlvk_status check_subgroup(const tlvk__device *d, const char *name, uint32_t size, const uint32_t local[3]) {
     const tlvk__physical *p = &d->physical;
+    const uint32_t most = d->caps.max_group_subgroups;
+    if (size && d->caps.subgroup_size_control && most && local[0] * local[1] * local[2] > size * most)
+        return tlvk__fail(TLVK_ERROR_UNSUPPORTED,
+                          "shader \"%s\": workgroups of %u x %u x %u in subgroups of %u; \"%s\" has at most %u subgroups in a workgroup", name,
+                          local[0], local[1], local[2], size, d->caps.name, most);
     if (size == 0 || (p->subgroup_min == size && p->subgroup_max == size))
         return TLVK_OK;
     if (d->caps.subgroup_size_control && size >= p->subgroup_min && size <= p->subgroup_max && (size & (size - 1)) == 0)
@@ -174,7 +189,7 @@ tlvk_status tlvk__pipeline_get(tlvk__device *d, const tlvk__dispatch *dispatch, 
     uint32_t local[3];
     status = check_local_size(d, &key, dispatch->shader, local);
     if (status == TLVK_OK)
-        status = check_subgroup(d, dispatch->shader, key.subgroup_size);
+        status = check_subgroup(d, dispatch->shader, key.subgroup_size, local);
     if (status != TLVK_OK)
         return status;
     tlvk__pipeline *made = tlvk__calloc(1, sizeof *made);
@@ -195,8 +210,10 @@ tlvk_status tlvk__pipelines_open(tlvk__device *d, const char *cache_folder) {
     while (tlvk__shaders[p->shader_count].name)
         p->shader_count++;
     p->shaders = tlvk__calloc((size_t)p->shader_count, sizeof *p->shaders);
-    if (!p->shaders)
+    p->names = tlvk__calloc((size_t)p->shader_count, sizeof *p->names);
+    if (!p->shaders || !p->names)
         return tlvk__fail(TLVK_ERROR_MEMORY, "opening a device: no memory for the table of shaders");
+    sort_names(d);
     return d->handle ? tlvk__pipeline_cache_open(d, cache_folder) : TLVK_OK;
 }
 
@@ -214,4 +231,5 @@ void tlvk__pipelines_close(tlvk__device *d) {
     for (int i = 0; p->shaders && d->handle && i < p->shader_count; i++)
         destroy_layouts(d, &p->shaders[i]);
     free(p->shaders);
+    free(p->names);
 }

@@ -173,7 +173,10 @@ tlvk_status tlvk__recording_wait(tlvk__recording *rec) {
 }
 
 bool tlvk__recording_done(tlvk__recording *rec) {
-    return !rec->in_flight || rec->device->vk.vkGetFenceStatus(rec->device->handle, rec->fence) != VK_NOT_READY;
+    if (!rec->in_flight)
+        return true;
+    VkResult result = rec->device->vk.vkGetFenceStatus(rec->device->handle, rec->fence);
+    return result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST;
 }
 
 tlvk_status tlvk__recording_run(tlvk__recording *rec) {

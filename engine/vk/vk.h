@@ -27,6 +27,7 @@ typedef struct tlvk__caps {
     uint32_t subgroup_size;          /* as reported; 0: subgroup operations not usable in compute */
     bool subgroup_shuffle;           /* constant and dynamic shuffle in compute, with a size that is fixed or can be required */
     bool subgroup_size_control;
+    uint32_t max_group_subgroups;    /* in a workgroup, of a size that is asked for (maxComputeWorkgroupSubgroups); 0: not told */
     uint32_t shuffle_size;           /* the size that kernels with shuffles are made for and ask for; subgroup_size where there is no choice */
     bool timestamps; double timestamp_ns;
     bool unified;                    /* device-local memory is host-visible */
@@ -39,6 +40,9 @@ typedef struct tlvk__caps {
     const struct tlvk__choices *choices; /* measured kernel choices that hold (ops/choice.h), borrowed; NULL: the static tables alone */
     int forced_choice;               /* tests: every kernel that has candidates runs as number forced_choice - 1 of them, counted round; 0: not so */
 } tlvk__caps;
+
+/* Subgroups in a workgroup of the kernels that count on them; the wide tile of cooperative matrices has twice as many. */
+enum { TLVK__GROUP_SUBGROUPS = 4 };
 
 /* The device is a driver on the processor itself (llvmpipe, SwiftShader): it has caches instead of memory of its own, and few units. */
 static inline bool tlvk__on_processor(const tlvk__caps *caps) { return strcmp(caps->type, "cpu") == 0; }
@@ -156,7 +160,7 @@ void tlvk__recording_destroy(tlvk__recording *rec); /* waits if it is running; N
 /* Starts the recording after all work submitted before on this device, whose writes it sees. A recording in flight is not submitted again. */
 tlvk_status tlvk__recording_submit(tlvk__recording *rec);
 tlvk_status tlvk__recording_wait(tlvk__recording *rec); /* until its last submission is done; TLVK_ERROR_DEVICE_LOST says what ran */
-bool tlvk__recording_done(tlvk__recording *rec);
+bool tlvk__recording_done(tlvk__recording *rec); /* a wait would not have to wait; false too where the driver does not say */
 tlvk_status tlvk__recording_run(tlvk__recording *rec);  /* submit and wait */
 
 typedef struct tlvk__recorded {

@@ -126,8 +126,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice h, VkPipelineCac
         lock();
         const object *module = find(MODULE, ID(infos[i].stage.module));
         if (module) {
-            check_stage(&d->told, module->shadow, module->bytes / 4, infos[i].stage.pSpecializationInfo);
-            check_subgroups(&infos[i].stage, module->shadow, module->bytes / 4);
+            const int64_t invocations = check_stage(&d->told, module->shadow, module->bytes / 4, infos[i].stage.pSpecializationInfo);
+            check_subgroups(&infos[i].stage, module->shadow, module->bytes / 4, invocations);
         }
         hollow += 16;
         unlock();
@@ -136,7 +136,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice h, VkPipelineCac
             real.stage.pNext = NULL;
             real.stage.flags = 0;
         }
-        if (sim.hollow)
+        if (d->hollow)
             out[i] = (VkPipeline)hollow;
         else
             result = d->CreateComputePipelines(h, cache, 1, &real, a, &out[i]);
@@ -147,7 +147,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice h, VkPipelineCac
 }
 
 static VKAPI_ATTR void VKAPI_CALL destroy_pipeline(VkDevice h, VkPipeline handle, const VkAllocationCallbacks *a) {
-    if (gone(device_of(h), PIPELINE, ID(handle)) && !sim.hollow)
+    if (gone(device_of(h), PIPELINE, ID(handle)) && !device_of(h)->hollow)
         device_of(h)->DestroyPipeline(h, handle, a);
 }
 
@@ -179,7 +179,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice h, const VkMemory
         return result;
     void *zeros;
     const bool visible = d->real.memoryTypes[real.memoryTypeIndex].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
-    if (sim.hollow && visible && d->MapMemory(h, *out, 0, VK_WHOLE_SIZE, 0, &zeros) == VK_SUCCESS) { /* what no dispatch writes has the same bytes in every run */
+    if (d->hollow && visible && d->MapMemory(h, *out, 0, VK_WHOLE_SIZE, 0, &zeros) == VK_SUCCESS) { /* what no dispatch writes has the same bytes in every run */
         memset(zeros, 0, info->allocationSize);
         d->UnmapMemory(h, *out);
     }
@@ -351,7 +351,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL end_commands(VkCommandBuffer commands) {
 
 static VKAPI_ATTR void VKAPI_CALL bind_pipeline(VkCommandBuffer commands, VkPipelineBindPoint point, VkPipeline pipeline) {
     uses(commands, PIPELINE, ID(pipeline));
-    if (!sim.hollow)
+    if (!device_of(commands)->hollow)
         device_of(commands)->CmdBindPipeline(commands, point, pipeline);
 }
 
@@ -370,20 +370,20 @@ static VKAPI_ATTR void VKAPI_CALL bind_sets(VkCommandBuffer commands, VkPipeline
             add_use(o, set->uses[k].kind, set->uses[k].handle);
     }
     unlock();
-    if (!sim.hollow)
+    if (!device_of(commands)->hollow)
         device_of(commands)->CmdBindDescriptorSets(commands, point, layout, first, count, sets, offset_count, offsets);
 }
 
 static VKAPI_ATTR void VKAPI_CALL push_constants(VkCommandBuffer commands, VkPipelineLayout layout, VkShaderStageFlags stages, uint32_t offset,
                                                  uint32_t bytes, const void *values) {
-    if (!sim.hollow)
+    if (!device_of(commands)->hollow)
         device_of(commands)->CmdPushConstants(commands, layout, stages, offset, bytes, values);
 }
 
 static VKAPI_ATTR void VKAPI_CALL dispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z) {
     device *d = device_of(commands);
     check_groups(&d->told, (const uint32_t[3]){x, y, z});
-    if (!sim.hollow && !skips_dispatch())
+    if (!d->hollow && !skips_dispatch())
         d->CmdDispatch(commands, x, y, z);
 }
 

@@ -95,7 +95,7 @@ static uint32_t result_word(uint32_t op) {
     return (op >= OP_CONSTANT_TRUE && op <= OP_SPEC_OP) || op == OP_VARIABLE ? 2 : 0;
 }
 
-void check_stage(const told *t, const uint32_t *words, size_t count, const VkSpecializationInfo *specs) {
+int64_t check_stage(const told *t, const uint32_t *words, size_t count, const VkSpecializationInfo *specs) {
     module m = {.bound = words[3], .specs = specs};
     m.ids = calloc(m.bound, sizeof *m.ids);
     int64_t local[3] = {1, 1, 1};
@@ -130,6 +130,7 @@ void check_stage(const told *t, const uint32_t *words, size_t count, const VkSpe
     for (int k = 0; k < 3; k++)
         if (local[k] < 1 || local[k] > t->limits.maxComputeWorkGroupSize[k])
             breach("workgroups of %lld along axis %d; told: %u", (long long)local[k], k, t->limits.maxComputeWorkGroupSize[k]);
+    return local[0] * local[1] * local[2];
 }
 
 static bool has_subgroups(const uint32_t *words, size_t count) {
@@ -139,13 +140,15 @@ static bool has_subgroups(const uint32_t *words, size_t count) {
     return false;
 }
 
-void check_subgroups(const VkPipelineShaderStageCreateInfo *stage, const uint32_t *words, size_t count) {
+void check_subgroups(const VkPipelineShaderStageCreateInfo *stage, const uint32_t *words, size_t count, int64_t invocations) {
     uint32_t size = 0;
     for (const VkBaseInStructure *s = stage->pNext; s; s = s->pNext)
         if (s->sType == VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO)
             size = ((const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo *)(const void *)s)->requiredSubgroupSize;
     if (size && (sim.no_subgroup_control || sim.no_required_sizes || (sim.subgroup_min && size < sim.subgroup_min) || (sim.subgroup_max && size > sim.subgroup_max)))
         breach("a subgroup size of %u is required; told: %d to %d", size, (int)sim.subgroup_min, (int)sim.subgroup_max);
+    if (size && sim.max_subgroups && invocations > size * sim.max_subgroups)
+        breach("workgroups of %lld invocations in subgroups of %u; told: at most %d subgroups", (long long)invocations, size, (int)sim.max_subgroups);
     if (sim.subgroup_min == sim.subgroup_max || !has_subgroups(words, count))
         return;
     if (!size || !(stage->flags & VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT))

@@ -21,7 +21,7 @@ typedef struct settings {
     int64_t max_storage_buffer_range, max_shared_memory, max_invocations, max_groups, max_texels, max_storage_buffers, max_push_constants;
     int64_t storage_align, texel_align, atom, max_allocation;
     int64_t no_texel_buffers, no_subgroups, no_timestamps, no_fp16, one_queue;
-    int64_t subgroup_size, subgroup_min, subgroup_max, no_subgroup_control, no_full_subgroups;
+    int64_t subgroup_size, subgroup_min, subgroup_max, max_subgroups, no_subgroup_control, no_full_subgroups;
     int64_t no_required_sizes;                 /* subgroup sizes are told, and none can be asked for */
     int64_t portability;                       /* a subset of Vulkan: shown only to who asks for such, and its extension must be enabled */
     int64_t discrete, type;                    /* its type, instead of a processor's: a graphics card's; the VkPhysicalDeviceType of this number */
@@ -79,9 +79,10 @@ bool adds_extension(const char *name);
 typedef struct told { VkPhysicalDeviceLimits limits; VkPhysicalDeviceMemoryProperties memory; uint64_t max_allocation; } told;
 
 /* --- check.c ------------------------------------------------------------------------------------------------------------------ */
-void check_stage(const told *t, const uint32_t *words, size_t count, const VkSpecializationInfo *specs); /* a compute shader and its constants */
-/* Where sizes vary, whether a stage that counts on its subgroups requires a size that it was told, and whole subgroups. */
-void check_subgroups(const VkPipelineShaderStageCreateInfo *stage, const uint32_t *words, size_t count);
+/* A compute shader and its constants; gives the invocations of a workgroup. */
+int64_t check_stage(const told *t, const uint32_t *words, size_t count, const VkSpecializationInfo *specs);
+/* Where sizes vary, whether a stage that counts on its subgroups requires a size that it was told, and whole subgroups; not too many in a workgroup. */
+void check_subgroups(const VkPipelineShaderStageCreateInfo *stage, const uint32_t *words, size_t count, int64_t invocations);
 void check_set_layout(const told *t, const VkDescriptorSetLayoutCreateInfo *info);
 void check_range(const told *t, VkDeviceSize offset, VkDeviceSize bytes);  /* of a storage buffer */
 void check_texels(const told *t, VkDeviceSize offset, VkDeviceSize bytes); /* of RGBA32F */
@@ -117,7 +118,7 @@ typedef struct device {
     PFN_vkGetDeviceProcAddr next;
     told told;
     VkPhysicalDeviceMemoryProperties real; /* what the driver has */
-    bool lost;
+    bool lost, hollow;       /* hollow: as the settings were when it was made */
     uint64_t submitted, completed, heap_used[VK_MAX_MEMORY_HEAPS];
     DEVICE_CALLS(MEMBER)
 } device;

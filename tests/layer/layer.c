@@ -215,6 +215,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, c
         return result;
     d->handle = *out;
     d->of = in->handle;
+    d->hollow = sim.hollow != 0;
     d->key = key_of(*out);
 #define LOAD(call) d->call = (PFN_vk##call)d->next(*out, "vk" #call);
     DEVICE_CALLS(LOAD)

@@ -57,6 +57,7 @@ static void lie_subgroup_control(VkPhysicalDeviceSubgroupSizeControlProperties *
         s->minSubgroupSize = (uint32_t)sim.subgroup_min;
     if (sim.subgroup_max)
         s->maxSubgroupSize = (uint32_t)sim.subgroup_max;
+    lower32(&s->maxComputeWorkgroupSubgroups, sim.max_subgroups);
     if (sim.no_subgroup_control || sim.no_required_sizes)
         s->requiredSubgroupSizeStages = 0;
 }

@@ -19,8 +19,8 @@ static const struct { const char *name; size_t offset; } numbers[] = {
     NUMBER(fail_at), NUMBER(fail_result), NUMBER(fail_choice), NUMBER(hollow), NUMBER(skip_dispatch), NUMBER(slow), NUMBER(max_storage_buffer_range), NUMBER(max_shared_memory),
     NUMBER(max_invocations), NUMBER(max_groups), NUMBER(max_texels), NUMBER(max_storage_buffers), NUMBER(max_push_constants), NUMBER(storage_align),
     NUMBER(texel_align), NUMBER(atom), NUMBER(max_allocation), NUMBER(no_texel_buffers), NUMBER(no_subgroups), NUMBER(no_timestamps), NUMBER(no_fp16),
-    NUMBER(one_queue), NUMBER(subgroup_size), NUMBER(subgroup_min), NUMBER(subgroup_max), NUMBER(no_subgroup_control), NUMBER(no_full_subgroups),
-    NUMBER(discrete), NUMBER(type), NUMBER(second_type), NUMBER(heap), NUMBER(budget), NUMBER(separate_heaps), NUMBER(non_coherent),
+    NUMBER(one_queue), NUMBER(subgroup_size), NUMBER(subgroup_min), NUMBER(subgroup_max), NUMBER(max_subgroups),
+    NUMBER(no_subgroup_control), NUMBER(no_full_subgroups), NUMBER(discrete), NUMBER(type), NUMBER(second_type), NUMBER(heap), NUMBER(budget), NUMBER(separate_heaps), NUMBER(non_coherent),
     NUMBER(portability), NUMBER(no_required_sizes)};
 
 void lock(void) { pthread_mutex_lock(&mutex); }

@@ -20,7 +20,8 @@ typedef struct sim_report {
     char text[2048];       /* the first of them, one a line */
 } sim_report;
 
-/* Begins anew with these settings; counts go to 0, what is alive stays counted. false: a setting is not known. No instance may live. */
+/* Begins anew with these settings; counts go to 0, what is alive stays counted. false: a setting is not known. An instance may live through it only where
+ * no limit changes: its devices stay hollow or not, as they were made, and which call fails is looked up at every call. */
 typedef bool sim_begin_function(const char *settings);
 typedef void sim_read_function(sim_report *report);
 #define SIM_EXPORT __attribute__((visibility("default")))

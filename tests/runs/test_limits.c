@@ -3,7 +3,7 @@
  * TLVK_TEST_FULL=1 runs the operations under each alone too; TLVK_TEST_LIMIT, part of a name, narrows both. */
 #include "support/nets.h"
 #include "support/simulator.h"
-#include "ops/op.h"
+#include "ops/elementwise.h"
 
 #include <stdio.h>
 
@@ -40,6 +40,7 @@ static const limit limits[] = {
     { "a budget of 64 MiB", "budget=64M", false },
     { "alignment of 256", "storage_align=256", false },
     { "texels aligned more than buffers", "texel_align=256", false },
+    { "the same, and 1 MiB in a binding", "texel_align=256,max_storage_buffer_range=1M", false },
     { "separate heaps", "discrete=1,separate_heaps=1", false },
     { "memory that is not coherent", "non_coherent=1,atom=256", false },
     { "separate heaps that are not coherent", "discrete=1,separate_heaps=1,non_coherent=1,atom=64", false },
@@ -113,7 +114,8 @@ static tlvk_status train(const limit *l, result *r) {
     tlvk_model *model = small_network(ctx, 3);
     tlvk_dataset *data = small_data(ctx, SAMPLES, BATCH, 3), *val = small_data(ctx, BATCH, BATCH, 2);
     tlvk_history *history = NULL;
-    const tlvk_compile_desc compile = { .optimizer = { .kind = TLVK_ADAM, .epsilon = 1e-2f, .learning_rate = 1e-2f, .clipnorm = 1, .weight_decay = 1e-3f, .amsgrad = true }, .metrics = { TLVK_ACCURACY } };
+    const tlvk_optimizer adam = { .kind = TLVK_ADAM, .epsilon = 1e-2f, .learning_rate = 1e-2f, .clipnorm = 1, .weight_decay = 1e-3f, .amsgrad = true };
+    const tlvk_compile_desc compile = { .optimizer = adam, .metrics = { TLVK_ACCURACY } };
     assert_api(ctx, tlvk_model_compile(model, &compile));
     tlvk_status st = tlvk_model_fit(model, data, &(tlvk_fit_desc){ .epochs = EPOCHS, .validation = val, .seed = 3 }, &history);
     if (st) print_error("%s: %s\n", l->name, tlvk_last_error(ctx));
@@ -163,6 +165,8 @@ static void test_subgroups(void **state) {
         { "hollow=1,subgroup_size=32,subgroup_min=8,subgroup_max=32", true },
         { "hollow=1,subgroup_size=64,subgroup_min=32,subgroup_max=64", true },
         { "hollow=1,subgroup_size=128,subgroup_min=64,subgroup_max=128", true },
+        { "hollow=1,subgroup_size=8,subgroup_min=4,subgroup_max=32,max_subgroups=4", true },
+        { "hollow=1,subgroup_size=8,subgroup_min=4,subgroup_max=32,max_subgroups=3", false },
         { "hollow=1,subgroup_size=8,subgroup_min=4,subgroup_max=32,no_full_subgroups=1", false },
         { "hollow=1,subgroup_size=8,subgroup_min=4,subgroup_max=32,no_subgroup_control=1", false },
         { "hollow=1,no_subgroups=1", false },
@@ -183,6 +187,78 @@ static void test_subgroups(void **state) {
     }
 }
 
+/* The same device, told by its caller to do without the control that it has: which of its sizes runs is open then. */
+static void test_subgroups_without_control(void **state) {
+    (void)state;
+    const limit l = { "control left out", "hollow=1,subgroup_size=8,subgroup_min=4,subgroup_max=32", false };
+    tlvk__device *d;
+    tlvk_context_destroy(net_context(NULL)); /* no device: skipped */
+    sim_begin(l.settings);
+    assert_int_equal(tlvk__device_create(NULL, &d), TLVK_OK);
+    tlvk__caps caps = *tlvk__device_caps(d);
+    tlvk__device_destroy(d);
+    assert_true(caps.subgroup_shuffle && caps.shuffle_size == 4);
+    caps.subgroup_size_control = false;
+    assert_int_equal(tlvk__device_create(&(tlvk__device_desc){ .limit = &caps }, &d), TLVK_OK);
+    assert_true(!tlvk__device_caps(d)->subgroup_shuffle && tlvk__device_caps(d)->shuffle_size == 8);
+    tlvk__device_destroy(d);
+    assert_true(kept_to(&l));
+}
+
+/* y += y. */
+static tlvk__recording *addition(tlvk__device *d, tlvk__buffer *b) {
+    tlvk__span span = { .buffer = b, .bytes = tlvk__buffer_bytes(b) };
+    const tlvk__tensor t = tlvk__span_tensor(&span, 1, 1, (int64_t)(span.bytes / sizeof(float)));
+    tlvk__recorder *r;
+    tlvk__recording *rec = NULL;
+    assert_int_equal(tlvk__recorder_create(d, NULL, &r), TLVK_OK);
+    assert_int_equal(tlvk__record_add(r, &t, &t, &t, "a test"), TLVK_OK);
+    assert_int_equal(tlvk__recorder_finish(r, &rec), TLVK_OK);
+    return rec;
+}
+
+/* A fence that does not say whether it is signalled counts as one that is not, and the wait that follows waits. */
+static void test_status_of_a_fence(void **state) {
+    (void)state;
+    const limit l = { "the status of a fence", "fail_call=vkGetFenceStatus,fail_at=1", false };
+    tlvk__device *d;
+    tlvk__buffer *b;
+    tlvk_context_destroy(net_context(NULL)); /* no device: skipped */
+    sim_begin(l.settings);
+    assert_int_equal(tlvk__device_create(NULL, &d), TLVK_OK);
+    assert_int_equal(tlvk__buffer_create(d, TLVK__BUFFER_DEVICE, 4096, "a test", &b), TLVK_OK);
+    tlvk__recording *rec = addition(d, b);
+    assert_true(tlvk__recording_done(rec));
+    assert_int_equal(tlvk__recording_submit(rec), TLVK_OK);
+    assert_false(tlvk__recording_done(rec));
+    assert_int_equal(tlvk__recording_wait(rec), TLVK_OK);
+    assert_true(tlvk__recording_done(rec));
+    tlvk__recording_destroy(rec);
+    tlvk__buffer_destroy(b);
+    tlvk__device_destroy(d);
+    assert_true(kept_to(&l));
+}
+
+/* A device stays hollow, as it was made, whatever the next ones are. */
+static void test_hollow_to_the_end(void **state) {
+    (void)state;
+    tlvk__device *d;
+    tlvk__buffer *b;
+    tlvk_context_destroy(net_context(NULL)); /* no device: skipped */
+    sim_begin("hollow=1");
+    assert_int_equal(tlvk__device_create(NULL, &d), TLVK_OK);
+    assert_int_equal(tlvk__buffer_create(d, TLVK__BUFFER_DEVICE, 4096, "a test", &b), TLVK_OK);
+    tlvk__recording *rec = addition(d, b);
+    sim_begin("");
+    assert_int_equal(tlvk__recording_run(rec), TLVK_OK);
+    tlvk__recording_destroy(rec);
+    tlvk__buffer_destroy(b);
+    tlvk__device_destroy(d);
+    sim_report r;
+    sim_read(&r);
+    assert_true(!r.breaches && !r.alive);
+}
+
 /* What the system leaves to this program (VK_EXT_memory_budget) is a limit like the heap's size, and told beforehand. */
 static void test_budget(void **state) {
     (void)state;
@@ -201,6 +277,8 @@ static void test_budget(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_training), cmocka_unit_test(test_operations), cmocka_unit_test(test_subgroups), cmocka_unit_test(test_budget) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_training), cmocka_unit_test(test_operations), cmocka_unit_test(test_subgroups), cmocka_unit_test(test_subgroups_without_control),
+        cmocka_unit_test(test_status_of_a_fence), cmocka_unit_test(test_hollow_to_the_end), cmocka_unit_test(test_budget) };
     return cmocka_run_group_tests(tests, sim_setup, NULL);
 }

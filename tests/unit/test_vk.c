@@ -606,6 +606,18 @@ static void limits_only_lower(void **state) {
     tlvk__caps same = caps;
     tlvk__caps_limit(&same, &larger);
     assert_memory_equal(&same, &caps, sizeof caps);
+    caps.subgroup_shuffle = caps.subgroup_size_control = true; /* sizes from 8 to 32 can be asked for */
+    caps.shuffle_size = 8;
+    caps.max_group_subgroups = 16;
+    tlvk__caps fixed = caps, narrow = caps;
+    larger = caps;
+    larger.subgroup_size_control = false;
+    tlvk__caps_limit(&fixed, &larger);
+    assert_true(fixed.subgroup_shuffle && !fixed.subgroup_size_control && fixed.shuffle_size == 32);
+    larger = caps;
+    larger.max_group_subgroups = 2;
+    tlvk__caps_limit(&narrow, &larger);
+    assert_true(narrow.max_group_subgroups == 2 && !narrow.subgroup_shuffle);
     tlvk__device *d = open_device(&(tlvk__device_desc){.limit = &limit});
     const tlvk__caps *c = tlvk__device_caps(d);
     assert_true(c->max_binding_bytes <= 1 << 20 && c->max_groups[0] <= 100 && c->storage_align >= 1024 && c->max_texels == 0);
