@@ -154,7 +154,36 @@ static void test_smallest(void **state) {
     close_rig(&r);
 }
 
+/* Parts of Concatenates that lie in place, none made from another: the whole is made again by what makes the parts, and its Concatenates have nothing to do. */
+static void test_concatenates_in_place(void **state) {
+    (void)state;
+    rig r = { .base = NULL };
+    assert_int_equal(tlvk_context_create(&(tlvk_context_desc){ .cache_folder = "" }, &r.ctx), TLVK_OK);
+    const tlvk_conv2d_desc narrow = { .filters = 8, .kernel_size = { 3 }, .padding = TLVK_SAME, .activation = TLVK_RELU };
+    tlvk_tensor in = tlvk_input(r.ctx, &(tlvk_input_desc){ .shape = { SIDE, SIDE, 3 } }), x = in;
+    for (int i = 0; i < 6; i++) {
+        tlvk_tensor both = tlvk_concatenate((tlvk_tensor[]){ tlvk_conv2d(x, &narrow), tlvk_conv2d(x, &narrow) }, 2, NULL);
+        x = tlvk_conv2d(tlvk_concatenate((tlvk_tensor[]){ both, tlvk_conv2d(x, &narrow) }, 2, NULL), &narrow);
+    }
+    tlvk_tensor y = tlvk_dense(tlvk_global_average_pooling2d(x, NULL), &(tlvk_dense_desc){ .units = 10, .activation = TLVK_SOFTMAX });
+    assert_int_equal(tlvk_model_create(r.ctx, &(tlvk_model_desc){ .inputs = { in }, .outputs = { y } }, &r.model), TLVK_OK);
+    assert_int_equal(tlvk__model_flatten(r.model, &r.flat), TLVK_OK);
+    tlvk__caps_fixed(&r.caps);
+    tlvk__plan *plan = plan_within(&r, 0, true);
+    int idle = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        const plan_step *s = &plan->steps[i];
+        idle += !s->view && !plan_runs(s) && plan->tensors[plan->tensors[s->output].root].again_storage.item_count > 0;
+    }
+    assert_true(idle > 0);
+    assert_apart(plan);
+    assert_complete(plan);
+    tlvk__plan_destroy(plan);
+    close_rig(&r);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_networks_fit), cmocka_unit_test(test_smallest) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_networks_fit), cmocka_unit_test(test_smallest),
+                                        cmocka_unit_test(test_concatenates_in_place) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
