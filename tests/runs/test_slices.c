@@ -69,7 +69,7 @@ static tlvk_model *network(const builder *b) {
 }
 
 /* pieces: samples that one dispatch has at most; in one step then. most_bytes: in a binding and in an allocation. 0: as many as the device takes. */
-typedef struct setting { const char *freeze; tlvk__winograd winograd; bool floor; int64_t pieces; uint64_t most_bytes; } setting;
+typedef struct setting { const char *freeze; tlvk__winograd winograd; bool floor; int64_t pieces; uint64_t most_bytes; tlvk_precision precision; } setting;
 typedef struct outcome { float before[SAMPLES * NET_CLASSES], after[SAMPLES * NET_CLASSES], *weights; size_t count; int dispatches; tlvk_memory memory; } outcome;
 
 static void count_dispatch(const tlvk_trace_entry *e, void *user) {
@@ -93,7 +93,7 @@ static outcome run(const setting *s, bool apart, uint64_t limit) {
     tlvk_dataset *data = small_data(b.ctx, s->pieces ? BATCH : SAMPLES, BATCH, 3);
     if (s->freeze) assert_api(b.ctx, tlvk_model_set_trainable(model, s->freeze, false));
     if (!limit) assert_api(b.ctx, tlvk_model_predict(model, data, o.before, TLVK__COUNT(o.before)));
-    assert_api(b.ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .optimizer = { .kind = TLVK_SGD, .learning_rate = 0.02f } }));
+    assert_api(b.ctx, tlvk_model_compile(model, &(tlvk_compile_desc){ .optimizer = { .kind = TLVK_SGD, .learning_rate = 0.02f }, .precision = s->precision }));
     assert_api(b.ctx, tlvk_model_fit(model, data, &(tlvk_fit_desc){ .epochs = s->pieces ? 1 : 2 }, NULL));
     assert_api(b.ctx, tlvk_model_memory(model, &o.memory));
     if (!limit) assert_api(b.ctx, tlvk_model_predict(model, data, o.after, TLVK__COUNT(o.after)));
@@ -169,10 +169,10 @@ static void test_segments(void **state) {
 }
 
 /* With less memory, some of what lies in place is made again for the backward. */
-static void test_made_again(void **state) {
-    (void)state;
-    const setting s = { .freeze = NULL };
-    outcome whole = run(&s, true, 0);
+static void made_again(tlvk_precision precision) {
+    const setting s = { .precision = precision };
+    outcome whole = run(&s, precision == TLVK_FP32, 0); /* copied, other activations are of fp16 */
+    assert_true((whole.memory.activations_fp16 > 20) == (precision == TLVK_MIXED));
     for (int percent = 95; percent >= 80; percent -= 5) {
         uint64_t limit = whole.memory.predicted_bytes * (uint64_t)percent / 100;
         outcome less = run(&s, false, limit);
@@ -185,11 +185,41 @@ static void test_made_again(void **state) {
     free(whole.weights);
 }
 
+static void test_made_again(void **state) {
+    (void)state;
+    made_again(TLVK_FP32);
+}
+
+/* Scores after training, as far apart as fp16 makes them: some 2^-11 of each number, and what that grows to in a few steps. */
+static void come_near(const setting *s, bool apart, const outcome *full) {
+    outcome o = run(s, apart, 0);
+    double most = 0;
+    for (size_t i = 0; i < TLVK__COUNT(o.after); i++) most = fmax(most, fabs((double)o.after[i] - (double)full->after[i]));
+    print_message("%d of %d activations in fp16: scores at most %.1e apart\n", o.memory.activations_fp16, o.memory.activations, most);
+    assert_true(o.memory.activations_fp16 > 20);
+    assert_true(most > 0 && most < 4e-3);
+    free(o.weights);
+}
+
+/* Slices of fp16, in place and made again, and what is copied in fp16. */
+static void test_mixed(void **state) {
+    (void)state;
+    tlvk_context *ctx = net_context(NULL);
+    bool able = tlvk__texel_operands(tlvk__device_caps(net_device(ctx)));
+    tlvk_context_destroy(ctx);
+    if (!able) skip();
+    outcome full = run(&(setting){ .precision = TLVK_FP32 }, false, 0);
+    come_near(&(setting){ .precision = TLVK_MIXED }, false, &full);
+    come_near(&(setting){ .precision = TLVK_MIXED }, true, &full);
+    free(full.weights);
+    made_again(TLVK_MIXED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_trained), cmocka_unit_test(test_norms_frozen), cmocka_unit_test(test_first_half_frozen),
         cmocka_unit_test(test_winograd), cmocka_unit_test(test_least_device), cmocka_unit_test(test_pieces), cmocka_unit_test(test_segments),
-        cmocka_unit_test(test_made_again),
+        cmocka_unit_test(test_made_again), cmocka_unit_test(test_mixed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
