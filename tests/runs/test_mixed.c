@@ -224,9 +224,8 @@ static void test_same_bits(void **state) {
 
 static tlvk_model *half_frozen(tlvk_context *ctx, tlvk_cache cache) {
     tlvk_model *model = small_network(ctx, 5);
-    assert_api(ctx, tlvk_model_set_trainable(model, "*", false));
-    assert_api(ctx, tlvk_model_set_trainable(model, "conv2", true));
-    assert_api(ctx, tlvk_model_set_trainable(model, "dense", true));
+    assert_api(ctx, tlvk_model_set_trainable(model, "conv", false));
+    assert_api(ctx, tlvk_model_set_trainable(model, "norm", false));
     assert_api(ctx, tlvk_model_compile(model, &mixed_adam));
     tlvk_dataset *data = small_data(ctx, SAMPLES, BATCH, 1);
     assert_api(ctx, tlvk_model_fit(model, data, &(tlvk_fit_desc){ .epochs = 3, .seed = 4, .cache = cache }, NULL));
@@ -237,7 +236,7 @@ static tlvk_model *half_frozen(tlvk_context *ctx, tlvk_cache cache) {
     return model;
 }
 
-/* The frozen part ends in fp32 whether it is a network of its own or not. */
+/* The frozen part ends in fp32 whether it is a network of its own or not; here in a Conv2D, which would round what it stores. */
 static void test_kept_features(void **state) {
     (void)state;
     tlvk_context *ctx = able_context();
