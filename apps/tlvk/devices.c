@@ -7,11 +7,11 @@
 #define MAX_DEVICES 64
 
 static void print_json(int index, const tlvk_device_info *d) {
-    cli_print_json(json_pack("{s:i, s:o, s:o, s:o, s:o, s:I, s:i, s:b, s:b, s:b, s:b, s:o, s:b, s:I, s:I}", "index", index, "name", cli_json_text(d->name), "type",
+    cli_print_json(json_pack("{s:i, s:o, s:o, s:o, s:o, s:I, s:i, s:b, s:b, s:b, s:b, s:o, s:b, s:b, s:I, s:I}", "index", index, "name", cli_json_text(d->name), "type",
                              cli_json_text(d->type), "driver", cli_json_text(d->driver), "api", cli_json_text(d->api), "memory_bytes",
                              (json_int_t)d->memory_bytes, "subgroup_size", (int)d->subgroup_size, "fp16", d->fp16, "cooperative_matrix",
-                             d->cooperative_matrix, "chosen", d->chosen, "usable", d->usable, "reason", cli_json_text(d->reason), "mixed_precision", d->mixed_precision, "max_binding_bytes",
-                             (json_int_t)d->max_binding_bytes, "max_allocation_bytes", (json_int_t)d->max_allocation_bytes));
+                             d->cooperative_matrix, "chosen", d->chosen, "usable", d->usable, "reason", cli_json_text(d->reason), "mixed_precision", d->mixed_precision,
+                             "matrix_units", d->matrix_units, "max_binding_bytes", (json_int_t)d->max_binding_bytes, "max_allocation_bytes", (json_int_t)d->max_allocation_bytes));
 }
 
 /* The kinds of devices as people call them. */
@@ -38,10 +38,11 @@ static void print_abilities(const tlvk_device_info *d) {
     printf("     %s of memory, up to %s in one piece; kernels see %s at once, and larger tensors in parts\n", cli_bytes_text(d->memory_bytes, memory),
            cli_bytes_text(d->max_allocation_bytes, allocation), cli_bytes_text(d->max_binding_bytes, binding));
     if (d->mixed_precision) {
-        printf("     can: train and predict in fp32 and, with --precision mixed, in mixed precision\n");
+        printf("     can: train and predict in fp32 and, with --precision mixed, in mixed precision: activations in fp16, products %s\n",
+               d->matrix_units ? "by its matrix units" : "in fp32");
     } else {
-        printf("     can: train and predict in fp32\n     cannot: mixed precision, for which %s\n",
-               d->cooperative_matrix ? "its cooperative matrices are of another kind" : "it has no cooperative matrices");
+        printf("     can: train and predict in fp32\n     cannot: mixed precision, for which its texel buffers are too small and %s\n",
+               d->cooperative_matrix ? "its cooperative matrices of another kind" : "it has no cooperative matrices");
     }
 }
 

@@ -9,10 +9,6 @@ void tlvk__force_pieces(int64_t samples) {
     forced_samples = samples;
 }
 
-bool tlvk__texel_operands(const tlvk__caps *caps) {
-    return caps->max_texels >= caps->max_binding_bytes / 16 && caps->texel_align > 0 && caps->storage_align % caps->texel_align == 0;
-}
-
 bool tlvk__few_buffers(const tlvk__caps *caps, uint32_t wanted) { return caps->max_storage_buffers < wanted && caps->max_texels > 0; }
 
 uint32_t tlvk__large_group(const tlvk__caps *caps) { return caps->max_invocations >= 256 && caps->max_group_size[0] >= 256 ? 256 : 128; }

@@ -42,8 +42,6 @@ bool tlvk__tensor_bytes(const tlvk__tensor *t, uint64_t *bytes);
  * are broadcast) must not be listed. TLVK_ERROR_MEMORY when one sample alone is larger than a binding (the text names the sizes). */
 typedef struct tlvk__piece { int64_t n0, n1; } tlvk__piece;
 tlvk_status tlvk__next_piece(const tlvk__caps *caps, const tlvk__tensor *const *t, int count, int64_t n, tlvk__piece *p, bool *more);
-/* The device reads operands through RGBA32F texel buffers of any binding's size (shaders/buffers.glsl). */
-bool tlvk__texel_operands(const tlvk__caps *caps);
 /* The device binds fewer storage buffers than `wanted`: a shader that wants them runs as its variant "few", which reads what is small as texels. */
 bool tlvk__few_buffers(const tlvk__caps *caps, uint32_t wanted);
 /* Invocations of a workgroup that is to be large: 256, or 128 where the device has no more (Vulkan's least). */

@@ -45,12 +45,13 @@ tlvk_status tlvk__selftest_tell(tlvk__selftest *t, const char *name, bool mixed,
 
 static tlvk_status run_case(tlvk__selftest *t, const tlvk__op *op, const tlvk__op_case *c, int64_t pieces) {
     char name[160];
-    snprintf(name, sizeof name, "%s: %s%s%s", op->class_name, c->name, pieces ? ", in pieces" : "", c->mixed ? ", mixed precision" : "");
+    const bool mixed = c->mixed || c->half;
+    snprintf(name, sizeof name, "%s: %s%s%s%s", op->class_name, c->name, pieces ? ", in pieces" : "", c->half ? ", activations in fp16" : "", mixed ? ", mixed precision" : "");
     if (!tlvk__selftest_wants(t, name)) return TLVK_OK;
     tlvk__check check;
     memset(&check, 0, sizeof check);
     tlvk_status st = tlvk__check_case(t->device, op, c, t->desc->seed + 1, pieces, &check);
-    return tlvk__selftest_tell(t, name, c->mixed, st, &check);
+    return tlvk__selftest_tell(t, name, mixed, st, &check);
 }
 
 /* A small case is also walked in pieces of one sample, as operands larger than a binding are: of products always, of the others in the full self-test. */
@@ -64,6 +65,8 @@ static tlvk_status run_op(tlvk__selftest *t, const tlvk__op *op) {
         if (!st && !c.real_size && (t->desc->full || (op->flags & TLVK__OP_PRODUCT))) st = run_case(t, op, &c, 1);
         c.mixed = (op->flags & TLVK__OP_PRODUCT) && tlvk__device_caps(t->device)->matrix_m;
         if (!st && c.mixed) st = run_case(t, op, &c, 0);
+        c.half = op->halves && !c.real_size && tlvk__texel_operands(tlvk__device_caps(t->device));
+        if (!st && c.half) st = run_case(t, op, &c, 0);
         if (st) return st;
     }
 }

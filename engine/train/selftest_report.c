@@ -9,13 +9,14 @@
 
 void tlvk__selftest_verdict(const tlvk__selftest *t, char *line, size_t size) {
     const int failed = t->failed - t->mixed_failed, cases = t->cases - t->mixed_cases;
+    const tlvk__caps *caps = tlvk__device_caps(t->device);
     char mixed[640];
-    if (!tlvk__device_caps(t->device)->matrix_m)
-        snprintf(mixed, sizeof mixed, "; not for mixed precision, for which it lacks cooperative matrices of fp16");
+    if (!caps->matrix_m && !tlvk__texel_operands(caps))
+        snprintf(mixed, sizeof mixed, "; not for mixed precision, for which its texel buffers are too small and it lacks cooperative matrices of fp16");
     else if (t->mixed_failed)
         snprintf(mixed, sizeof mixed, "; NOT fit for: mixed precision (%d of %d cases failed, the first is %s)", t->mixed_failed, t->mixed_cases, t->first_mixed);
     else
-        snprintf(mixed, sizeof mixed, ", mixed precision");
+        snprintf(mixed, sizeof mixed, ", mixed precision%s", caps->matrix_m ? "" : " (activations in fp16, products in fp32)");
     if (t->gone)
         snprintf(line, size, "this device is NOT fit for training: it stopped answering, %s", *t->first ? t->first : t->first_mixed);
     else if (failed)

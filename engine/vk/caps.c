@@ -298,3 +298,7 @@ void tlvk__caps_limit(tlvk__caps *caps, const tlvk__caps *limit) {
     if (limit->winograd != TLVK__WINOGRAD_BY_SHAPE)
         caps->winograd = limit->winograd;
 }
+
+bool tlvk__texel_operands(const tlvk__caps *caps) {
+    return caps->max_texels >= caps->max_binding_bytes / 16 && caps->texel_align > 0 && caps->storage_align % caps->texel_align == 0;
+}

@@ -57,7 +57,8 @@ static const char *unusable(const tlvk__physical *p) {
 static void fill_info(const tlvk__physical *p, tlvk_device_info *info) {
     const tlvk__caps *c = &p->caps;
     *info = (tlvk_device_info){.memory_bytes = c->memory_bytes, .subgroup_size = c->subgroup_size,
-                               .fp16 = c->fp16_storage && c->fp16_arithmetic, .cooperative_matrix = c->cooperative_matrix, .mixed_precision = c->matrix_m > 0,
+                               .fp16 = c->fp16_storage && c->fp16_arithmetic, .cooperative_matrix = c->cooperative_matrix, .mixed_precision = c->matrix_m > 0 || tlvk__texel_operands(c),
+                               .matrix_units = c->matrix_m > 0,
                                .max_binding_bytes = c->max_binding_bytes, .max_allocation_bytes = c->max_allocation_bytes};
     snprintf(info->name, sizeof info->name, "%s", c->name);
     snprintf(info->type, sizeof info->type, "%s", c->type);

@@ -40,6 +40,8 @@ typedef struct tlvk__caps {
     const struct tlvk__choices *choices; /* measured kernel choices that hold (ops/choice.h), borrowed; NULL: the static tables alone */
     int forced_choice;               /* tests: every kernel that has candidates runs as number forced_choice - 1 of them, counted round; 0: not so */
 } tlvk__caps;
+/* The device reads operands through RGBA32F texel buffers of any binding's size (shaders/buffers.glsl). */
+bool tlvk__texel_operands(const tlvk__caps *caps);
 
 /* Subgroups in a workgroup of the kernels that count on them; the wide tile of cooperative matrices has twice as many. */
 enum { TLVK__GROUP_SUBGROUPS = 4 };

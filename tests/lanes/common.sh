@@ -158,7 +158,7 @@ open_root() {
     mkdir -p "$root/src/out"
     in_root "cd /src/kept && ./run setup build test" >"$home/setup.log" 2>&1 || absent "the packages could not be installed in Debian 13: $home/setup.log"
     in_root "cmake -G Ninja -S /src/kept -B /src/kept-build -DCMAKE_BUILD_TYPE=Release &&
-        cmake --build /src/kept-build --target tlvk_command lane_statistics test_training test_conv test_mixed test_choices test_vk test_plan" \
+        cmake --build /src/kept-build --target tlvk_command lane_statistics test_training test_conv test_mixed test_half test_choices test_vk test_plan" \
         >"$home/build.log" 2>&1 || { broken '' "the build in Debian 13 failed: $home/build.log"; finish; }
 }
 

@@ -129,7 +129,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice h, VkPipelineCac
             const int64_t invocations = check_stage(&d->told, module->shadow, module->bytes / 4, infos[i].stage.pSpecializationInfo);
             check_subgroups(&infos[i].stage, module->shadow, module->bytes / 4, invocations);
         }
-        hollow += 16;
+        const uint64_t own = hollow += 16;
         unlock();
         VkComputePipelineCreateInfo real = infos[i];
         if (sim.subgroup_size) { /* the driver has no such size, and only kernels that emulate it run */
@@ -137,7 +137,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice h, VkPipelineCac
             real.stage.flags = 0;
         }
         if (d->hollow)
-            out[i] = (VkPipeline)hollow;
+            out[i] = (VkPipeline)own;
         else
             result = d->CreateComputePipelines(h, cache, 1, &real, a, &out[i]);
         if (result == VK_SUCCESS)

@@ -105,7 +105,8 @@ typedef struct tlvk_device_info {
     bool fp16, cooperative_matrix;
     bool usable, chosen;
     char reason[256];      /* why it is chosen, not chosen, or not usable */
-    bool mixed_precision;  /* TLVK_MIXED trains on it: cooperative matrices of a kind that this library was built for */
+    bool mixed_precision;  /* TLVK_MIXED trains on it */
+    bool matrix_units;     /* and multiplies there by cooperative matrices, of a kind that this library was built for; without, only activations are fp16 */
     uint64_t max_binding_bytes, max_allocation_bytes; /* larger tensors are worked on and laid in pieces */
 } tlvk_device_info;
 /* Fills up to `capacity` infos; *count receives how many devices there are. TLVK_ERROR_NO_DEVICE where there is no loader or driver. */
