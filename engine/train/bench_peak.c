@@ -15,8 +15,9 @@ static tlvk_status record(const tlvk__bench *b, const peak_kernel *k, tlvk__reco
     tlvk_status st = tlvk__recorder_create(b->device, NULL, &r);
     if (st) return st;
     struct { uint32_t vecs, loops; float factor, term; } push = { (uint32_t)(k->to.bytes / 16), k->loops, 0.999f, 0.001f };
-    tlvk__dispatch d = { .shader = k->shader, .binding_count = 2, .bindings = { { k->from, TLVK__READ }, { k->to, TLVK__WRITE } }, .push = &push,
-                         .push_bytes = sizeof push, .groups = { k->groups, 1, 1 }, .flops = k->flops, .bytes = k->bytes, .operation = "peak" };
+    tlvk__dispatch d = { .shader = k->shader, .binding_count = 2, .push = &push, .push_bytes = sizeof push, .groups = { k->groups, 1, 1 },
+                         .bindings = { { .span = k->from, .access = TLVK__READ }, { .span = k->to, .access = TLVK__WRITE } },
+                         .flops = k->flops, .bytes = k->bytes, .operation = "peak" };
     tlvk_status planned = k->shader ? tlvk__record_dispatch(r, &d) : tlvk__record_copy(r, k->from, k->to);
     st = tlvk__recorder_finish(r, out);
     return planned ? planned : st;

@@ -128,7 +128,7 @@ static bool layer_reports(tlvk__device *d, uint64_t x) {
     tlvk__recording *rec = NULL;
     assert_int_equal(tlvk__buffer_create(d, TLVK__BUFFER_DEVICE, 4096, "a test", &buffer), TLVK_OK);
     tlvk__dispatch axpy = { .shader = "test_axpy", .specs = { { "WG", 16 } }, .binding_count = 2, .push = &push, .push_bytes = sizeof push, .operation = "axpy",
-                            .bindings = { { { buffer, x, 64 }, TLVK__READ }, { { buffer, 2048, 64 }, TLVK__READ_WRITE } } };
+                            .bindings = { { .span = { buffer, x, 64 }, .access = TLVK__READ }, { .span = { buffer, 2048, 64 }, .access = TLVK__READ_WRITE } } };
     assert_int_equal(tlvk__recorder_create(d, &(tlvk__recorder_desc){ .single_submission = true, .skip_barrier = 1 }, &r), TLVK_OK);
     for (int i = 0; i < 2; i++) assert_int_equal(tlvk__record_dispatch(r, &axpy), TLVK_OK);
     tlvk__device_validation_clear(d);

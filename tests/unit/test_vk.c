@@ -48,7 +48,7 @@ typedef struct axpy_push { uint32_t n; float a; } axpy_push;
 /* y = a*x + y over whole buffers. */
 static tlvk__dispatch axpy(tlvk__buffer *x, tlvk__buffer *y, const axpy_push *push, uint32_t group) {
     return (tlvk__dispatch){.shader = "test_axpy", .specs = {{"WG", group}},
-                            .bindings = {{whole(x), TLVK__READ}, {whole(y), TLVK__READ_WRITE}},
+                            .bindings = {{.span = whole(x), .access = TLVK__READ}, {.span = whole(y), .access = TLVK__READ_WRITE}},
                             .binding_count = 2, .push = push, .push_bytes = sizeof *push, .groups = {(push->n + group - 1) / group},
                             .operation = "axpy", .layer = "here"};
 }
@@ -276,7 +276,7 @@ static void texels_are_read(void **state) {
     OK(tlvk__recorder_create(d, NULL, &r));
     const uint32_t n = N;
     const tlvk__dispatch one = {.shader = "test_texel", .specs = {{"local_size_x", 16}},
-                                .bindings = {{{t, offset, bytes}, TLVK__READ}, {whole(y), TLVK__WRITE}},
+                                .bindings = {{.span = {t, offset, bytes}, .access = TLVK__READ}, {.span = whole(y), .access = TLVK__WRITE}},
                                 .binding_count = 2, .push = &n, .push_bytes = 4, .groups = {N / 16}};
     OK(tlvk__record_dispatch(r, &one));
     OK(tlvk__recorder_finish(r, &rec));
