@@ -85,8 +85,9 @@ cross() {
     began=$(date +%s)
     built='without a warning' tests='' log=$home/tests.log
     : >"$log"
+    grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$tree" "$home/build/CMakeCache.txt" || rm -rf "$home/build" # of another copy of this tree
     if ! { cmake --preset "$preset" -S "$tree" -B "$home/build" && cmake --build "$home/build" --parallel 2 --target all lane_statistics; } >"$home/build.log" 2>&1; then
-        built="FAILED: $(grep -m 1 -E 'error|undefined|FAILED' "$home/build.log" || tail -n 1 "$home/build.log")"
+        built="FAILED: $(grep -m 1 -E '[Ee]rror|undefined|FAILED' "$home/build.log" || tail -n 1 "$home/build.log")"
     elif "$@" >"$home/emulator.log" 2>&1; then
         (cd "$home/build" && ctest --no-tests=error --verbose --label-regex unit --exclude-regex "${without:-^$}") >"$log" 2>&1 || true
     else
