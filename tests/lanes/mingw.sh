@@ -40,6 +40,7 @@ done
 # A display of our own, whose number Xvfb chooses.
 display=
 if command -v Xvfb >/dev/null; then
+    rm -f "$home/display" # an earlier one would be taken for the answer
     Xvfb -displayfd 3 -screen 0 640x480x16 -nolisten tcp 3>"$home/display" >/dev/null 2>&1 &
     display=$!
     trap 'kill "$display" 2>/dev/null; wineserver -k 2>/dev/null || true' EXIT
