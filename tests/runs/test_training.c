@@ -424,6 +424,7 @@ static void test_more_scores_than_can_be_counted(void **state) {
     tlvk_context_destroy(ctx);
 }
 
+#if TLVK_WITH_HDF5
 /* As Keras's load_model(file).evaluate: by the loss and the metric that the file was compiled with, whatever its optimizer is. */
 static void test_evaluate_by_the_file(void **state) {
     (void)state;
@@ -454,6 +455,7 @@ static void test_evaluate_by_the_file(void **state) {
     tlvk_model_destroy(model);
     tlvk_context_destroy(ctx);
 }
+#endif
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -462,7 +464,10 @@ int main(void) {
         cmocka_unit_test(test_damaged_checkpoint_is_refused), cmocka_unit_test(test_recompiling_keeps_weights),
         cmocka_unit_test(test_evaluate_agrees_with_validation), cmocka_unit_test(test_batch_norm_inference), cmocka_unit_test(test_norm_taken_in), cmocka_unit_test(test_a_picture_alone_has_the_same_bits),
         cmocka_unit_test(test_a_callback_swallows_no_cancel), cmocka_unit_test(test_augmentation_stays_while_it_is_used),
-        cmocka_unit_test(test_more_scores_than_can_be_counted), cmocka_unit_test(test_evaluate_by_the_file),
+        cmocka_unit_test(test_more_scores_than_can_be_counted),
+#if TLVK_WITH_HDF5
+        cmocka_unit_test(test_evaluate_by_the_file),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
